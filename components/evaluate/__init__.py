@@ -1,0 +1,1 @@
+"""The evaluate step: declared in `component`, called by `python -m components.evaluate`."""

@@ -1,0 +1,1 @@
+"""The export step: declared in `component`, called by `python -m components.export`."""

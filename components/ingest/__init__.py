@@ -1,0 +1,1 @@
+"""The ingest step: declared in `component`, called by `python -m components.ingest`."""

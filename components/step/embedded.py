@@ -1,0 +1,101 @@
+"""A real S3 server on this machine's loopback, for laptops and tests: SeaweedFS's `weed`, from a wheel."""
+
+import contextlib
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import urllib3
+
+from components.step.errors import StoreUnavailable
+from components.step.store import Store
+
+READY_SECONDS = 60
+STOP_SECONDS = 1  # weed may sit on a SIGTERM for minutes; what it has answered for is on disk by then
+
+
+@contextlib.contextmanager
+def serve(folder: Path, *buckets: str) -> Iterator[dict[str, str]]:
+    """Serve S3 from `folder` and yield the environment variables that lead there; stopped in every case.
+
+    The credentials are random and live only as long as the server. Raises `StoreUnavailable` if it does not start.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    key, secret = secrets.token_hex(10), secrets.token_hex(20)
+    with _free_ports(8) as ports:
+        master, volume, filer, s3, master_grpc, volume_grpc, filer_grpc, s3_grpc = ports
+    command = [
+        _weed(), "-logtostderr=true", "server", f"-dir={folder}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1",
+        f"-master.port={master}", f"-master.port.grpc={master_grpc}", "-master.volumeSizeLimitMB=1024",
+        f"-volume.port={volume}", f"-volume.port.grpc={volume_grpc}", "-volume.max=0",
+        "-filer", f"-filer.port={filer}", f"-filer.port.grpc={filer_grpc}",
+        "-s3", f"-s3.port={s3}", f"-s3.port.grpc={s3_grpc}", "-s3.iam=false",
+        "-s3.port.iceberg=0", "-s3.port.lance=0", "-metricsPort=0", "-master.telemetry=false",
+    ]  # fmt: skip
+    environment = os.environ | {"AWS_ACCESS_KEY_ID": key, "AWS_SECRET_ACCESS_KEY": secret}
+    with (folder / "weed.log").open("wb") as log:
+        server = subprocess.Popen(
+            command, env=environment, cwd=folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+            start_new_session=True,  # so that Ctrl-C in the terminal reaches the caller first
+        )  # fmt: skip
+    settings = {
+        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{s3}",
+        "AWS_ACCESS_KEY_ID": key,
+        "AWS_SECRET_ACCESS_KEY": secret,
+        "AWS_REGION": "us-east-1",
+    }
+    try:
+        _wait(server, settings, buckets, folder / "weed.log")
+        yield settings
+    finally:
+        server.send_signal(signal.SIGTERM)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            server.wait(STOP_SECONDS)
+        server.kill()
+        server.wait()
+        for port in ports:  # weed leaves its local sockets behind when it is killed
+            for path in Path("/tmp").glob(f"seaweedfs-*-{port}.sock"):  # noqa: S108 - where weed puts them
+                path.unlink(missing_ok=True)
+
+
+def _wait(server: subprocess.Popen[bytes], settings: dict[str, str], buckets: tuple[str, ...], log: Path) -> None:
+    client = Store.from_environment(settings).client
+    end = time.monotonic() + READY_SECONDS
+    while True:
+        try:
+            there = {bucket.name for bucket in client.list_buckets()}
+            for bucket in set(buckets) - there:
+                client.make_bucket(bucket)
+        except (urllib3.exceptions.HTTPError, ValueError, OSError) as error:
+            reason: object = error
+        except Exception as error:  # noqa: BLE001 - whatever minio makes of a server that is half up
+            reason = error
+        else:
+            return
+        if server.poll() is not None or time.monotonic() > end:
+            raise StoreUnavailable(f"the embedded S3 server did not start: {reason}; its log is {log}")
+        time.sleep(0.1)
+
+
+@contextlib.contextmanager
+def _free_ports(count: int) -> Iterator[list[int]]:
+    """Yield free ports of the loopback, held until the block ends."""
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        yield [each.getsockname()[1] for each in sockets]
+
+
+def _weed() -> str:
+    beside_python = Path(sys.executable).parent
+    if found := shutil.which("weed", path=f"{beside_python}{os.pathsep}{os.environ.get('PATH', '')}"):
+        return found
+    raise StoreUnavailable("the S3 server `weed` is not installed; install the group `store`: uv sync --group store")

@@ -1,0 +1,257 @@
+"""The S3 store: artifacts go up whole and come down verified.
+
+An artifact's files are uploaded first and its manifest last, so a prefix without a manifest is nothing yet, and a
+crash leaves nothing that looks finished. A location is written once: publishing the same content again does nothing,
+and publishing other content there is refused.
+"""
+
+import concurrent.futures
+import hashlib
+import os
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any, NoReturn, Self, TypeVar
+from urllib.parse import urlsplit
+
+import tenacity
+import urllib3
+from minio import Minio, credentials
+from minio.error import InvalidResponseError, MinioException, S3Error, ServerError
+
+from components.step.artifact import MANIFEST, File, Manifest, check
+from components.step.errors import BadInput, StoreRefused, StoreUnavailable
+
+T = TypeVar("T")
+
+WORKERS = 4  # files in flight; with parts of PART bytes this bounds the memory of an upload to 64 MiB
+PART = 16 * 2**20
+CHUNK = 2**20
+ATTEMPTS = 5
+
+_PASSING = {"InternalError", "OperationAborted", "RequestTimeout", "ServiceUnavailable", "SlowDown", "XMinioServerBusy"}
+_REFUSALS = {
+    "AccessDenied": "these credentials may not do this",
+    "ExpiredToken": "the session token has expired",
+    "InvalidAccessKeyId": "the store does not know this access key; check AWS_ACCESS_KEY_ID",
+    "InvalidBucketName": "the bucket's name is not a valid one",
+    "NoSuchBucket": "there is no such bucket",
+    "NoSuchKey": "there is no such object",
+    "RequestTimeTooSkewed": "this machine's clock differs too much from the store's",
+    "SignatureDoesNotMatch": "the secret key is wrong; check AWS_SECRET_ACCESS_KEY",
+}
+
+
+class Store:
+    """An S3 store, as the environment describes it (the names that every S3 client reads).
+
+    AWS_ENDPOINT_URL_S3 or AWS_ENDPOINT_URL (default: Amazon's), AWS_REGION or AWS_DEFAULT_REGION, AWS_CA_BUNDLE,
+    and AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN, or a profile in ~/.aws/credentials, or the role of
+    the pod (AWS_WEB_IDENTITY_TOKEN_FILE, AWS_CONTAINER_CREDENTIALS_RELATIVE_URI or ..._FULL_URI).
+    """
+
+    def __init__(self, client: Minio, endpoint: str) -> None:
+        self.client = client
+        self.endpoint = endpoint
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Self:
+        """Describe the store; no connection is made yet."""
+        endpoint = environment.get("AWS_ENDPOINT_URL_S3") or environment.get("AWS_ENDPOINT_URL")
+        endpoint = endpoint or "https://s3.amazonaws.com"
+        address = urlsplit(endpoint)
+        if address.scheme not in ("http", "https") or not address.netloc or address.path.strip("/"):
+            raise BadInput(f"AWS_ENDPOINT_URL: {endpoint!r} is not of the form http(s)://host[:port]")
+        bundle = environment.get("AWS_CA_BUNDLE") or environment.get("SSL_CERT_FILE") or None
+        if bundle and not Path(bundle).is_file():
+            raise BadInput(f"AWS_CA_BUNDLE: there is no file {bundle}")
+        # Retries are tenacity's business, in one place, so the connection pool makes none of its own.
+        pool = urllib3.PoolManager(
+            timeout=urllib3.Timeout(connect=10, read=60), retries=False, maxsize=WORKERS, ca_certs=bundle
+        )
+        client = Minio(
+            address.netloc,
+            secure=address.scheme == "https",
+            region=environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION") or None,
+            credentials=_credentials(environment),
+            http_client=pool,
+        )
+        return cls(client, endpoint)
+
+    def publish(self, folder: Path, uri: str) -> None:
+        """Upload the sealed artifact in `folder` to `uri`, the manifest last."""
+        bucket, prefix = _split(uri)
+        text = (folder / MANIFEST).read_bytes()
+        there = self._manifest(bucket, prefix)
+        if there is not None and there != text:
+            raise BadInput(f"{uri} holds another artifact already, and artifacts are never overwritten; choose another")
+        sizes = self._sizes(bucket, prefix)
+        files = Manifest.parse(text, str(folder)).files
+        # A file of the right size under an unfinished manifest may be a stranger's: trust sizes only if it is there.
+        missing = [name for name, file in files.items() if there is None or sizes.get(name) != file.bytes]
+        _in_parallel(lambda name: self._upload(folder / name, bucket, prefix + name), missing)
+        if there is None:
+            self._upload(folder / MANIFEST, bucket, prefix + MANIFEST)
+
+    def fetch(self, uri: str, folder: Path) -> None:
+        """Download the artifact at `uri` into `folder`, checking the digest of each file on its way."""
+        bucket, prefix = _split(uri)
+        text = self._manifest(bucket, prefix)
+        if text is None:
+            raise BadInput(f"{uri} is not an artifact: it has no {MANIFEST} (never made, or not finished)")
+        folder.mkdir(parents=True, exist_ok=True)
+
+        def one(item: tuple[str, File]) -> None:
+            name, expected = item
+            try:
+                found = self._download(bucket, prefix + name, folder / name)
+            except StoreRefused as error:
+                if isinstance(error.__cause__, S3Error) and error.__cause__.code == "NoSuchKey":
+                    raise BadInput(f"{uri}/{name} is missing, but the manifest lists it") from error
+                raise
+            check(name, expected, found.sha256, found.bytes, uri)
+
+        _in_parallel(one, Manifest.parse(text, uri).files.items())
+        (folder / MANIFEST).write_bytes(text)
+
+    def exists(self, uri: str) -> bool:
+        """Tell whether a finished artifact is at `uri`."""
+        return self._manifest(*_split(uri)) is not None
+
+    def names(self, uri: str) -> list[str]:
+        """Return the keys below `uri`, relative to it, sorted."""
+        return sorted(self._sizes(*_split(uri)))
+
+    def read(self, uri: str, path: Path) -> None:
+        """Download the single object at `uri` to `path`."""
+        bucket, key = _split(uri)
+        self._download(bucket, key.rstrip("/"), path)
+
+    def remove(self, uri: str) -> None:
+        """Remove the artifact at `uri`, its manifest first, so that what is left never looks finished."""
+        bucket, prefix = _split(uri)
+        for name in sorted(self._sizes(bucket, prefix), key=lambda name: name != MANIFEST):
+            self._call(f"remove s3://{bucket}/{prefix}{name}", self.client.remove_object, bucket, prefix + name)
+
+    def _manifest(self, bucket: str, prefix: str) -> bytes | None:
+        key = prefix + MANIFEST
+
+        def get() -> bytes | None:
+            try:
+                response = self.client.get_object(bucket, key)
+            except S3Error as error:
+                if error.code == "NoSuchKey":
+                    return None
+                raise
+            try:
+                return response.read()
+            finally:
+                response.close()
+                response.release_conn()
+
+        return self._call(f"read s3://{bucket}/{key}", get)
+
+    def _sizes(self, bucket: str, prefix: str) -> dict[str, int]:
+        def sizes() -> dict[str, int]:
+            objects = self.client.list_objects(bucket, prefix, recursive=True)
+            return {str(found.object_name).removeprefix(prefix): found.size or 0 for found in objects}
+
+        return self._call(f"list s3://{bucket}/{prefix}", sizes)
+
+    def _upload(self, path: Path, bucket: str, key: str) -> None:
+        def put() -> None:
+            with path.open("rb") as file:
+                size = path.stat().st_size
+                self.client.put_object(bucket, key, file, size, part_size=PART, num_parallel_uploads=1)
+
+        self._call(f"write s3://{bucket}/{key}", put)
+
+    def _download(self, bucket: str, key: str, path: Path) -> File:
+        """Stream the object to `path`; return the size and digest of what arrived."""
+
+        def get() -> File:
+            digest, size = hashlib.sha256(), 0
+            response = self.client.get_object(bucket, key)
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                with path.open("wb") as file:
+                    for chunk in response.stream(CHUNK):
+                        digest.update(chunk)
+                        size += file.write(chunk)
+            finally:
+                response.close()
+                response.release_conn()
+            return File(sha256=digest.hexdigest(), bytes=size)
+
+        return self._call(f"read s3://{bucket}/{key}", get)
+
+    def _call(self, what: str, function: Callable[..., T], *arguments: Any) -> T:
+        """Call the store, again where the failure may pass; raise one sentence where it does not."""
+        retrying = tenacity.Retrying(
+            retry=tenacity.retry_if_exception(_may_pass),
+            wait=tenacity.wait_random_exponential(multiplier=0.2, max=5),
+            stop=tenacity.stop_after_attempt(ATTEMPTS),
+            reraise=True,
+        )
+        try:
+            return retrying(function, *arguments)
+        except (MinioException, urllib3.exceptions.HTTPError, ValueError) as error:
+            self._explain(what, error)
+
+    def _explain(self, what: str, error: Exception) -> NoReturn:
+        where = f"cannot {what} at {self.endpoint}: "
+        if _may_pass(error):
+            raise StoreUnavailable(f"{where}{_short(error)} (tried {ATTEMPTS} times)") from error
+        if isinstance(error, S3Error):
+            raise StoreRefused(where + _REFUSALS.get(error.code or "", f"{error.code}: {error.message}")) from error
+        raise StoreRefused(where + _short(error)) from error
+
+
+def _may_pass(error: BaseException) -> bool:
+    if isinstance(error, S3Error):
+        return error.code in _PASSING
+    if isinstance(error, ServerError):
+        return True
+    if isinstance(error, InvalidResponseError):  # an answer that is not S3's: a proxy in between, or no S3 store at all
+        return " 50" in str(error)
+    return isinstance(error, urllib3.exceptions.HTTPError) and not isinstance(error, urllib3.exceptions.SSLError)
+
+
+def _short(error: Exception) -> str:
+    reason = getattr(error, "reason", None) or error
+    return str(reason).rpartition(">: ")[2].rpartition("): ")[2] or type(error).__name__
+
+
+def _credentials(environment: Mapping[str, str]) -> credentials.Provider:
+    key, secret = environment.get("AWS_ACCESS_KEY_ID"), environment.get("AWS_SECRET_ACCESS_KEY")
+    if key and secret:
+        return credentials.StaticProvider(key, secret, environment.get("AWS_SESSION_TOKEN") or None)
+    pod_role = ("AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_CONTAINER_CREDENTIALS_FULL_URI")
+    if any(environment.get(name) for name in pod_role):
+        return credentials.IamAwsProvider()
+    profile = Path(environment.get("AWS_SHARED_CREDENTIALS_FILE") or "~/.aws/credentials").expanduser()
+    if profile.is_file():
+        return credentials.AWSConfigProvider(str(profile), environment.get("AWS_PROFILE"))
+    raise BadInput("no S3 credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")
+
+
+def _split(uri: str) -> tuple[str, str]:
+    """Return bucket and prefix of `s3://bucket/prefix`; the prefix ends in a slash or is empty."""
+    scheme, _, rest = uri.partition("://")
+    bucket, _, prefix = rest.partition("/")
+    if scheme != "s3" or not bucket:
+        raise BadInput(f"{uri!r} is not of the form s3://bucket/prefix")
+    prefix = prefix.strip("/")
+    return bucket, prefix + "/" if prefix else ""
+
+
+def _in_parallel(function: Callable[[Any], None], items: Iterable[Any]) -> None:
+    """Call `function` for each item, WORKERS at a time; the first failure ends it."""
+    pool = concurrent.futures.ThreadPoolExecutor(WORKERS)
+    try:
+        for future in [pool.submit(function, item) for item in items]:
+            future.result()
+    except BaseException:
+        # Not waiting: a SIGTERM must not sit behind an upload of gigabytes. The process is about to end.
+        pool.shutdown(wait=False, cancel_futures=True)
+        raise
+    pool.shutdown()

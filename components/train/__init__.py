@@ -1,0 +1,1 @@
+"""The train step: declared in `component`, called by `python -m components.train`."""
