@@ -6,8 +6,8 @@ digest of an artifact is the sha256 of its manifest, which makes a chain: each m
 
 import hashlib
 import json
+import sys
 from collections.abc import Mapping
-from importlib.metadata import version
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal, Self
 
@@ -82,7 +82,10 @@ def seal(  # noqa: PLR0913 - each argument is a field of the manifest
     packages: tuple[str, ...] = (),
     metadata: Mapping[str, Any] | None = None,
 ) -> Manifest:
-    """Make `folder` an artifact: write the manifest of all the files in it."""
+    """Make `folder` an artifact: write the manifest of all the files in it.
+
+    `packages` are modules that the work imported; their versions are noted.
+    """
     files = {
         path.relative_to(folder).as_posix(): File(sha256=sha256(path), bytes=path.stat().st_size)
         for path in sorted(folder.rglob("*"))
@@ -93,7 +96,7 @@ def seal(  # noqa: PLR0913 - each argument is a field of the manifest
         output=output,
         parameters=dict(parameters),
         inputs=dict(inputs),
-        versions={package: version(package) for package in packages},
+        versions={package: sys.modules[package].__version__ for package in packages},
         metadata=dict(metadata or {}),
         files=files,
     )

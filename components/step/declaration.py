@@ -74,12 +74,13 @@ class Parameters(BaseModel):
             elif (names := cls.choices(name)) and values[name] not in names:
                 hint = did_you_mean(str(values[name]), names)
                 problems.append(f"{name}: {values[name]!r} is not one of {', '.join(names)}{hint}")
+        try:
+            checked = cls.model_validate({name: value for name, value in values.items() if name in cls.model_fields})
+        except ValidationError as error:
+            problems += [_sentence(details) for details in error.errors()]
         if problems:
             raise BadInput("\n".join(problems))
-        try:
-            return cls.model_validate(dict(values))
-        except ValidationError as error:
-            raise BadInput("\n".join(_sentence(details) for details in error.errors())) from None
+        return checked
 
     @classmethod
     def choices(cls, name: str) -> list[str]:
@@ -116,10 +117,10 @@ def _sentence(details: ErrorDetails) -> str:
     name, value = ".".join(map(str, details["loc"])), details["input"]
     if not name:  # a rule between parameters, whose own message names them
         return details["msg"].removeprefix("Value error, ")
-    shown = value if isinstance(value, int | float) else repr(value)
     if say := _SENTENCES.get(details["type"]):
+        shown = value if "ctx" in details else repr(value)  # a bound was passed, so the value is a number
         return f"{name}: {shown} {say(details.get('ctx', {}))}"
-    return f"{name}: {shown}: {details['msg']}"
+    return f"{name}: {value!r}: {details['msg']}"
 
 
 def did_you_mean(name: str, names: Iterable[str]) -> str:

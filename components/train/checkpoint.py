@@ -1,0 +1,102 @@
+"""Checkpoints: all that a run needs to go on, published as artifacts while it runs.
+
+A checkpoint holds the variables of the network and of the optimizer, the gradient record so far, and the position.
+The order of the images follows from seed and epoch, so it needs no state of its own.
+"""
+
+import json
+import shutil
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import keras
+from safetensors.numpy import load_file, save_file
+
+from components.step import artifact, location
+from components.step.artifact import canonical_json
+from components.step.errors import BadInput
+from components.train.component import COMPONENT, TrainParameters
+from components.train.record import Recorder
+
+KEPT = 2  # a newer checkpoint is whole before an older one goes
+
+
+@dataclass
+class State:
+    """Everything that changes while a run goes on, and where it is saved."""
+
+    parameters: TrainParameters
+    dataset: str  # its digest
+    network: keras.Model
+    optimizer: keras.optimizers.Optimizer
+    recorder: Recorder
+    epochs: list[dict[str, float]] = field(default_factory=list)
+
+    def save_if_due(self, step: int) -> None:
+        """Publish a checkpoint if `step` is one after which there is to be one, and drop the oldest."""
+        place = self.parameters.checkpoints
+        if not place or step % self.parameters.checkpoint_every:
+            return
+        with tempfile.TemporaryDirectory(prefix="tapeline-") as scratch:
+            folder = Path(scratch)
+            save_file({name: variable.numpy() for name, variable in self._variables()}, folder / "state.safetensors")
+            save_file({"rows": self.recorder.rows}, folder / "rows.safetensors")
+            shutil.copytree(self.recorder.folder, folder / "record")
+            (folder / "position.json").write_bytes(canonical_json({"step": step, "epochs": self.epochs}))
+            artifact.seal(
+                folder,
+                component=COMPONENT.name,
+                output="checkpoint",
+                parameters=self.parameters.provenance(),
+                inputs={"dataset": self.dataset},
+                packages=COMPONENT.packages,
+                metadata={"step": step},
+            )
+            with location.staging(f"{place}/step-{step:08}") as staged:
+                shutil.copytree(folder, staged, dirs_exist_ok=True)
+                location.publish(staged, f"{place}/step-{step:08}")
+        for name in location.children(place)[:-KEPT]:
+            location.remove(f"{place}/{name}")
+
+    def resume(self, checkpoint: Path | None) -> int:
+        """Go on from `checkpoint`, else from the newest one published; return the step reached, 0 for a new run."""
+        place = self.parameters.checkpoints
+        if checkpoint is not None:
+            return self._restore(checkpoint, "checkpoint")
+        if place and (names := location.children(place)):
+            newest = f"{place}/{names[-1]}"
+            with tempfile.TemporaryDirectory(prefix="tapeline-") as scratch:
+                return self._restore(location.fetch(newest, Path(scratch)), newest)
+        return 0
+
+    def _restore(self, folder: Path, where: str) -> int:
+        manifest = artifact.Manifest.parse((folder / artifact.MANIFEST).read_bytes(), where)
+        self._check(manifest, where)
+        state = load_file(folder / "state.safetensors")
+        for name, variable in self._variables():
+            variable.assign(state[name])
+        self.recorder.rows = load_file(folder / "rows.safetensors")["rows"]
+        shutil.copytree(folder / "record", self.recorder.folder, dirs_exist_ok=True)
+        position: dict[str, Any] = json.loads((folder / "position.json").read_text(encoding="utf-8"))
+        self.epochs[:] = position["epochs"]
+        print(f"going on from step {position['step']} ({where})")
+        return int(position["step"])
+
+    def _check(self, manifest: artifact.Manifest, where: str) -> None:
+        """Raise `BadInput` unless the checkpoint is of this very run: only then are the bytes the same in the end."""
+        if manifest.output != "checkpoint":
+            raise BadInput(f"{where} is not a checkpoint, but the output {manifest.output} of {manifest.component}")
+        if manifest.inputs.get("dataset") != self.dataset:
+            raise BadInput(f"{where} is of a run on another dataset; give an empty place for checkpoints")
+        ours, theirs = self.parameters.provenance(), manifest.parameters
+        if wrong := [f"{name} {theirs.get(name)} there, {ours[name]} here" for name in ours if ours[name] != theirs.get(name)]:
+            raise BadInput(f"{where} is of another run: {'; '.join(wrong)}; give an empty place for checkpoints")
+
+    def _variables(self) -> list[tuple[str, Any]]:
+        """Return the variables of network and optimizer, each with a name of its own."""
+        network = [(f"network/{i}/{variable.path}", variable) for i, variable in enumerate(self.network.variables)]
+        return network + [
+            (f"optimizer/{i}/{variable.path}", variable) for i, variable in enumerate(self.optimizer.variables)
+        ]
