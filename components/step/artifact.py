@@ -86,11 +86,12 @@ def seal(  # noqa: PLR0913 - each argument is a field of the manifest
 
     `packages` are modules that the work imported; their versions are noted.
     """
-    files = {
-        path.relative_to(folder).as_posix(): File(sha256=sha256(path), bytes=path.stat().st_size)
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and path != folder / MANIFEST
-    }
+    files = {}
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and path != folder / MANIFEST:
+            path.chmod(0o644)  # some libraries make their files private, but an artifact is to be read
+            name = path.relative_to(folder).as_posix()
+            files[name] = File(sha256=sha256(path), bytes=path.stat().st_size)
     manifest = Manifest(
         component=component,
         output=output,

@@ -5,7 +5,7 @@ import os
 import re
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, NoReturn
 
 from components.step.declaration import Component, Parameters, did_you_mean
@@ -33,9 +33,13 @@ class Parser(argparse.ArgumentParser):
         raise BadInput(f"{message}; see --help")
 
 
-def add_parameters(group: argparse._ArgumentGroup, parameters: type[Parameters]) -> None:
-    """Add a flag for each parameter; values stay text, for the declaration to check."""
+def add_parameters(
+    group: argparse._ArgumentGroup, parameters: type[Parameters], leave_out: Collection[str] = ()
+) -> None:
+    """Add a flag for each parameter but those to `leave_out`; values stay text, for the declaration to check."""
     for name, field in parameters.model_fields.items():
+        if name in leave_out:
+            continue
         flag = "--" + name.replace("_", "-")
         choices = parameters.choices(name)
         options: dict[str, Any] = {"dest": name, "default": argparse.SUPPRESS}

@@ -41,6 +41,9 @@ _STYLE: dict[str, Any] = {
     "figure.constrained_layout.use": True,
     "savefig.facecolor": "none",
 }
+# A step draws in one style, so it is set for the whole process: legends are styled only when they are made.
+mpl.rcParams.update(_STYLE)
+
 _TEMPLATES = jinja2.Environment(
     loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=jinja2.StrictUndefined
 )
@@ -63,16 +66,14 @@ def write(path: Path, title: str, facts: Sequence[tuple[str, str]], sections: Se
 
 def figure(width: float = 6.0, height: float = 3.2, **subplots: Any) -> tuple[Figure, Any]:
     """Return a figure and its axes in the style of the page; sizes in inches of 80 CSS pixels."""
-    with mpl.rc_context(_STYLE):
-        made = Figure(figsize=(width, height))
-        return made, made.subplots(**subplots)
+    made = Figure(figsize=(width, height))
+    return made, made.subplots(**subplots)
 
 
 def svg(made: Figure, description: str) -> Markup:
     """Return a figure as inline SVG, with a description for those who cannot see it."""
     file = io.StringIO()
-    with mpl.rc_context(_STYLE):
-        made.savefig(file, format="svg", metadata={"Date": None, "Creator": None})
+    made.savefig(file, format="svg", metadata={"Date": None, "Creator": None})
     text = file.getvalue()
     text = text[text.index("<svg") :].replace(_INK, "currentColor")
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
@@ -99,6 +100,11 @@ def contact_sheet(images: npt.NDArray[np.uint8], columns: int) -> npt.NDArray[np
         top, left = index // columns * (height + 1), index % columns * (width + 1)
         sheet[top : top + height, left : left + width] = image
     return sheet
+
+
+def pair(left: Markup, right: Markup) -> Markup:
+    """Return two figures side by side, or one below the other where the window is narrow."""
+    return Markup('<div class="pair">{}{}</div>').format(left, right)
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> Markup:

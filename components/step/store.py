@@ -113,9 +113,9 @@ class Store:
         _in_parallel(one, Manifest.parse(text, uri).files.items())
         (folder / MANIFEST).write_bytes(text)
 
-    def exists(self, uri: str) -> bool:
-        """Tell whether a finished artifact is at `uri`."""
-        return self._manifest(*_split(uri)) is not None
+    def manifest(self, uri: str) -> bytes | None:
+        """Return the manifest of the artifact at `uri`, or None where there is no finished one."""
+        return self._manifest(*_split(uri))
 
     def names(self, uri: str) -> list[str]:
         """Return the keys below `uri`, relative to it, sorted."""

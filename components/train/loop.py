@@ -229,12 +229,12 @@ def stops(parameters: TrainParameters, step: int, end: int) -> Iterator[int]:
 
 def evaluate(network: keras.Model, split: Split, batch: int = 1000) -> tuple[float, float]:
     """Return loss and accuracy over all images of a split."""
-    loss, correct = 0.0, 0.0
+    loss, correct = 0.0, 0
     for start in range(0, len(split.labels), batch):
         labels = split.labels[start : start + batch]
         logits = network(normalised(split.images[start : start + batch]), training=False)
         loss += float(tf.reduce_sum(tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)))
-        correct += float(accuracy(logits, labels)) * len(labels)
+        correct += int(tf.math.count_nonzero(tf.argmax(logits, axis=1, output_type=tf.int32) == labels))
     return loss / len(split.labels), correct / len(split.labels)
 
 

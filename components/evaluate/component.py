@@ -1,0 +1,33 @@
+"""What the evaluate step is."""
+
+from components.step.declaration import Component, Input, Output, Parameters, parameter
+
+
+class EvaluateParameters(Parameters):
+    """The thresholds that decide the verdict; those left at 0 decide nothing."""
+
+    min_accuracy: float = parameter(0.0, "Least accuracy on the test images; 0: no threshold", ge=0, le=1)
+    min_recall: float = parameter(0.0, "Least recall of the worst class; 0: no threshold", ge=0, le=1)
+    max_calibration_error: float = parameter(
+        0.0, "Largest expected calibration error; 0: no threshold", ge=0, le=1
+    )  # fmt: skip
+
+
+COMPONENT = Component(
+    name="evaluate",
+    title="Judge on the test set",
+    help="Judge a trained model on the test images of a data set.",
+    work="components.evaluate.evaluate:evaluate",
+    parameters=EvaluateParameters,
+    inputs=(
+        Input("dataset", "Dataset", "The data set that ingest made"),
+        Input("trained_model", "Model", "The model that train made"),
+        Input("baseline", "Model", "A model that this one must not be significantly worse than", optional=True),
+    ),
+    outputs=(
+        Output("metrics", "Metrics", "Every figure and the verdict, as metrics.json"),
+        Output("classification", "ClassificationMetrics", "Confusion matrix and ROC, as classification.json"),
+        Output("report", "HTML", "How good the model is, as a page", file="report.html"),
+    ),
+    packages=("tensorflow", "keras", "numpy", "sklearn", "scipy", "matplotlib"),
+)

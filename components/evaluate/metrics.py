@@ -1,0 +1,116 @@
+"""How good a classifier is, in numbers; by scikit-learn and SciPy wherever they have it."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import scipy.special
+import scipy.stats
+import sklearn
+import sklearn.metrics
+
+CONFIDENCE = 0.95
+CALIBRATION_BINS = 15
+ROC_POINTS = 100
+
+Floats = npt.NDArray[np.floating[Any]]
+Ints = npt.NDArray[np.integer[Any]]
+
+
+def measure(logits: Floats, labels: Ints, class_names: Sequence[str]) -> dict[str, Any]:
+    """Return all figures of a classifier from its logits [n, classes] and the true labels [n].
+
+    `accuracy_interval` is Wilson's (1927), at 95 %. `calibration_error` is the expected one with 15 equal bins (Guo et
+    al. 2017, arXiv 1706.04599). `roc_auc` is the micro-average over the classes.
+    """
+    classes = len(class_names)
+    probabilities = scipy.special.softmax(logits.astype(np.float64), axis=1)
+    predicted = logits.argmax(axis=1)
+    right = int((predicted == labels).sum())
+    precision, recall, f1, support = sklearn.metrics.precision_recall_fscore_support(
+        labels, predicted, labels=range(classes), zero_division=0.0
+    )
+    calibration = reliability(probabilities.max(axis=1), predicted == labels)
+    curve, area = roc(probabilities, labels)
+    return {
+        "images": len(labels),
+        "mistakes": len(labels) - right,
+        "accuracy": right / len(labels),
+        "accuracy_interval": wilson(right, len(labels)),
+        "loss": float(sklearn.metrics.log_loss(labels, probabilities, labels=range(classes))),
+        "calibration_error": calibration_error(calibration, len(labels)),
+        "roc_auc": area,
+        "classes": [
+            {
+                "name": name,
+                "images": int(support[i]),
+                "precision": float(precision[i]),
+                "recall": float(recall[i]),
+                "f1": float(f1[i]),
+            }
+            for i, name in enumerate(class_names)
+        ],
+        "confusion_matrix": sklearn.metrics.confusion_matrix(labels, predicted, labels=range(classes)).tolist(),
+        "calibration": calibration,
+        "roc": curve,
+    }
+
+
+def wilson(successes: int, count: int) -> list[float]:
+    """Return the Wilson score interval [low, high] of a share, at 95 %."""
+    interval = scipy.stats.binomtest(successes, count).proportion_ci(CONFIDENCE, method="wilson")
+    return [float(interval.low), float(interval.high)]
+
+
+def reliability(confidence: Floats, right: npt.NDArray[np.bool_]) -> list[dict[str, float]]:
+    """Return, for each bin of confidence that has any, the number of answers, their mean confidence and accuracy."""
+    bins = np.minimum((confidence * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
+    return [
+        {
+            "count": int((bins == index).sum()),
+            "confidence": float(confidence[bins == index].mean()),
+            "accuracy": float(right[bins == index].mean()),
+        }
+        for index in np.unique(bins)
+    ]
+
+
+def calibration_error(bins: Sequence[dict[str, float]], count: int) -> float:
+    """Return the mean distance of confidence and accuracy over the bins, weighted by their answers."""
+    return sum(each["count"] * abs(each["confidence"] - each["accuracy"]) for each in bins) / count
+
+
+def roc(probabilities: Floats, labels: Ints) -> tuple[list[dict[str, float]], float]:
+    """Return the micro-averaged ROC curve, thinned to ROC_POINTS points with finite thresholds, and its area."""
+    truth = np.eye(probabilities.shape[1])[labels].reshape(-1)
+    false_positive, true_positive, thresholds = sklearn.metrics.roc_curve(truth, probabilities.reshape(-1))
+    area = float(sklearn.metrics.auc(false_positive, true_positive))
+    # Most of a good classifier's curve is within the first thousandth, so the points are even along its length.
+    length = np.concatenate([[0.0], np.cumsum(np.hypot(np.diff(false_positive), np.diff(true_positive)))])
+    chosen = np.unique(np.searchsorted(length, np.linspace(0, length[-1], ROC_POINTS)))
+    curve = [
+        {
+            "confidenceThreshold": float(min(thresholds[i], 1.0)),  # scikit-learn begins at infinity
+            "recall": float(true_positive[i]),
+            "falsePositiveRate": float(false_positive[i]),
+        }
+        for i in chosen
+    ]
+    return curve, area
+
+
+def compare(logits: Floats, baseline: Floats, labels: Ints) -> dict[str, Any]:
+    """Compare two classifiers on the same images, by McNemar's exact test (1947), one-sided.
+
+    `p_worse` is the probability of at least so many images that only the baseline gets right, if both were as good.
+    """
+    ours, theirs = logits.argmax(axis=1) == labels, baseline.argmax(axis=1) == labels
+    gained, lost = int((ours & ~theirs).sum()), int((theirs & ~ours).sum())
+    test = scipy.stats.binomtest(lost, gained + lost, alternative="greater") if gained + lost else None
+    return {
+        "accuracy": float(theirs.mean()),
+        "only_ours_right": gained,
+        "only_baseline_right": lost,
+        "p_worse": float(test.pvalue) if test else 1.0,
+    }

@@ -1,0 +1,129 @@
+"""The page that shows how good a model is."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import scipy.special
+from markupsafe import Markup
+
+from components.step import page
+
+WORST = 24  # mistakes shown as pictures
+
+
+def write_report(
+    path: Path,
+    figures: Mapping[str, Any],
+    images: npt.NDArray[np.uint8],
+    labels: npt.NDArray[np.int64],
+    logits: npt.NDArray[np.float32],
+) -> None:
+    """Write the page; `figures` are those of `measure`, with the verdict."""
+    low, high = figures["accuracy_interval"]
+    facts = [
+        ("verdict", figures["verdict"]),
+        ("accuracy", f"{100 * figures['accuracy']:.2f} %"),
+        ("95 % interval", f"{100 * low:.2f} … {100 * high:.2f} %"),
+        ("mistakes", f"{figures['mistakes']:,} of {figures['images']:,}"),
+        ("loss", f"{figures['loss']:.4f}"),
+        ("calibration error", f"{figures['calibration_error']:.4f}"),
+        ("ROC area, micro", f"{figures['roc_auc']:.6f}"),
+    ]
+    names = [each["name"] for each in figures["classes"]]
+    sections = [
+        page.Section("Verdict", _reason(figures), _checks(figures)),
+        page.Section(
+            "Confusion matrix", "Rows: what it is. Columns: what the model said. Right answers are not coloured.",
+            _confusion(np.array(figures["confusion_matrix"]), names),
+        ),
+        page.Section(
+            "The worst mistakes", "Wrong answers, the most confident first: what it is → what the model said.",
+            _mistakes(images, labels, logits, names),
+        ),
+        page.Section(
+            "Classes", "Precision: of those it named so, how many are. Recall: of those that are, how many it named so.",
+            _classes(figures),
+        ),
+        page.Section(
+            "Confidence", "Left: a calibrated model is as often right as it says. Right: the ROC curve's first tenth.",
+            page.pair(_reliability(figures["calibration"]), _roc(figures["roc"])),
+        ),
+    ]  # fmt: skip
+    page.write(path, "Judged on the test set", facts, sections)
+
+
+def _reason(figures: Mapping[str, Any]) -> str:
+    if figures["verdict"] == "unjudged":
+        return "No threshold was given, so nothing is blessed: give --min-accuracy, for one."
+    return "Every check must pass."
+
+
+def _checks(figures: Mapping[str, Any]) -> Markup:
+    rows = [(check["what"], "passed" if check["passed"] else "failed") for check in figures["checks"]]
+    return page.table(("check", ""), rows) if rows else Markup("")
+
+
+def _confusion(matrix: npt.NDArray[np.int64], names: list[str]) -> Markup:
+    figure, axes = page.figure(height=5.2)
+    mistakes = np.where(np.eye(len(matrix), dtype=bool), 0, matrix)
+    axes.imshow(mistakes, cmap="Oranges", vmin=0, vmax=max(1, int(mistakes.max())) * 1.3)
+    for (row, column), count in np.ndenumerate(matrix):
+        if count:
+            # On a coloured cell dark text is readable in a dark page too.
+            color = {"color": "#222222"} if mistakes[row, column] > 0.2 * mistakes.max() else {}
+            axes.text(column, row, str(count), ha="center", va="center", fontsize=8, **color)
+    axes.set_xticks(range(len(names)), names, rotation=30 if max(map(len, names)) > 3 else 0)
+    axes.set_yticks(range(len(names)), names)
+    axes.set_xlabel("predicted")
+    axes.set_ylabel("true")
+    axes.grid(visible=False)
+    figure.axes[0].images[0].set_alpha(np.where(mistakes > 0, 1.0, 0.0))
+    return page.svg(figure, "Confusion matrix")
+
+
+def _mistakes(
+    images: npt.NDArray[np.uint8], labels: npt.NDArray[np.int64], logits: npt.NDArray[np.float32], names: list[str]
+) -> Markup:
+    probabilities = scipy.special.softmax(logits.astype(np.float64), axis=1)
+    predicted = logits.argmax(axis=1)
+    wrong = np.flatnonzero(predicted != labels)
+    worst = wrong[np.argsort(-probabilities[wrong, predicted[wrong]], kind="stable")][:WORST]
+    if not len(worst):
+        return Markup("<p>There are none.</p>")
+    shown = []
+    for i in worst:
+        caption = f"{names[labels[i]]} → {names[predicted[i]]}"
+        image = page.picture(images[i], f"test image {i}: {caption}", scale=max(1, 68 // images.shape[2]))
+        sure = f"{100 * probabilities[i, predicted[i]]:.1f} %, image {i}"
+        shown.append(Markup("<figure>{}<figcaption>{}<br>{}</figcaption></figure>").format(image, caption, sure))
+    return Markup('<div class="pictures">{}</div>').format(Markup("").join(shown))
+
+
+def _classes(figures: Mapping[str, Any]) -> Markup:
+    rows = [
+        (each["name"], f"{each['images']:,}", *(f"{each[name]:.4f}" for name in ("precision", "recall", "f1")))
+        for each in figures["classes"]
+    ]
+    return page.table(("class", "images", "precision", "recall", "F1"), rows)
+
+
+def _reliability(bins: list[dict[str, float]]) -> Markup:
+    figure, axes = page.figure(width=4.6, height=3.4)
+    axes.plot([0, 1], [0, 1], "--", color="#888888", linewidth=1)
+    sizes = [15 + 15 * np.log10(each["count"]) for each in bins]
+    axes.scatter([each["confidence"] for each in bins], [each["accuracy"] for each in bins], s=sizes)
+    axes.set_xlabel("confidence")
+    axes.set_ylabel("accuracy")
+    return page.svg(figure, "Reliability diagram: accuracy by confidence")
+
+
+def _roc(curve: list[dict[str, float]]) -> Markup:
+    figure, axes = page.figure(width=4.6, height=3.4)
+    axes.plot([point["falsePositiveRate"] for point in curve], [point["recall"] for point in curve])
+    axes.set_xlim(-0.002, 0.1)
+    axes.set_xlabel("false positive rate")
+    axes.set_ylabel("recall")
+    return page.svg(figure, "ROC curve, micro-averaged over the classes")

@@ -1,0 +1,24 @@
+"""What the export step is."""
+
+from components.step.declaration import Component, Input, Output, Parameters, parameter
+
+
+class ExportParameters(Parameters):
+    """What is exported."""
+
+    snapshots: bool = parameter(True, "Export the whole gradients too, not only the tables")
+
+
+COMPONENT = Component(
+    name="export",
+    title="Export the gradients",
+    help="Turn the record of the gradients into tables, tensors, TensorBoard events, and a page.",
+    work="components.export.export:export",
+    parameters=ExportParameters,
+    inputs=(Input("gradients", "Artifact", "The record of the gradients that train made"),),
+    outputs=(
+        Output("gradient_tables", "Artifact", "Parquet tables, safetensors snapshots, and TensorBoard events"),
+        Output("report", "HTML", "The training and its gradients, as a page", file="report.html"),
+    ),
+    packages=("numpy", "pyarrow", "matplotlib"),
+)

@@ -1,0 +1,1 @@
+"""The workflow, and the callers that run it."""

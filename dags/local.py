@@ -1,0 +1,205 @@
+"""Run the workflow on this machine: each step a process of its own, artifacts in an embedded S3 server.
+
+The steps are called as a container would be, with s3:// locations. A step's location in the store follows from its
+code, its parameters and the digests of its inputs; where its outputs are there already, it has nothing to do.
+"""
+
+import argparse
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import rich.console
+import rich.table
+
+from components.step.artifact import canonical_json
+from components.step.command import Parser, add_parameters, guard
+from components.step.declaration import Component, Parameters
+from components.step.embedded import serve
+from components.step.errors import BadInput, StepError
+from components.step.store import Store
+from dags.workflow import WORKFLOW, Task, parameters_of
+
+ROOT = Path(__file__).parent.parent
+BUCKET = "tapeline"
+GRACE_SECONDS = 10  # for a step to end after SIGTERM
+
+
+@dataclass(frozen=True)
+class Done:
+    """A task that has run, now or in an earlier run."""
+
+    outputs: Mapping[str, str]  # {output: s3:// location}
+    seconds: float | None  # None where nothing was to be done
+
+
+class Interrupted(StepError):
+    """A step ended badly; its own message has been printed."""
+
+    def __init__(self, name: str, code: int) -> None:
+        super().__init__(f"{name} ended with exit code {code}")
+        self.exit_code = code if code > 0 else 128 - code
+
+
+def main() -> None:
+    """Parse the command line and run."""
+    guard("run", lambda: run(parse(sys.argv[1:])))
+
+
+def parse(arguments: list[str]) -> argparse.Namespace:
+    """Return the options, with the values for the workflow's parameters in `values`."""
+    parser = Parser(prog="make run ARGS='…'", usage="%(prog)s", description=__doc__)
+    parser.add_argument("--no-cache", action="store_true", help="run every step, also those that have run before")
+    parser.add_argument("--serve", action="store_true", help="keep the S3 server up afterwards, until Ctrl-C")
+    parser.add_argument("--folder", type=Path, default=ROOT / "run", help="where everything is kept (default: run)")
+    added: set[str] = set()
+    for task in WORKFLOW:
+        group = parser.add_argument_group(task.component.title)
+        add_parameters(group, task.component.parameters, leave_out=added)
+        added |= set(task.component.parameters.model_fields)
+    given = vars(parser.parse_args(arguments))
+    options = {name: given.pop(name) for name in ("no_cache", "serve", "folder")}
+    return argparse.Namespace(**options, values=given)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Run the workflow, print what came of it, and keep the reports in the folder."""
+    parameters = parameters_of(options.values)  # before anything is started
+    folder: Path = options.folder
+    with _alone(folder), serve(folder / "store", BUCKET) as settings:
+        store = Store.from_environment(settings)
+        done: dict[str, Done] = {}
+        for task in WORKFLOW:
+            name = task.component.name
+            done[name] = _run_task(task, parameters[name], done, store, settings, cache=not options.no_cache)
+        _finish(done, store, folder)
+        if options.serve:
+            _keep_serving(settings, folder)
+
+
+def _run_task(  # noqa: PLR0913 - what a task depends on
+    task: Task,
+    parameters: Parameters,
+    done: Mapping[str, Done],
+    store: Store,
+    settings: Mapping[str, str],
+    *,
+    cache: bool,
+) -> Done:
+    component = task.component
+    inputs = {name: done[source.name].outputs[output] for name, (source, output) in task.inputs.items()}
+    prefix = f"s3://{BUCKET}/{component.name}/{_key(component, parameters, inputs, store)}"
+    outputs = {item.name: f"{prefix}/{item.name}" for item in component.outputs}
+    print(f"── {component.title}", flush=True)
+    if cache and all(store.manifest(uri) is not None for uri in outputs.values()):
+        print("nothing has changed since it ran", flush=True)
+        return Done(outputs, None)
+    began = time.monotonic()
+    command = [sys.executable, "-m", f"components.{component.name}"]
+    for name, value in (*inputs.items(), *outputs.items(), *parameters):
+        flag = name.replace("_", "-")
+        command += [f"--{flag}" if value else f"--no-{flag}"] if isinstance(value, bool) else [f"--{flag}={value}"]
+    _call(component.name, command, settings)
+    return Done(outputs, time.monotonic() - began)
+
+
+def _key(component: Component, parameters: Parameters, inputs: Mapping[str, str], store: Store) -> str:
+    """Return what names the results of a step: a digest of all that they follow from."""
+    code = hashlib.sha256((ROOT / "uv.lock").read_bytes())
+    for folder in ("step", component.name):
+        for path in sorted((ROOT / "components" / folder).rglob("*")):
+            if path.suffix in (".py", ".jinja") and not path.name.startswith("test_"):
+                code.update(path.relative_to(ROOT).as_posix().encode() + b"\0" + path.read_bytes())
+    made_of = {
+        "code": code.hexdigest(),
+        "parameters": parameters.provenance(),
+        "inputs": {name: hashlib.sha256(store.manifest(uri) or b"").hexdigest() for name, uri in inputs.items()},
+    }
+    return hashlib.sha256(canonical_json(made_of)).hexdigest()[:16]
+
+
+def _call(name: str, command: list[str], settings: Mapping[str, str]) -> None:
+    """Run a step to its end; whatever ends this process ends the step too."""
+    step = subprocess.Popen(command, env=os.environ | settings, cwd=ROOT, stdin=subprocess.DEVNULL)
+    try:
+        code = step.wait()
+    finally:
+        if step.poll() is None:
+            step.send_signal(signal.SIGTERM)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                step.wait(GRACE_SECONDS)
+            step.kill()
+            step.wait()
+    if code:
+        raise Interrupted(name, code)
+
+
+def _finish(done: Mapping[str, Done], store: Store, folder: Path) -> None:
+    """Copy the reports out of the store, write summary.json, and print the table."""
+    console = rich.console.Console(highlight=False, soft_wrap=True)
+    table = rich.table.Table(box=None, pad_edge=False)
+    for heading in ("step", "seconds", "artifacts", "report"):
+        table.add_column(heading, justify="right" if heading == "seconds" else "left", overflow="fold")
+    for task in WORKFLOW:
+        name, result = task.component.name, done[task.component.name]
+        report = ""
+        for item in task.component.outputs:
+            if item.file:
+                target = folder / "reports" / f"{name}.html"
+                store.read(f"{result.outputs[item.name]}/{item.file}", target)
+                report = os.path.relpath(target)
+        seconds = "cached" if result.seconds is None else f"{result.seconds:.1f}"
+        table.add_row(name, seconds, next(iter(result.outputs.values())).rpartition("/")[0], report)
+    store.read(f"{done['evaluate'].outputs['metrics']}/metrics.json", folder / "metrics.json")
+    figures = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    summary = {name: figures[name] for name in ("accuracy", "accuracy_interval", "loss", "verdict")}
+    summary |= {
+        "seconds": {name: result.seconds for name, result in done.items()},
+        "artifacts": {name: dict(result.outputs) for name, result in done.items()},
+    }
+    (folder / "summary.json").write_bytes(canonical_json(summary))
+    low, high = figures["accuracy_interval"]
+    console.print()
+    console.print(table)
+    console.print(
+        f"\ntest accuracy {100 * figures['accuracy']:.2f} % "
+        f"(95 % interval {100 * low:.2f} to {100 * high:.2f} %), {figures['verdict']}"
+    )
+
+
+def _keep_serving(settings: Mapping[str, str], folder: Path) -> None:
+    path = folder / "store.env"
+    path.unlink(missing_ok=True)
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.writelines(f"export {name}={value}\n" for name, value in settings.items())
+    print(f"the store is at {settings['AWS_ENDPOINT_URL']}, bucket {BUCKET}; its credentials: . {os.path.relpath(path)}")
+    print("Ctrl-C ends it", flush=True)
+    try:
+        signal.pause()
+    finally:
+        path.unlink()
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Hold the folder's lock: two servers on the same files would ruin them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise BadInput(f"another run is at work in {folder}; wait for it, or give another --folder") from None
+        yield
+
+
+if __name__ == "__main__":
+    main()
