@@ -181,7 +181,9 @@ def _keep_serving(settings: Mapping[str, str], folder: Path) -> None:
     path.unlink(missing_ok=True)
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
         file.writelines(f"export {name}={value}\n" for name, value in settings.items())
-    print(f"the store is at {settings['AWS_ENDPOINT_URL']}, bucket {BUCKET}; its credentials: . {os.path.relpath(path)}")
+    print(
+        f"the store is at {settings['AWS_ENDPOINT_URL']}, bucket {BUCKET}; its credentials: . {os.path.relpath(path)}"
+    )
     print("Ctrl-C ends it", flush=True)
     try:
         signal.pause()

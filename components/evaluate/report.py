@@ -44,7 +44,7 @@ def write_report(
             _mistakes(images, labels, logits, names),
         ),
         page.Section(
-            "Classes", "Precision: of those it named so, how many are. Recall: of those that are, how many it named so.",
+            "Classes", "Precision: of its answers, how many are right. Recall: of the images, how many it found.",
             _classes(figures),
         ),
         page.Section(

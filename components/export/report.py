@@ -1,5 +1,6 @@
 """The page that shows a training and its gradients."""
 
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -82,16 +83,14 @@ def _norms(record: Record) -> Markup:
     return page.svg(figure, "Norm of each layer's gradient over the steps")
 
 
-def _curve(
-    axes: Any, steps: npt.NDArray[np.int64], values: npt.NDArray[np.float32], color: str, label: str
-) -> None:
+def _curve(axes: Any, steps: npt.NDArray[np.int64], values: npt.NDArray[np.float32], color: str, label: str) -> None:
     """Draw a curve; one with more than POINTS points as the mean of equal parts, in a band from low to high."""
     if len(steps) <= POINTS:
         axes.plot(steps, values, color=color, linewidth=1.2, label=label)
         return
     edges = np.linspace(0, len(steps), POINTS + 1).astype(int)
-    parts = [values[a:b] for a, b in zip(edges, edges[1:], strict=False)]
-    middle = [float(steps[a:b].mean()) for a, b in zip(edges, edges[1:], strict=False)]
+    parts = [values[a:b] for a, b in itertools.pairwise(edges)]
+    middle = [float(steps[a:b].mean()) for a, b in itertools.pairwise(edges)]
     low, high = ([float(np.quantile(part, q)) for part in parts] for q in (0.05, 0.95))
     axes.fill_between(middle, low, high, color=color, alpha=0.2, linewidth=0)
     axes.plot(middle, [float(part.mean()) for part in parts], color=color, linewidth=1.2, label=label)

@@ -99,7 +99,7 @@ def _known(name: str, known: DataSet, cache: Path) -> dict[str, Path]:
         return paths
     raise StoreUnavailable(
         f"{name} could not be downloaded; tried\n  " + "\n  ".join(tried) + "\n"
-        f"Where the network lacks it, give your own four IDX files: --source FOLDER or s3://bucket/prefix"
+        "Where the network lacks it, give your own four IDX files: --source FOLDER or s3://bucket/prefix"
     )
 
 
@@ -169,7 +169,9 @@ def _digest(path: Path, algorithm: str) -> str:
 
 def _reason(error: Exception) -> str:
     if isinstance(error, subprocess.CalledProcessError):
-        return (error.stderr or b"").decode(errors="replace").strip().splitlines()[-1:][0] if error.stderr else str(error)
+        return (
+            (error.stderr or b"").decode(errors="replace").strip().splitlines()[-1:][0] if error.stderr else str(error)
+        )
     return str(getattr(error, "reason", None) or error).rpartition(">: ")[2]
 
 

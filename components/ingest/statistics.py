@@ -8,9 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 
-def describe(
-    splits: Mapping[str, tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]], classes: int
-) -> dict[str, Any]:
+def describe(splits: Mapping[str, tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]], classes: int) -> dict[str, Any]:
     """Return statistics of each split, and how many images occur more than once within and across splits.
 
     Images are uint8 [n, height, width], labels uint8 [n]. Mean and standard deviation are of pixels in 0..1; the pixel

@@ -1,6 +1,7 @@
 """The command line of a step, made from its declaration."""
 
 import argparse
+import atexit
 import os
 import re
 import signal
@@ -47,7 +48,7 @@ def add_parameters(
         if choices:
             options["metavar"] = "|".join(choices)
         elif field.annotation is not bool:
-            options["metavar"] = {int: "INT", float: "NUMBER"}.get(field.annotation or str, "TEXT")
+            options["metavar"] = {int: "INT", float: "NUMBER"}.get(field.annotation, "TEXT")  # type: ignore[arg-type]
         options["help"] = f"{field.description}{shown}".replace("%", "%%")
         if field.annotation is bool:
             options["action"] = argparse.BooleanOptionalAction
@@ -88,6 +89,7 @@ def guard(name: str, function: Callable[[], None]) -> NoReturn:
         code = error.exit_code
     else:
         code = 0
+    atexit._run_exitfuncs()  # noqa: SLF001 - libraries remove their temporary files there, and os._exit would not
     sys.stdout.flush()
     sys.stderr.flush()
     # All is published or cleaned up by now; threads of a transfer or of TensorFlow must not hold the process.

@@ -8,14 +8,17 @@ from pathlib import Path
 
 from components.step import artifact
 from components.step.errors import BadInput
-from components.step.store import Store
+from components.step.store import Store, split
 
 
 def is_remote(location: str) -> bool:
     """Tell whether `location` is in the store."""
     if "://" in location and not location.startswith("s3://"):
         raise BadInput(f"{location!r} is neither a path nor of the form s3://bucket/prefix")
-    return location.startswith("s3://")
+    if location.startswith("s3://"):
+        split(location)  # a malformed one is refused before anything is done
+        return True
+    return False
 
 
 def fetch(location: str, scratch: Path) -> Path:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import cycler
 import jinja2
 import matplotlib as mpl
 import numpy as np
@@ -29,7 +30,7 @@ _STYLE: dict[str, Any] = {
     "axes.labelcolor": _INK,
     "axes.facecolor": "none",
     "axes.grid": True,
-    "axes.prop_cycle": mpl.cycler(color=PALETTE),
+    "axes.prop_cycle": cycler.cycler(color=PALETTE),
     "axes.spines.top": False,
     "axes.spines.right": False,
     "grid.color": "#88888844",

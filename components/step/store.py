@@ -15,7 +15,8 @@ from urllib.parse import urlsplit
 
 import tenacity
 import urllib3
-from minio import Minio, credentials
+from minio import Minio
+from minio.credentials.providers import AWSConfigProvider, IamAwsProvider, Provider, StaticProvider
 from minio.error import InvalidResponseError, MinioException, S3Error, ServerError
 
 from components.step.artifact import MANIFEST, File, Manifest, check
@@ -79,7 +80,7 @@ class Store:
 
     def publish(self, folder: Path, uri: str) -> None:
         """Upload the sealed artifact in `folder` to `uri`, the manifest last."""
-        bucket, prefix = _split(uri)
+        bucket, prefix = split(uri)
         text = (folder / MANIFEST).read_bytes()
         there = self._manifest(bucket, prefix)
         if there is not None and there != text:
@@ -94,7 +95,7 @@ class Store:
 
     def fetch(self, uri: str, folder: Path) -> None:
         """Download the artifact at `uri` into `folder`, checking the digest of each file on its way."""
-        bucket, prefix = _split(uri)
+        bucket, prefix = split(uri)
         text = self._manifest(bucket, prefix)
         if text is None:
             raise BadInput(f"{uri} is not an artifact: it has no {MANIFEST} (never made, or not finished)")
@@ -115,20 +116,20 @@ class Store:
 
     def manifest(self, uri: str) -> bytes | None:
         """Return the manifest of the artifact at `uri`, or None where there is no finished one."""
-        return self._manifest(*_split(uri))
+        return self._manifest(*split(uri))
 
     def names(self, uri: str) -> list[str]:
         """Return the keys below `uri`, relative to it, sorted."""
-        return sorted(self._sizes(*_split(uri)))
+        return sorted(self._sizes(*split(uri)))
 
     def read(self, uri: str, path: Path) -> None:
         """Download the single object at `uri` to `path`."""
-        bucket, key = _split(uri)
+        bucket, key = split(uri)
         self._download(bucket, key.rstrip("/"), path)
 
     def remove(self, uri: str) -> None:
         """Remove the artifact at `uri`, its manifest first, so that what is left never looks finished."""
-        bucket, prefix = _split(uri)
+        bucket, prefix = split(uri)
         for name in sorted(self._sizes(bucket, prefix), key=lambda name: name != MANIFEST):
             self._call(f"remove s3://{bucket}/{prefix}{name}", self.client.remove_object, bucket, prefix + name)
 
@@ -221,20 +222,24 @@ def _short(error: Exception) -> str:
     return str(reason).rpartition(">: ")[2].rpartition("): ")[2] or type(error).__name__
 
 
-def _credentials(environment: Mapping[str, str]) -> credentials.Provider:
+def _credentials(environment: Mapping[str, str]) -> Provider:
     key, secret = environment.get("AWS_ACCESS_KEY_ID"), environment.get("AWS_SECRET_ACCESS_KEY")
     if key and secret:
-        return credentials.StaticProvider(key, secret, environment.get("AWS_SESSION_TOKEN") or None)
-    pod_role = ("AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_CONTAINER_CREDENTIALS_FULL_URI")
+        return StaticProvider(key, secret, environment.get("AWS_SESSION_TOKEN") or None)
+    pod_role = (
+        "AWS_WEB_IDENTITY_TOKEN_FILE",
+        "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+        "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+    )
     if any(environment.get(name) for name in pod_role):
-        return credentials.IamAwsProvider()
+        return IamAwsProvider()
     profile = Path(environment.get("AWS_SHARED_CREDENTIALS_FILE") or "~/.aws/credentials").expanduser()
     if profile.is_file():
-        return credentials.AWSConfigProvider(str(profile), environment.get("AWS_PROFILE"))
+        return AWSConfigProvider(str(profile), environment.get("AWS_PROFILE"))
     raise BadInput("no S3 credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")
 
 
-def _split(uri: str) -> tuple[str, str]:
+def split(uri: str) -> tuple[str, str]:
     """Return bucket and prefix of `s3://bucket/prefix`; the prefix ends in a slash or is empty."""
     scheme, _, rest = uri.partition("://")
     bucket, _, prefix = rest.partition("/")

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 from safetensors.numpy import load_file, save_file
 
 from components.step import artifact, location
@@ -41,7 +42,10 @@ class State:
             return
         with tempfile.TemporaryDirectory(prefix="tapeline-") as scratch:
             folder = Path(scratch)
-            save_file({name: variable.numpy() for name, variable in self._variables()}, folder / "state.safetensors")
+            save_file(
+                {name: np.asarray(variable.numpy()) for name, variable in self._variables()},
+                folder / "state.safetensors",
+            )
             save_file({"rows": self.recorder.rows}, folder / "rows.safetensors")
             shutil.copytree(self.recorder.folder, folder / "record")
             (folder / "position.json").write_bytes(canonical_json({"step": step, "epochs": self.epochs}))
@@ -91,7 +95,9 @@ class State:
         if manifest.inputs.get("dataset") != self.dataset:
             raise BadInput(f"{where} is of a run on another dataset; give an empty place for checkpoints")
         ours, theirs = self.parameters.provenance(), manifest.parameters
-        if wrong := [f"{name} {theirs.get(name)} there, {ours[name]} here" for name in ours if ours[name] != theirs.get(name)]:
+        if wrong := [
+            f"{name} {theirs.get(name)} there, {ours[name]} here" for name in ours if ours[name] != theirs.get(name)
+        ]:
             raise BadInput(f"{where} is of another run: {'; '.join(wrong)}; give an empty place for checkpoints")
 
     def _variables(self) -> list[tuple[str, Any]]:

@@ -23,7 +23,7 @@ class TrainParameters(Parameters):
     optimizer: str = parameter("adam", "Rule that turns gradients into updates", choices=("adam", "adamw", "sgd"))
     learning_rate: float = parameter(0.001, "Learning rate; the highest one of a schedule", gt=0, le=100)
     schedule: str = parameter(
-        "constant", "Learning rate over time; one-cycle rises for a quarter, then falls as a cosine",
+        "cosine", "Learning rate over time; one-cycle rises for a quarter, then falls as a cosine",
         choices=("constant", "cosine", "one-cycle"),
     )  # fmt: skip
     momentum: float = parameter(0.9, "Momentum of sgd", ge=0, lt=1)
@@ -50,7 +50,9 @@ class TrainParameters(Parameters):
     @model_validator(mode="after")
     def _whole(self) -> Self:
         if self.snapshot_every and self.gradient_level != "full":
-            raise ValueError(f"snapshot_every: {self.snapshot_every} needs gradient_level full, not {self.gradient_level}")
+            raise ValueError(
+                f"snapshot_every: {self.snapshot_every} needs gradient_level full, not {self.gradient_level}"
+            )
         return self
 
 

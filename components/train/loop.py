@@ -41,7 +41,7 @@ class Split:
     labels: tf.Tensor
 
 
-def train(
+def train(  # noqa: PLR0913 - one path for each input and output
     parameters: TrainParameters,
     *,
     dataset: Path,
@@ -58,6 +58,7 @@ def train(
     choose_device(parameters.device)
     tf.config.experimental.enable_op_determinism()
     tf.config.run_functions_eagerly(parameters.eager)
+    keras.utils.clear_session()  # Keras numbers its names; a second training in one process begins at 0 again
     keras.utils.set_random_seed(parameters.seed)
 
     training, validation, classes = load(dataset)
@@ -107,7 +108,7 @@ def train(
 # ------------------------------------------------------------------------------------------------------------ the step
 
 
-def train_step(
+def train_step(  # noqa: PLR0913 - all that a step depends on
     network: keras.Model,
     optimizer: keras.optimizers.Optimizer,
     rule: Callable[..., list[tf.Tensor]],
@@ -121,7 +122,7 @@ def train_step(
     [1 + variables], the global one first.
     """
     variables = [variable.value for variable in network.trainable_variables]
-    losses, correct, sums = [], [], None
+    losses, correct, sums = [], [], list[tf.Tensor]()
     for batch_images, batch_labels in zip(
         tf.split(images, parameters.accumulate), tf.split(labels, parameters.accumulate), strict=True
     ):
@@ -129,7 +130,7 @@ def train_step(
             logits = network(batch_images, training=True)
             loss = tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(batch_labels, logits))
         gradients = tape.gradient(loss, variables, unconnected_gradients=tf.UnconnectedGradients.ZERO)
-        sums = gradients if sums is None else [a + b for a, b in zip(sums, gradients, strict=True)]
+        sums = [a + b for a, b in zip(sums, gradients, strict=True)] if sums else gradients
         losses.append(loss)
         correct.append(accuracy(logits, batch_labels))
     gradients = sums if parameters.accumulate == 1 else [total / parameters.accumulate for total in sums]
@@ -155,7 +156,7 @@ def compile_steps(
     rule = importlib.import_module(RULES[parameters.rule]).apply
     columns = 3 if parameters.gradient_level == "off" else 4 + len(network.trainable_variables)
 
-    @tf.function(input_signature=[tf.TensorSpec([None, None], tf.int32)])
+    @tf.function(input_signature=[tf.TensorSpec([None, None], tf.int32)])  # type: ignore[untyped-decorator]
     def run_steps(order: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor]]:
         steps = tf.shape(order)[0]
         rows = tf.TensorArray(tf.float32, size=steps, element_shape=[columns])

@@ -8,7 +8,7 @@ import tensorflow as tf
 from components.train.component import TrainParameters
 
 
-class FusedAdam(keras.optimizers.Adam):
+class FusedAdam(keras.optimizers.Adam):  # type: ignore[misc]
     """Adam (Kingma & Ba 2014, arXiv 1412.6980), reading and writing each number once.
 
     Keras's own update is a chain of some ten operations, each of which walks through memory; for a network whose

@@ -2,7 +2,7 @@
 
 `record.json`                    the variables (name, shape), the columns, steps per epoch, the epochs' metrics
 `steps/000001.safetensors`       one file an epoch: `step` int64 [n], `values` float32 [n, columns]
-`snapshots/00000001.safetensors` the whole gradients at one step, a tensor a variable, after the rule and before clipping
+`snapshots/00000001.safetensors` the whole gradients at one step, a tensor a variable (after the rule, before clipping)
 """
 
 from collections.abc import Mapping, Sequence

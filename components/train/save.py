@@ -26,7 +26,7 @@ def save_model(network: keras.Model, path: Path) -> None:
 
 
 def _renumbered(config: bytes) -> bytes:
-    """Replace the ids of shared objects, which are addresses in memory, by 1, 2, 3, …"""
+    """Replace the ids of shared objects, which are addresses in memory, by 1, 2, 3 and so on."""
     numbers: dict[bytes, int] = {}
     return re.sub(
         rb'("shared_object_id": )(\d+)',

@@ -1,0 +1,54 @@
+"""What the tests of the components share: a few hundred real images, what each step makes of them, and a store."""
+
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from components.ingest.component import COMPONENT as INGEST
+from components.step.declaration import Component
+from components.step.embedded import serve
+from components.step.run import run
+from components.train.component import COMPONENT as TRAIN
+
+DIGITS = Path(__file__).parent / "testdata"
+# 448 images to train on, in 14 steps an epoch.
+SMALL = {"source": str(DIGITS), "validation_size": 64}
+SHORT = {"model": "convnet", "epochs": 2, "batch_size": 32, "learning_rate": 0.003}
+
+
+def make(component: Component, values: Mapping[str, object], inputs: Mapping[str, Path], folder: Path) -> Path:
+    """Run a component in this process; its outputs are folders of their names in `folder`, which is returned."""
+    outputs = {item.name: str(folder / item.name) for item in component.outputs}
+    given = {name: str(path) for name, path in inputs.items()}
+    run(component, component.parameters.checked(values), given, outputs)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def ingested(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with the outputs of ingest."""
+    return make(INGEST, SMALL, {}, tmp_path_factory.mktemp("ingest"))
+
+
+@pytest.fixture(scope="session")
+def trained(ingested: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with the outputs of a short training."""
+    return make(TRAIN, SHORT, {"dataset": ingested / "dataset"}, tmp_path_factory.mktemp("train"))
+
+
+@pytest.fixture(scope="session")
+def _server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    with serve(tmp_path_factory.mktemp("store"), "tests") as settings:
+        yield settings
+
+
+@pytest.fixture
+def s3(_server: dict[str, str], monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> str:
+    """Return a prefix of this test's own in a real S3 server, which the environment leads to."""
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    for name, value in _server.items():
+        monkeypatch.setenv(name, value)
+    return f"s3://tests/{request.node.name.replace('[', '-').replace(']', '')}"

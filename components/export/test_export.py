@@ -1,0 +1,108 @@
+import json
+import shutil
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from safetensors.numpy import load_file, save_file
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from components.conftest import make
+from components.export.component import COMPONENT
+from components.export.record import read
+from components.step import artifact
+from components.step.errors import BadInput
+
+
+@pytest.fixture(scope="session")
+def exported(trained, tmp_path_factory):
+    return make(COMPONENT, {}, {"gradients": trained / "gradients"}, tmp_path_factory.mktemp("export"))
+
+
+def test_the_tables_say_what_the_record_says(trained, exported):
+    record = read(trained / "gradients")
+    tables = exported / "gradient_tables"
+    steps = pq.read_table(tables / "steps.parquet").to_pydict()
+    assert list(steps) == ["step", "epoch", "loss", "accuracy", "learning_rate", "global_norm"]
+    assert steps["step"] == list(range(1, 29))
+    assert steps["epoch"] == [1] * 14 + [2] * 14
+    assert steps["loss"] == record.column("loss").tolist()
+    gradients = pq.read_table(tables / "gradients.parquet").to_pydict()
+    assert gradients["step"][:9] == [1] * 8 + [2]
+    assert gradients["variable"][:8] == record.variables
+    assert gradients["layer"][:8] == ["conv1", "conv1", "conv2", "conv2", "conv3", "conv3", "logits", "logits"]
+    assert np.reshape(gradients["l2_norm"], (28, 8)).tolist() == record.values[:, 4:].tolist()
+    epochs = pq.read_table(tables / "epochs.parquet").to_pylist()
+    assert epochs == json.loads((trained / "metrics" / "metrics.json").read_text())["epochs"]
+
+
+def test_the_snapshots_are_the_whole_gradients(trained, exported):
+    source, copy = trained / "gradients" / "snapshots", exported / "gradient_tables" / "snapshots"
+    assert sorted(path.name for path in copy.iterdir()) == sorted(path.name for path in source.iterdir())
+    tensors = load_file(copy / "00000004.safetensors")
+    assert tensors["convnet/logits/kernel"].shape == (576, 10)
+
+
+def test_tensorboard_reads_the_events(trained, exported):
+    record = read(trained / "gradients")
+    events = EventAccumulator(str(exported / "gradient_tables"), size_guidance={"scalars": 0})
+    events.Reload()
+    tags = events.Tags()["scalars"]
+    assert {"loss", "global_norm", "gradient_norm/convnet/conv1/kernel", "epoch/validation_accuracy"} <= set(tags)
+    scalars = events.Scalars("loss")
+    assert [scalar.step for scalar in scalars] == list(range(1, 29))
+    assert [scalar.value for scalar in scalars] == record.column("loss").tolist()
+
+
+def test_the_same_record_gives_the_same_bytes(trained, exported, tmp_path):
+    again = make(COMPONENT, {}, {"gradients": trained / "gradients"}, tmp_path)
+    for name in ("gradient_tables", "report"):
+        assert artifact.digest(again / name) == artifact.digest(exported / name)
+
+
+def test_without_snapshots(trained, tmp_path):
+    made = make(COMPONENT, {"snapshots": False}, {"gradients": trained / "gradients"}, tmp_path)
+    assert not (made / "gradient_tables" / "snapshots").exists()
+
+
+def test_the_report_stands_alone(exported):
+    text = (exported / "report" / "report.html").read_text()
+    assert "<script" not in text
+    assert "http://" not in text.replace("http://www.w3.org/", "")
+    assert "https://" not in text
+    assert text.count("<svg") == 4
+    assert "convnet/conv1/kernel" in text
+
+
+@pytest.mark.parametrize("level", ["off", "norms"])
+def test_a_record_without_gradients_or_with_very_many_steps(trained, tmp_path, level):
+    """What is recorded less, and a run that is much longer than a curve has points."""
+    folder = tmp_path / "record"
+    (folder / "steps").mkdir(parents=True)
+    document = json.loads((trained / "gradients" / "record.json").read_text())
+    columns = document["columns"][: 3 if level == "off" else None]
+    count = 20_000
+    document |= {"level": level, "columns": columns, "steps_per_epoch": count // 2}
+    (folder / "record.json").write_text(json.dumps(document))
+    values = np.random.default_rng(0).uniform(0.1, 1, (count, len(columns))).astype(np.float32)
+    steps = np.arange(1, count + 1)
+    save_file({"step": steps, "values": values}, folder / "steps" / "000001.safetensors")
+    fields = {"component": "train", "output": "gradients", "parameters": {}, "inputs": {}}
+    artifact.seal(folder, **fields)
+    made = make(COMPONENT, {}, {"gradients": folder}, tmp_path / "out")
+    assert pq.read_table(made / "gradient_tables" / "steps.parquet").num_rows == count
+    variables = 0 if level == "off" else 8
+    assert pq.read_table(made / "gradient_tables" / "gradients.parquet").num_rows == count * variables
+    assert (made / "report" / "report.html").stat().st_size < 500_000
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [({"schema_version": 9}, "schema version 9, expected 1"), ({"columns": ["loss"]}, "do not agree with record.json")],
+)
+def test_a_record_that_is_none_is_refused(trained, tmp_path, change, message):
+    shutil.copytree(trained / "gradients", tmp_path / "record")
+    path = tmp_path / "record" / "record.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    with pytest.raises(BadInput, match=message):
+        read(tmp_path / "record")

@@ -1,0 +1,270 @@
+import gzip
+import hashlib
+import http.server
+import json
+import shutil
+import threading
+
+import numpy as np
+import pytest
+
+from components.conftest import DIGITS, SMALL, make
+from components.ingest import idx, sources
+from components.ingest.component import COMPONENT
+from components.ingest.sources import FILES, DataSet
+from components.ingest.statistics import describe
+from components.step import artifact, location
+from components.step.errors import BadInput, StoreUnavailable
+
+
+@pytest.fixture
+def files(tmp_path):
+    """Return a folder with the four files, to be spoilt."""
+    folder = tmp_path / "files"
+    folder.mkdir()
+    for file in FILES:
+        (folder / file).write_bytes(gzip.decompress((DIGITS / f"{file}.gz").read_bytes()))
+    return folder
+
+
+def test_the_splits_are_those_of_the_files(ingested):
+    dataset = ingested / "dataset"
+    load = {path.stem: np.load(path) for path in dataset.glob("*.npy")}
+    assert {name: (array.shape, array.dtype.name) for name, array in load.items()} == {
+        "train-images": ((448, 28, 28), "uint8"),
+        "train-labels": ((448,), "uint8"),
+        "validation-images": ((64, 28, 28), "uint8"),
+        "validation-labels": ((64,), "uint8"),
+        "test-images": ((256, 28, 28), "uint8"),
+        "test-labels": ((256,), "uint8"),
+    }
+    original = idx.read(DIGITS / "t10k-images-idx3-ubyte.gz", idx.IMAGES)
+    assert (load["test-images"] == original).all()
+    both = sorted(image.tobytes() for name in ("train", "validation") for image in load[f"{name}-images"])
+    assert both == sorted(image.tobytes() for image in idx.read(DIGITS / f"{FILES[0]}.gz", idx.IMAGES))
+
+
+def test_statistics_are_exact(ingested):
+    statistics = json.loads((ingested / "dataset" / "statistics.json").read_text())
+    test = statistics["splits"]["test"]
+    images = np.load(ingested / "dataset" / "test-images.npy") / 255
+    assert test["class_counts"] == [19, 35, 24, 23, 34, 26, 22, 31, 14, 28]
+    assert test["pixel_mean"] == pytest.approx(images.mean(), rel=1e-12)
+    assert test["pixel_standard_deviation"] == pytest.approx(images.std(), rel=1e-12)
+    assert sum(test["pixel_histogram"]) == 256 * 28 * 28
+    assert statistics["across"] == {"train and validation": 0, "train and test": 0, "validation and test": 0}
+
+
+def test_repeated_images_are_counted_within_and_across_splits():
+    a, b, c = (np.full((1, 2, 2), value, np.uint8) for value in (1, 2, 3))
+    labels = np.zeros(3, np.uint8)
+    statistics = describe(
+        {"train": (np.concatenate([a, a, b]), labels), "test": (np.concatenate([b, c, b]), labels)}, 2
+    )
+    assert [statistics["splits"][name]["repeated"] for name in ("train", "test")] == [1, 1]
+    assert statistics["across"] == {"train and test": 1}
+
+
+def test_same_seed_same_bytes_and_another_seed_another_split(ingested, tmp_path):
+    again = make(COMPONENT, SMALL, {}, tmp_path / "again")
+    other = make(COMPONENT, SMALL | {"seed": 1}, {}, tmp_path / "other")
+    assert artifact.digest(again / "dataset") == artifact.digest(ingested / "dataset")
+    assert artifact.digest(again / "report") == artifact.digest(ingested / "report")
+    name = "validation-labels.npy"
+    files = [artifact.verify(folder / "dataset").files[name] for folder in (ingested, other)]
+    assert files[0] != files[1]
+
+
+def spoil_truncated(folder):
+    path = folder / FILES[0]
+    path.write_bytes(path.read_bytes()[:-1])
+
+
+def spoil_longer(folder):
+    path = folder / FILES[1]
+    path.write_bytes(path.read_bytes() + b"\0")
+
+
+def spoil_swapped(folder):
+    shutil.move(folder / FILES[0], folder / "kept")
+    shutil.move(folder / FILES[1], folder / FILES[0])
+    shutil.move(folder / "kept", folder / FILES[1])
+
+
+def spoil_magic(folder):
+    (folder / FILES[3]).write_bytes(b"%PDF-1.7 and more")
+
+
+def spoil_header(folder):
+    (folder / FILES[2]).write_bytes((folder / FILES[2]).read_bytes()[:10])
+
+
+def spoil_empty(folder):
+    idx.write(folder / FILES[3], np.zeros(0, np.uint8))
+
+
+def spoil_label(folder):
+    labels = idx.read(folder / FILES[1], idx.LABELS).copy()
+    labels[5] = 10
+    idx.write(folder / FILES[1], labels)
+
+
+def spoil_count(folder):
+    idx.write(folder / FILES[3], idx.read(folder / FILES[3], idx.LABELS)[:-1])
+
+
+def spoil_gzip(folder):
+    packed = gzip.compress((folder / FILES[0]).read_bytes())
+    (folder / FILES[0]).write_bytes(packed[:-9])
+
+
+def spoil_shape(folder):
+    idx.write(folder / FILES[2], idx.read(folder / FILES[2], idx.IMAGES)[:, :27])
+
+
+def spoil_missing(folder):
+    (folder / FILES[2]).unlink()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (
+            spoil_truncated,
+            "train-images-idx3-ubyte is truncated: its header announces 512×28×28 bytes of images, 401424",
+        ),
+        (spoil_longer, "train-labels-idx1-ubyte is longer than it should be"),
+        (spoil_swapped, "train-images-idx3-ubyte holds labels, expected images: are two files swapped?"),
+        (spoil_magic, "t10k-labels-idx1-ubyte is no IDX file of labels: it starts with 25504446, expected 00000801"),
+        (spoil_header, "t10k-images-idx3-ubyte is truncated: it ends within its header"),
+        (spoil_empty, "t10k-labels-idx1-ubyte is empty"),
+        (
+            spoil_label,
+            "train-labels-idx1-ubyte: label 10 at position 5 is out of range: with 10 classes labels are 0 to 9",
+        ),
+        (spoil_count, "t10k-images-idx3-ubyte has 256 images, but t10k-labels-idx1-ubyte has 255 labels"),
+        (spoil_gzip, "train-images-idx3-ubyte is a damaged gzip file"),
+        (spoil_shape, "training images are 28×28 pixels, but test images 27×28"),
+        (spoil_missing, "has no t10k-images-idx3-ubyte"),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_each_way_to_spoil_a_file_has_its_own_sentence(files, tmp_path, spoil, message):
+    spoil(files)
+    with pytest.raises(BadInput) as error:
+        make(COMPONENT, SMALL | {"source": str(files)}, {}, tmp_path / "out")
+    assert message in str(error.value)
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_validation_cannot_take_everything(tmp_path):
+    with pytest.raises(BadInput, match="validation_size: 512 leaves nothing of the 512 training images"):
+        make(COMPONENT, SMALL | {"validation_size": 512}, {}, tmp_path / "out")
+
+
+def test_files_in_the_store_give_the_same_splits(s3, files, ingested, tmp_path):
+    store = location.Store.from_environment()
+    for file in FILES:
+        store.client.fput_object("tests", f"{s3[11:]}/{file}", str(files / file))
+    made = make(COMPONENT, SMALL | {"source": s3}, {}, tmp_path / "out")
+    assert artifact.verify(made / "dataset").files == artifact.verify(ingested / "dataset").files
+
+
+class Mirror(http.server.ThreadingHTTPServer):
+    """Serves a folder on the loopback, and remembers what it was asked for."""
+
+    def __init__(self, folder):
+        asked = self.asked = []
+
+        class Handler(http.server.SimpleHTTPRequestHandler):
+            def __init__(self, *arguments):
+                super().__init__(*arguments, directory=str(folder))
+
+            def log_message(self, *_):
+                asked.append(self.path)
+
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.address = f"http://127.0.0.1:{self.server_port}"
+
+    def __enter__(self):
+        threading.Thread(target=self.serve_forever).start()
+        return super().__enter__()
+
+    def __exit__(self, *error):
+        self.shutdown()
+        super().__exit__(*error)
+
+
+def known(monkeypatch, *mirrors, **changes):
+    fields = {
+        "mirrors": mirrors,
+        "digests": {
+            file: hashlib.sha256(gzip.decompress((DIGITS / f"{file}.gz").read_bytes())).hexdigest() for file in FILES
+        },
+        "suffix": "",
+        "algorithm": "sha256",
+        "class_names": tuple("0123456789"),
+    }
+    monkeypatch.setitem(sources.DATA_SETS, "mnist", DataSet(**(fields | changes)))
+
+
+def test_a_known_data_set_is_downloaded_once_past_a_mirror_that_is_away(monkeypatch, tmp_path, ingested):
+    values = SMALL | {"source": "mnist", "cache": str(tmp_path / "cache")}
+    with Mirror(tmp_path) as empty, Mirror(DIGITS) as mirror:
+        known(monkeypatch, "http://127.0.0.1:9", empty.address, mirror.address)
+        made = make(COMPONENT, values, {}, tmp_path / "one")
+        make(COMPONENT, values, {}, tmp_path / "two")
+        assert len(mirror.asked) == 4
+    assert artifact.verify(made / "dataset").files == artifact.verify(ingested / "dataset").files
+
+
+def test_a_damaged_cache_is_fetched_anew(monkeypatch, tmp_path):
+    cache = tmp_path / "cache"
+    with Mirror(DIGITS) as mirror:
+        known(monkeypatch, mirror.address)
+        sources.obtain("mnist", cache, tmp_path)
+        (cache / "mnist" / FILES[0]).write_bytes(b"damaged")
+        paths = sources.obtain("mnist", cache, tmp_path)
+    assert len(idx.read(paths[FILES[0]], idx.IMAGES)) == 512
+
+
+def test_a_mirror_with_other_content_is_an_error_that_says_what_came(monkeypatch, tmp_path):
+    with Mirror(DIGITS) as mirror:
+        known(monkeypatch, mirror.address, digests=dict.fromkeys(FILES, "0" * 64))
+        with pytest.raises(BadInput) as error:
+            sources.obtain("mnist", tmp_path / "cache", tmp_path)
+    assert str(error.value).startswith(
+        f"train-images-idx3-ubyte from {mirror.address} is not the known one: expected sha256 {'0' * 64}, got "
+    )
+    assert list((tmp_path / "cache" / "mnist").iterdir()) == []
+
+
+def test_without_any_mirror_the_addresses_tried_are_named(monkeypatch, tmp_path):
+    known(monkeypatch, "http://127.0.0.1:9", "http://127.0.0.1:10")
+    with pytest.raises(StoreUnavailable) as error:
+        sources.obtain("mnist", tmp_path / "cache", tmp_path)
+    assert "http://127.0.0.1:9: " in str(error.value)
+    assert "http://127.0.0.1:10: " in str(error.value)
+    assert "give your own four IDX files" in str(error.value)
+
+
+def test_the_packed_digests_of_other_data_sets_are_checked_on_the_packed_files(monkeypatch, tmp_path):
+    digests = {file: hashlib.md5((DIGITS / f"{file}.gz").read_bytes()).hexdigest() for file in FILES}  # noqa: S324
+    with Mirror(DIGITS) as mirror:
+        known(monkeypatch, mirror.address, digests=digests, suffix=".gz", algorithm="md5")
+        paths = sources.obtain("mnist", tmp_path / "cache", tmp_path)
+    assert paths[FILES[3]].name == "t10k-labels-idx1-ubyte.gz"
+    assert len(idx.read(paths[FILES[3]], idx.LABELS)) == 256
+
+
+def test_an_unknown_source_lists_the_known_ones():
+    with pytest.raises(BadInput, match="neither one of mnist, fashion-mnist, kmnist nor a folder nor an s3:// prefix"):
+        sources.obtain("minst", DIGITS, DIGITS)
+
+
+def test_the_report_stands_alone(ingested):
+    text = (ingested / "report" / "report.html").read_text()
+    assert "<script" not in text
+    assert 'src="http' not in text
+    assert text.count("<svg") == 2
+    assert "data:image/png;base64," in text

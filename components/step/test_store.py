@@ -1,0 +1,201 @@
+import http.server
+import io
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from components.step import artifact, location
+from components.step.errors import BadInput, StoreRefused, StoreUnavailable
+from components.step.store import ATTEMPTS, Store
+from components.step.test_artifact import seal
+
+
+@pytest.fixture
+def folder(tmp_path):
+    made = tmp_path / "made"
+    (made / "sub").mkdir(parents=True)
+    (made / "a.txt").write_text("hello")
+    (made / "sub" / "empty").touch()
+    (made / "large.bin").write_bytes(bytes(range(256)) * 140_000)  # 35.8 MB: three parts
+    seal(made)
+    return made
+
+
+def test_what_goes_up_comes_down(s3, folder, tmp_path):
+    location.publish(folder, s3)
+    got = location.fetch(s3, tmp_path / "got")
+    assert artifact.digest(got) == artifact.digest(folder)
+    assert artifact.verify(got).files.keys() == {"a.txt", "large.bin", "sub/empty"}
+
+
+def test_publishing_the_same_again_writes_nothing(s3, folder):
+    location.publish(folder, s3)
+    store = Store.from_environment()
+    before = {o.object_name: o.last_modified for o in store.client.list_objects("tests", recursive=True)}
+    location.publish(folder, s3)
+    assert before == {o.object_name: o.last_modified for o in store.client.list_objects("tests", recursive=True)}
+
+
+def test_publishing_again_brings_back_a_lost_file(s3, folder, tmp_path):
+    location.publish(folder, s3)
+    store = Store.from_environment()
+    store.client.remove_object("tests", s3.removeprefix("s3://tests/") + "/a.txt")
+    location.publish(folder, s3)
+    assert location.fetch(s3, tmp_path / "got")
+
+
+def test_other_content_never_replaces_what_is_there(s3, folder, tmp_path):
+    location.publish(folder, s3)
+    (folder / "a.txt").write_text("other")
+    seal(folder)
+    with pytest.raises(BadInput, match="holds another artifact already"):
+        location.publish(folder, s3)
+    assert (location.fetch(s3, tmp_path / "got") / "a.txt").read_text() == "hello"
+
+
+def test_a_publisher_that_is_killed_leaves_nothing_that_looks_finished(s3, folder, tmp_path):
+    # It dies before the manifest goes up: with all files there, the worst moment.
+    script = (
+        "import os, signal, sys\n"
+        "from pathlib import Path\n"
+        "from components.step import location, store\n"
+        "upload = store.Store._upload\n"
+        "def dying(self, path, bucket, key):\n"
+        "    if key.endswith('manifest.json'): os.kill(os.getpid(), signal.SIGKILL)\n"
+        "    upload(self, path, bucket, key)\n"
+        "store.Store._upload = dying\n"
+        "location.publish(Path(sys.argv[1]), sys.argv[2])\n"
+    )
+    died = subprocess.run([sys.executable, "-c", script, str(folder), s3], check=False)
+    assert died.returncode == -9
+    assert Store.from_environment().names(s3) == ["a.txt", "large.bin", "sub/empty"]
+    with pytest.raises(BadInput, match="never made, or not finished"):
+        location.fetch(s3, tmp_path / "got")
+    location.publish(folder, s3)
+    assert location.fetch(s3, tmp_path / "got")
+
+
+def test_a_file_changed_in_the_store_is_named(s3, folder, tmp_path):
+    location.publish(folder, s3)
+    key = s3.removeprefix("s3://tests/") + "/a.txt"
+    Store.from_environment().client.put_object("tests", key, io.BytesIO(b"hellO"), 5)
+    with pytest.raises(BadInput, match=f"{s3}/a.txt was changed or damaged"):
+        location.fetch(s3, tmp_path / "got")
+
+
+def test_a_file_missing_in_the_store_is_named(s3, folder, tmp_path):
+    location.publish(folder, s3)
+    Store.from_environment().client.remove_object("tests", s3.removeprefix("s3://tests/") + "/sub/empty")
+    with pytest.raises(BadInput, match=f"{s3}/sub/empty is missing"):
+        location.fetch(s3, tmp_path / "got")
+
+
+def test_children_are_the_finished_ones_and_can_be_removed(s3, folder):
+    for name in ("step-2", "step-1"):
+        location.publish(folder, f"{s3}/{name}")
+    Store.from_environment().client.put_object("tests", f"{s3[11:]}/step-3/a.txt", io.BytesIO(b""), 0)
+    assert location.children(s3) == ["step-1", "step-2"]
+    location.remove(f"{s3}/step-1")
+    assert location.children(s3) == ["step-2"]
+
+
+def test_a_wrong_secret_is_said_once_and_not_shown(s3, monkeypatch):
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrongwrong")
+    with pytest.raises(StoreRefused, match="the secret key is wrong; check AWS_SECRET_ACCESS_KEY") as error:
+        Store.from_environment().names(s3)
+    assert "wrongwrong" not in str(error.value)
+
+
+def test_an_unknown_access_key(s3, monkeypatch):
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "nobody")
+    with pytest.raises(StoreRefused, match="does not know this access key; check AWS_ACCESS_KEY_ID"):
+        Store.from_environment().names(s3)
+
+
+@pytest.mark.usefixtures("s3")
+def test_a_missing_bucket(folder):
+    with pytest.raises(StoreRefused, match="there is no such bucket"):
+        location.publish(folder, "s3://nowhere/x")
+
+
+def test_a_missing_key(s3, tmp_path):
+    with pytest.raises(StoreRefused, match="there is no such object"):
+        Store.from_environment().read(f"{s3}/nothing", tmp_path / "x")
+
+
+def test_no_credentials(s3, monkeypatch, tmp_path):
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with pytest.raises(BadInput, match="set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"):
+        location.children(s3)
+
+
+@pytest.mark.parametrize("endpoint", ["127.0.0.1:9000", "ftp://host", "http://", "http://host/path"])
+def test_an_endpoint_that_is_none(s3, monkeypatch, endpoint):
+    monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
+    with pytest.raises(BadInput, match="is not of the form"):
+        location.children(s3)
+
+
+@pytest.mark.parametrize("uri", ["s3://", "s3:///x", "gs://bucket/x"])
+def test_a_location_that_is_none(uri, tmp_path):
+    with pytest.raises(BadInput, match=r"is n(ot|either)"):
+        location.fetch(uri, tmp_path)
+
+
+def test_nobody_at_the_endpoint(s3, monkeypatch):
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    with pytest.raises(StoreUnavailable, match=rf"at http://127\.0\.0\.1:9: .*refused \(tried {ATTEMPTS} times\)"):
+        Store.from_environment().names(s3)
+
+
+def test_a_busy_store_is_asked_again(s3, monkeypatch):
+    asked = []
+
+    class Busy(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            asked.append(self.path)
+            body = b"<Error><Code>SlowDown</Code><Message>later</Message></Error>"
+            code = 503
+            if len(asked) == 3:
+                body, code = (
+                    b"<ListBucketResult><Name>tests</Name><IsTruncated>false</IsTruncated></ListBucketResult>",
+                    200,
+                )
+            self.send_response(code)
+            self.send_header("Content-Length", str(len(body)))
+            self.send_header("Content-Type", "application/xml")
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_):
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Busy) as server:
+        threading.Thread(target=server.serve_forever).start()
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.server_port}")
+        try:
+            assert Store.from_environment().names(s3) == []
+        finally:
+            server.shutdown()
+    assert len(asked) == 3
+
+
+def test_a_local_artifact_is_replaced_whole_and_a_strangers_folder_never(tmp_path):
+    target = tmp_path / "target"
+    for text in ("one", "two"):
+        with location.staging(str(target)) as staged:
+            (staged / "a.txt").write_text(text)
+            seal(staged)
+            location.publish(staged, str(target))
+        assert (location.fetch(str(target), tmp_path) / "a.txt").read_text() == text
+    stranger = tmp_path / "stranger"
+    stranger.mkdir()
+    (stranger / "thesis.tex").touch()
+    with location.staging(str(stranger)) as staged:
+        seal(staged)
+        with pytest.raises(BadInput, match="something that is not an artifact"):
+            location.publish(staged, str(stranger))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["stranger", "target"]

@@ -1,0 +1,136 @@
+"""The step itself: its gradients, its optimizers, its rules."""
+
+import importlib
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from components.step.errors import BadInput
+from components.train import loop, optimizers
+from components.train.component import MODELS, RULES, TrainParameters
+from components.train.models import convnet, simple
+from components.train.record import is_snapshot
+from components.train.rules import centralize, none
+
+IMAGES = tf.constant(np.random.default_rng(0).integers(0, 256, (24, 28, 28), np.uint8))
+LABELS = tf.constant(np.random.default_rng(1).integers(0, 10, 24, np.int32))
+
+
+def step(parameters, network, optimizer, images=IMAGES, labels=LABELS, rule=none.apply):
+    return loop.train_step(network, optimizer, rule, parameters, loop.normalised(images), labels)
+
+
+def network(seed=0):
+    keras.utils.set_random_seed(seed)
+    return convnet.build((28, 28), 10)
+
+
+def test_the_models_have_the_parameters_that_they_are_known_by():
+    assert simple.build((28, 28), 10).count_params() == 2_770_634
+    assert convnet.build((28, 28), 10).count_params() == 29_066
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_every_model_gives_logits_for_other_sizes_too(name):
+    built = importlib.import_module(MODELS[name]).build((32, 30), 7)
+    assert built.output_shape == (None, 7)
+
+
+def test_the_gradients_are_those_of_finite_differences():
+    parameters, model = TrainParameters(), network()
+    _, _, gradients, _ = step(parameters, model, keras.optimizers.SGD(0.0))
+    bias = model.trainable_variables[-1]
+    value = bias.numpy()
+
+    def loss(index, shift):
+        moved = value.copy()
+        moved[index] += shift
+        bias.assign(moved)
+        return float(step(parameters, model, keras.optimizers.SGD(0.0))[0])
+
+    numeric = [(loss(i, 1e-2) - loss(i, -1e-2)) / 2e-2 for i in range(10)]
+    np.testing.assert_allclose(gradients[-1].numpy(), numeric, atol=2e-5)
+
+
+def test_norms_are_those_of_the_gradients():
+    _, _, gradients, norms = step(TrainParameters(), network(), keras.optimizers.SGD(0.0))
+    expected = [np.linalg.norm(gradient.numpy()) for gradient in gradients]
+    np.testing.assert_allclose(norms.numpy(), [np.linalg.norm(expected), *expected], rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["adam", "adamw"])
+def test_the_fused_adam_is_keras_adam(name):
+    parameters = TrainParameters(optimizer=name, schedule="one-cycle", weight_decay=0.1)
+    ours, theirs = network(), network()
+    rate = optimizers._schedule(parameters, 6)
+    decay = 0.1 if name == "adamw" else None
+    pairs = ((ours, optimizers.build(parameters, 6)), (theirs, keras.optimizers.Adam(rate, weight_decay=decay)))
+    for model, optimizer in pairs:
+        for _ in range(6):
+            step(parameters, model, optimizer)
+    for a, b in zip(ours.trainable_variables, theirs.trainable_variables, strict=True):
+        np.testing.assert_allclose(a.numpy(), b.numpy(), atol=2e-6)
+
+
+def test_accumulated_batches_have_the_gradient_of_one_large_batch():
+    one = step(TrainParameters(), network(), keras.optimizers.SGD(0.0))
+    three = step(TrainParameters(accumulate=3), network(), keras.optimizers.SGD(0.0))
+    for a, b in zip(one[2], three[2], strict=True):
+        np.testing.assert_allclose(a.numpy(), b.numpy(), atol=1e-6)
+    np.testing.assert_allclose([one[0], one[1]], [three[0], three[1]], rtol=1e-6)
+
+
+def test_clipping_scales_what_is_applied_and_records_what_was():
+    model, before = network(), network().get_weights()
+    _, _, _, norms = step(TrainParameters(clip_norm=0.01), model, keras.optimizers.SGD(1.0))
+    update = [a - b for a, b in zip(before, model.get_weights(), strict=True)]
+    assert float(norms[0]) > 0.1
+    assert np.sqrt(sum((part**2).sum() for part in update)) == pytest.approx(0.01, rel=1e-3)
+
+
+def test_centralized_gradients_have_no_mean():
+    _, _, gradients, _ = step(TrainParameters(), network(), keras.optimizers.SGD(0.0), rule=centralize.apply)
+    _, _, plain, _ = step(TrainParameters(), network(), keras.optimizers.SGD(0.0))
+    np.testing.assert_allclose(gradients[0].numpy().mean(axis=(0, 1, 2)), 0, atol=1e-7)
+    np.testing.assert_array_equal(gradients[1], plain[1])
+
+
+def test_every_rule_is_a_choice():
+    assert set(RULES) == {"none", "centralize"}
+    assert TrainParameters.choices("rule") == ["centralize", "none"]
+
+
+def test_the_order_is_new_each_epoch_and_follows_from_the_seed():
+    first = loop.batches(0, 1, 448, 14, 32)
+    assert first.shape == (14, 32)
+    assert sorted(first.reshape(-1)) == list(range(448))
+    assert (first == loop.batches(0, 1, 448, 14, 32)).all()
+    assert (first != loop.batches(0, 2, 448, 14, 32)).any()
+    assert (first != loop.batches(1, 1, 448, 14, 32)).any()
+
+
+def test_snapshots_are_at_powers_of_four_and_at_every_nth_step():
+    assert [step for step in range(1, 300) if is_snapshot(step, "full", 0)] == [1, 4, 16, 64, 256]
+    assert [step for step in range(1, 21) if is_snapshot(step, "full", 6)] == [1, 4, 6, 12, 16, 18]
+    assert not any(is_snapshot(step, level, 1) for step in range(9) for level in ("off", "norms"))
+
+
+def test_the_loop_comes_back_where_something_is_to_be_written():
+    parameters = TrainParameters(checkpoints="x", checkpoint_every=60)
+    assert list(loop.stops(parameters, 0, 130)) == [1, 4, 16, 60, 64, 114, 120, 130]
+    assert list(loop.stops(TrainParameters(gradient_level="off"), 0, 120)) == [50, 100, 120]
+
+
+def test_a_gpu_is_refused_where_there_is_none():
+    if tf.config.list_physical_devices("GPU"):
+        pytest.skip("there is a GPU here")
+    loop.choose_device("auto")
+    with pytest.raises(BadInput, match="device: gpu, but TensorFlow sees none here"):
+        loop.choose_device("gpu")
+
+
+def test_snapshots_are_refused_where_no_gradients_are_kept():
+    with pytest.raises(BadInput, match="snapshot_every: 5 needs gradient_level full, not norms"):
+        TrainParameters.checked({"snapshot_every": 5, "gradient_level": "norms"})

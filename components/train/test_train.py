@@ -1,0 +1,161 @@
+"""Whole trainings on a few hundred real images."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+from components.conftest import SHORT, make
+from components.step import artifact, location
+from components.step.errors import BadInput, StepError
+from components.train.component import COMPONENT
+
+OUTPUTS = ("trained_model", "gradients", "metrics")
+
+
+def train(ingested, folder, checkpoint=None, **values):
+    inputs = {"dataset": ingested / "dataset"} | ({"checkpoint": checkpoint} if checkpoint else {})
+    return make(COMPONENT, SHORT | values, inputs, folder)
+
+
+def digests(folder):
+    return {name: artifact.digest(folder / name) for name in OUTPUTS}
+
+
+def test_it_learns(trained):
+    epochs = json.loads((trained / "metrics" / "metrics.json").read_text())["epochs"]
+    assert [epoch["epoch"] for epoch in epochs] == [1, 2]
+    assert epochs[1]["train_loss"] < epochs[0]["train_loss"] < np.log(10)
+    assert epochs[1]["validation_accuracy"] > 0.5
+    manifest = artifact.verify(trained / "metrics")
+    assert manifest.metadata["validation_accuracy"] == epochs[1]["validation_accuracy"]
+    assert manifest.parameters["epochs"] == 2
+    assert "checkpoints" not in manifest.parameters
+
+
+def test_the_model_is_one_that_keras_loads(trained):
+    network = keras.models.load_model(trained / "trained_model" / "model.keras", compile=False)
+    assert network.count_params() == 29_066
+
+
+def test_the_record_holds_every_step(trained):
+    folder = trained / "gradients"
+    record = json.loads((folder / "record.json").read_text())
+    assert record["steps_per_epoch"] == 14
+    assert [variable["name"] for variable in record["variables"]][:2] == ["convnet/conv1/kernel", "convnet/conv1/bias"]
+    assert record["columns"][:5] == ["loss", "accuracy", "learning_rate", "global_norm", "convnet/conv1/kernel"]
+    parts = [load_file(path) for path in sorted((folder / "steps").iterdir())]
+    assert np.concatenate([part["step"] for part in parts]).tolist() == list(range(1, 29))
+    values = np.concatenate([part["values"] for part in parts])
+    assert values.shape == (28, 12)
+    np.testing.assert_allclose(values[:, 3], np.sqrt((values[:, 4:] ** 2).sum(axis=1)), rtol=1e-5)
+    assert values[0, 2] == pytest.approx(0.003)
+    assert (np.diff(values[:, 2]) < 0).all()  # a cosine
+    snapshots = sorted(path.stem for path in (folder / "snapshots").iterdir())
+    assert snapshots == ["00000001", "00000004", "00000016"]
+    last = load_file(folder / "snapshots" / "00000016.safetensors")
+    norms = [np.linalg.norm(last[variable["name"]]) for variable in record["variables"]]
+    np.testing.assert_allclose(values[15, 4:], norms, rtol=1e-5)
+
+
+def test_the_same_seed_gives_the_same_bytes_and_another_one_others(ingested, trained, tmp_path):
+    assert digests(train(ingested, tmp_path / "again")) == digests(trained)
+    other = digests(train(ingested, tmp_path / "other", seed=1))
+    assert all(other[name] != digests(trained)[name] for name in OUTPUTS)
+
+
+def test_a_killed_run_goes_on_to_the_same_bytes(s3, ingested, trained, tmp_path):
+    """Killed without warning by SIGKILL, the same command finishes what it had begun."""
+    values = SHORT | {"checkpoints": s3, "checkpoint_every": 3}
+    flags = [f"--{name.replace('_', '-')}={value}" for name, value in values.items()]
+    flags += [f"--{name.replace('_', '-')}={tmp_path / name}" for name in OUTPUTS]
+    command = [sys.executable, "-m", "components.train", f"--dataset={ingested / 'dataset'}", *flags]
+    kill_at_step_18 = (
+        "import os, runpy, signal, sys\n"
+        "from components.step import location\n"
+        "publish = location.publish\n"
+        "def dying(folder, place):\n"
+        "    publish(folder, place)\n"
+        f"    if place.endswith('step-00000018'): os.kill(os.getpid(), {signal.SIGKILL:d})\n"
+        "location.publish = dying\n"
+        "sys.argv[0] = 'train'\n"
+        "runpy.run_module('components.train', run_name='__main__')\n"
+    )
+    killed = subprocess.run([sys.executable, "-c", kill_at_step_18, *command[3:]], check=False, capture_output=True)
+    assert killed.returncode == -signal.SIGKILL
+    assert [path.name for path in tmp_path.iterdir() if not path.name.startswith(".")] == []
+    assert location.children(s3) == ["step-00000012", "step-00000015", "step-00000018"]
+    done = subprocess.run(command, check=True, capture_output=True, text=True, env=os.environ)
+    assert f"going on from step 18 ({s3}/step-00000018)" in done.stdout
+    assert digests(tmp_path) == digests(trained)
+    assert location.children(s3) == ["step-00000024", "step-00000027"]
+
+
+@pytest.mark.parametrize("step", [10, 14])
+def test_from_a_given_checkpoint_within_or_after_an_epoch(ingested, trained, tmp_path, step):
+    places = tmp_path / "checkpoints"
+    train(ingested, tmp_path / "one", checkpoints=str(places), checkpoint_every=step)
+    resumed = train(ingested, tmp_path / "two", checkpoint=places / f"step-{step:08}")
+    assert digests(resumed) == digests(tmp_path / "one") == digests(trained)
+
+
+def test_a_checkpoint_of_another_run_is_refused(ingested, tmp_path):
+    places = str(tmp_path / "checkpoints")
+    train(ingested, tmp_path / "one", checkpoints=places, checkpoint_every=14)
+    with pytest.raises(BadInput, match="is of another run: epochs 2 there, 3 here; give an empty place"):
+        train(ingested, tmp_path / "two", checkpoints=places, epochs=3)
+    with pytest.raises(BadInput, match="is not a checkpoint, but the output metrics of train"):
+        train(ingested, tmp_path / "two", checkpoint=tmp_path / "one" / "metrics")
+
+
+def test_levels_keep_what_they_say(ingested, tmp_path):
+    off = train(ingested, tmp_path / "off", gradient_level="off", epochs=1) / "gradients"
+    norms = train(ingested, tmp_path / "norms", gradient_level="norms", epochs=1) / "gradients"
+    shapes = [load_file(folder / "steps" / "000001.safetensors")["values"].shape for folder in (off, norms)]
+    assert shapes == [(14, 3), (14, 12)]
+    assert [list((folder / "snapshots").iterdir()) for folder in (off, norms)] == [[], []]
+
+
+def test_every_optimizer_schedule_and_switch_learns_and_eager_agrees(ingested, trained, tmp_path):
+    def losses(folder):
+        return load_file(folder / "gradients" / "steps" / "000001.safetensors")["values"][:, 0]
+
+    sgd = train(ingested, tmp_path / "a", optimizer="sgd", schedule="one-cycle", learning_rate=0.1, accumulate=2)
+    adamw = train(ingested, tmp_path / "b", optimizer="adamw", schedule="constant", clip_norm=1.0, rule="centralize")
+    for folder in (sgd, adamw):
+        epochs = json.loads((folder / "metrics" / "metrics.json").read_text())["epochs"]
+        assert epochs[1]["train_loss"] < epochs[0]["train_loss"]
+    try:
+        eager = train(ingested, tmp_path / "c", eager=True)
+    finally:
+        import tensorflow as tf
+
+        tf.config.run_functions_eagerly(False)
+    np.testing.assert_allclose(losses(eager)[:8], losses(trained)[:8], rtol=1e-3)
+
+
+def test_a_loss_that_diverges_is_named_with_its_step(ingested, tmp_path):
+    with pytest.raises(StepError, match=r"the loss is (nan|inf) at step \d+; try a lower learning_rate"):
+        train(ingested, tmp_path, optimizer="adamw", weight_decay=1.0, learning_rate=100.0, epochs=9)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_batch_of_more_than_there_is(ingested, tmp_path):
+    with pytest.raises(BadInput, match="batch_size: 512 images a step, but there are only 448 to train on"):
+        train(ingested, tmp_path, batch_size=256, accumulate=2)
+
+
+def test_a_damaged_dataset_is_refused(ingested, tmp_path):
+    shutil.copytree(ingested / "dataset", tmp_path / "dataset")
+    with (tmp_path / "dataset" / "train-images.npy").open("r+b") as file:
+        file.seek(5000)
+        file.write(b"\xff\xff\xff")
+    with pytest.raises(BadInput, match=r"dataset/train-images\.npy was changed or damaged"):
+        train(tmp_path, tmp_path / "out")

@@ -1,0 +1,144 @@
+"""The local caller as a user calls it: real processes, a real store, a few hundred real images."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from components.conftest import DIGITS
+
+SMALL = (f"--source={DIGITS}", "--validation-size=64", "--model=convnet", "--batch-size=32", "--epochs=2")
+RUN = (sys.executable, "-m", "dags.local")
+
+
+def call(folder, *arguments):
+    return subprocess.run(
+        [*RUN, f"--folder={folder}", *SMALL, *arguments], check=False, capture_output=True, text=True,
+    )  # fmt: skip
+
+
+def servers_of(folder):
+    """Return the processes whose command line names the folder: its server, if it runs."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            line = path.read_bytes().decode(errors="replace")
+        except OSError:  # it has just ended
+            continue
+        if f"-dir={folder}" in line:
+            found.append(path.parent.name)
+    return found
+
+
+@pytest.fixture(scope="module")
+def first(tmp_path_factory):
+    """Return the folder of a first run, and what it printed."""
+    folder = tmp_path_factory.mktemp("local") / "run"
+    done = call(folder)
+    assert (done.returncode, done.stderr) == (0, "")
+    return folder, done.stdout
+
+
+def test_it_ends_with_a_table_the_accuracy_and_the_reports(first):
+    folder, printed = first
+    assert re.search(r"test accuracy \d\d\.\d\d % \(95 % interval \d\d\.\d\d to \d\d\.\d\d %\), unjudged\n$", printed)
+    for name in ("ingest", "export", "evaluate"):
+        assert (folder / "reports" / f"{name}.html").read_text().startswith("<!doctype html>")
+    summary = json.loads((folder / "summary.json").read_text())
+    assert summary["accuracy"] > 0.5
+    assert list(summary["seconds"]) == ["evaluate", "export", "ingest", "train"]
+    assert summary["artifacts"]["train"]["trained_model"].startswith("s3://tapeline/train/")
+    assert servers_of(folder) == []
+
+
+def test_again_with_nothing_changed_does_nothing(first):
+    folder, printed = first
+    before = json.loads((folder / "summary.json").read_text())
+    again = call(folder)
+    assert again.stdout.count("nothing has changed since it ran") == 4
+    after = json.loads((folder / "summary.json").read_text())
+    assert after["artifacts"] == before["artifacts"]
+    assert set(after["seconds"].values()) == {None}
+    assert again.stdout.splitlines()[-1] == printed.splitlines()[-1]
+
+
+def test_without_the_cache_everything_runs_to_the_same_bytes(first):
+    folder, _ = first
+    before = json.loads((folder / "summary.json").read_text())["artifacts"]
+    again = call(folder, "--no-cache")  # other bytes at the same place would be refused
+    assert (again.returncode, again.stdout.count("nothing has changed")) == (0, 0)
+    assert json.loads((folder / "summary.json").read_text())["artifacts"] == before
+
+
+def test_a_changed_parameter_runs_only_what_depends_on_it(first):
+    folder, _ = first
+    changed = call(folder, "--min-accuracy=0.5")
+    assert changed.stdout.count("nothing has changed since it ran") == 3
+    assert changed.stdout.endswith("blessed\n")
+
+
+def test_a_wrong_parameter_is_refused_before_anything_starts(tmp_path):
+    done = call(tmp_path / "run", "--epochs=0", "--min-accuracy=2")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "run: epochs: 0 is less than 1\nmin_accuracy: 2 is more than 1\n"
+    done = call(tmp_path / "run", "--epoch=1")
+    assert (done.returncode, done.stderr) == (2, "run: unrecognized argument --epoch (did you mean --epochs?)\n")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_failing_step_ends_the_run_with_its_sentence_and_code(tmp_path):
+    folder = tmp_path / "run"
+    done = call(folder, "--batch-size=4096")
+    assert done.returncode == 2
+    assert done.stderr == (
+        "train: batch_size: 4096 images a step, but there are only 448 to train on\nrun: train ended with exit code 2\n"
+    )
+    assert servers_of(folder) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_everything_that_was_started(tmp_path, number):
+    folder = tmp_path / "run"
+    command = [*RUN, f"--folder={folder}", *SMALL, "--epochs=10000"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, bufsize=1)
+    assert process.stdout
+    while not process.stdout.readline().startswith("epoch 1/"):
+        assert process.poll() is None
+    assert servers_of(folder)
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    other = call(folder)
+    assert (other.returncode, "another run is at work" in other.stderr) == (2, True)
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 128 + number
+    assert errors.endswith("run: terminated\n")
+    assert servers_of(folder) == []
+    assert [pid for pid in children if Path(f"/proc/{pid}").exists()] == []
+
+
+def test_the_store_can_be_looked_at_afterwards(first):
+    folder, _ = first
+    command = [*RUN, f"--folder={folder}", *SMALL, "--serve"]
+    listing = "import sys; from components.step.store import Store; print(Store.from_environment().names(sys.argv[1]))"
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        while "Ctrl-C ends it" not in process.stdout.readline():
+            assert process.poll() is None
+        path = folder / "store.env"
+        assert path.stat().st_mode & 0o777 == 0o600
+        settings = dict(line.removeprefix("export ").split("=", 1) for line in path.read_text().splitlines())
+        dataset = json.loads((folder / "summary.json").read_text())["artifacts"]["ingest"]["dataset"]
+        listed = subprocess.run(
+            [sys.executable, "-c", listing, dataset],
+            check=True, capture_output=True, text=True, env=os.environ | settings,
+        )  # fmt: skip
+        assert "train-images.npy" in listed.stdout
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=30) == 130
+    assert not path.exists()
+    assert servers_of(folder) == []
