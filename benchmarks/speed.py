@@ -8,7 +8,6 @@ uv run --group benchmarks python -m benchmarks.speed --batch 128
 """
 
 import argparse
-import importlib
 import multiprocessing
 import os
 import statistics
@@ -26,20 +25,23 @@ def tape(level: str) -> Callable[[Arrays], Callable[[], object]]:
     """Return this project's step, keeping gradients at `level`."""
 
     def prepare(arrays: Arrays) -> Callable[[], object]:
+        import tensorflow as tf
+
         from components.train import loop, optimizers
         from components.train.component import TrainParameters
+        from components.train.models import simple
 
         images, labels, order = arrays
         parameters = TrainParameters(gradient_level=level, batch_size=order.shape[1])
-        loop.tf.config.experimental.enable_op_determinism()
-        loop.keras.utils.set_random_seed(0)
-        network = importlib.import_module(loop.MODELS["simple"]).build((28, 28), 10)
+        tf.config.experimental.enable_op_determinism()
+        tf.keras.utils.set_random_seed(0)
+        network = simple.build((28, 28), 10)
         optimizer = optimizers.build(parameters, 100_000)
         optimizer.build(network.trainable_variables)
-        split = loop.Split(loop.tf.constant(images), loop.tf.constant(labels))
+        split = loop.Split(tf.constant(images), tf.constant(labels))
         run = loop.compile_steps(parameters, network, optimizer, split)
-        steps = loop.tf.constant(order)
-        return lambda: run(steps)[0].numpy()
+        steps = tf.constant(order)
+        return lambda: run(steps)[0].numpy()  # noqa: PLW0108 - it must run at each call
 
     return prepare
 

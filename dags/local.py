@@ -26,6 +26,7 @@ from components.step.command import Parser, add_parameters, guard
 from components.step.declaration import Component, Parameters
 from components.step.embedded import serve
 from components.step.errors import BadInput, StepError
+from components.step.processes import tied
 from components.step.store import Store
 from dags.workflow import WORKFLOW, Task, parameters_of
 
@@ -124,12 +125,14 @@ def _key(component: Component, parameters: Parameters, inputs: Mapping[str, str]
         "parameters": parameters.provenance(),
         "inputs": {name: hashlib.sha256(store.manifest(uri) or b"").hexdigest() for name, uri in inputs.items()},
     }
-    return hashlib.sha256(canonical_json(made_of)).hexdigest()[:16]
+    return hashlib.sha256(canonical_json(made_of)).hexdigest()[:12]
 
 
 def _call(name: str, command: list[str], settings: Mapping[str, str]) -> None:
     """Run a step to its end; whatever ends this process ends the step too."""
-    step = subprocess.Popen(command, env=os.environ | settings, cwd=ROOT, stdin=subprocess.DEVNULL)
+    step = subprocess.Popen(
+        tied(command, signal.SIGTERM), env=os.environ | settings, cwd=ROOT, stdin=subprocess.DEVNULL
+    )
     try:
         code = step.wait()
     finally:

@@ -1,3 +1,4 @@
+# mypy: allow-untyped-defs, allow-untyped-calls
 """The local caller as a user calls it: real processes, a real store, a few hundred real images."""
 
 import json
@@ -6,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -119,6 +121,24 @@ def test_a_signal_ends_everything_that_was_started(tmp_path, number):
     assert errors.endswith("run: terminated\n")
     assert servers_of(folder) == []
     assert [pid for pid in children if Path(f"/proc/{pid}").exists()] == []
+
+
+def test_even_a_kill_leaves_nothing_behind(tmp_path):
+    folder = tmp_path / "run"
+    with subprocess.Popen(
+        [*RUN, f"--folder={folder}", *SMALL, "--epochs=10000"], stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout
+        while not process.stdout.readline().startswith("epoch 1/"):
+            assert process.poll() is None
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        assert len(children) == 2
+        process.kill()
+        assert process.stdout.read() is not None  # until the last holder of the pipe has ended
+    end = time.monotonic() + 30
+    while alive := [pid for pid in children if Path(f"/proc/{pid}/exe").exists()]:
+        assert time.monotonic() < end, alive
+        time.sleep(0.1)
 
 
 def test_the_store_can_be_looked_at_afterwards(first):

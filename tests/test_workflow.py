@@ -1,3 +1,4 @@
+# mypy: allow-untyped-defs, allow-untyped-calls
 import pytest
 
 from components.step.errors import BadInput
@@ -19,7 +20,7 @@ def test_every_connection_is_declared_at_both_ends_and_comes_from_before():
 
 
 def test_a_parameter_of_several_steps_is_the_same_everywhere():
-    declared = {}
+    declared: dict[str, object] = {}
     for task in WORKFLOW:
         for name, field in task.component.parameters.model_fields.items():
             assert repr(declared.setdefault(name, field)) == repr(field), name
@@ -27,8 +28,9 @@ def test_a_parameter_of_several_steps_is_the_same_everywhere():
 
 def test_values_go_to_every_step_that_declares_them():
     parameters = parameters_of({"seed": "3", "epochs": 2, "min_accuracy": 0.5})
-    assert parameters["ingest"].seed == parameters["train"].seed == 3
-    assert (parameters["train"].epochs, parameters["evaluate"].min_accuracy) == (2, 0.5)
+    values = {name: dict(each) for name, each in parameters.items()}
+    assert values["ingest"]["seed"] == values["train"]["seed"] == 3
+    assert (values["train"]["epochs"], values["evaluate"]["min_accuracy"]) == (2, 0.5)
 
 
 def test_everything_wrong_is_said_at_once():

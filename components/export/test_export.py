@@ -1,3 +1,4 @@
+# mypy: allow-untyped-defs, allow-untyped-calls
 import json
 import shutil
 
@@ -87,8 +88,7 @@ def test_a_record_without_gradients_or_with_very_many_steps(trained, tmp_path, l
     values = np.random.default_rng(0).uniform(0.1, 1, (count, len(columns))).astype(np.float32)
     steps = np.arange(1, count + 1)
     save_file({"step": steps, "values": values}, folder / "steps" / "000001.safetensors")
-    fields = {"component": "train", "output": "gradients", "parameters": {}, "inputs": {}}
-    artifact.seal(folder, **fields)
+    artifact.seal(folder, component="train", output="gradients", parameters={}, inputs={})
     made = make(COMPONENT, {}, {"gradients": folder}, tmp_path / "out")
     assert pq.read_table(made / "gradient_tables" / "steps.parquet").num_rows == count
     variables = 0 if level == "off" else 8

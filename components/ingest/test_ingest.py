@@ -1,3 +1,4 @@
+# mypy: allow-untyped-defs, allow-untyped-calls
 import gzip
 import hashlib
 import http.server
@@ -13,8 +14,9 @@ from components.ingest import idx, sources
 from components.ingest.component import COMPONENT
 from components.ingest.sources import FILES, DataSet
 from components.ingest.statistics import describe
-from components.step import artifact, location
+from components.step import artifact
 from components.step.errors import BadInput, StoreUnavailable
+from components.step.store import Store
 
 
 @pytest.fixture
@@ -163,7 +165,7 @@ def test_validation_cannot_take_everything(tmp_path):
 
 
 def test_files_in_the_store_give_the_same_splits(s3, files, ingested, tmp_path):
-    store = location.Store.from_environment()
+    store = Store.from_environment()
     for file in FILES:
         store.client.fput_object("tests", f"{s3[11:]}/{file}", str(files / file))
     made = make(COMPONENT, SMALL | {"source": s3}, {}, tmp_path / "out")

@@ -12,9 +12,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import urllib3
-
 from components.step.errors import StoreUnavailable
+from components.step.processes import tied
 from components.step.store import Store
 
 READY_SECONDS = 60
@@ -42,7 +41,8 @@ def serve(folder: Path, *buckets: str) -> Iterator[dict[str, str]]:
     environment = os.environ | {"AWS_ACCESS_KEY_ID": key, "AWS_SECRET_ACCESS_KEY": secret}
     with (folder / "weed.log").open("wb") as log:
         server = subprocess.Popen(
-            command, env=environment, cwd=folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+            tied(command, signal.SIGKILL), env=environment, cwd=folder,
+            stdin=subprocess.DEVNULL, stdout=log, stderr=log,
             start_new_session=True,  # so that Ctrl-C in the terminal reaches the caller first
         )  # fmt: skip
     settings = {
@@ -73,9 +73,7 @@ def _wait(server: subprocess.Popen[bytes], settings: dict[str, str], buckets: tu
             there = {bucket.name for bucket in client.list_buckets()}
             for bucket in set(buckets) - there:
                 client.make_bucket(bucket)
-        except (urllib3.exceptions.HTTPError, ValueError, OSError) as error:
-            reason: object = error
-        except Exception as error:  # noqa: BLE001 - whatever minio makes of a server that is half up
+        except Exception as error:  # noqa: BLE001 - whatever the client makes of a server that is half up
             reason = error
         else:
             return

@@ -1,3 +1,4 @@
+# mypy: allow-untyped-defs, allow-untyped-calls
 import os
 import signal
 import subprocess

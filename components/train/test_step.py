@@ -1,3 +1,4 @@
+# mypy: allow-untyped-defs, allow-untyped-calls
 """The step itself: its gradients, its optimizers, its rules."""
 
 import importlib

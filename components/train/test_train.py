@@ -1,3 +1,4 @@
+# mypy: allow-untyped-defs, allow-untyped-calls
 """Whole trainings on a few hundred real images."""
 
 import json

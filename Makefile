@@ -1,0 +1,45 @@
+# `make` alone says what there is. Everything runs in .venv, which uv makes from uv.lock.
+
+UV := $(shell command -v uv || echo .uv/bin/uv)
+ARGS ?=
+
+.PHONY: help run test check format docs pictures bench clean
+.DEFAULT_GOAL := help
+
+help: ## Say what there is
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: $(UV) ## Run the whole workflow on this machine; ARGS="--epochs 1 --model convnet", ARGS=--help
+	@$(UV) run --locked --quiet python -m dags.local $(ARGS)
+
+test: $(UV) ## Run all tests
+	@$(UV) run --locked --quiet pytest components tests $(ARGS)
+
+check: $(UV) ## Lint, check formatting and types, and see that the generated pages are up to date
+	@$(UV) run --locked --quiet ruff check
+	@$(UV) run --locked --quiet ruff format --check
+	@$(UV) run --locked --quiet mypy
+	@$(UV) run --locked --quiet python -m dags.reference --check
+
+format: $(UV) ## Format the code
+	@$(UV) run --locked --quiet ruff check --fix
+	@$(UV) run --locked --quiet ruff format
+
+docs: $(UV) ## Write the components' README pages from their declarations
+	@$(UV) run --locked --quiet python -m dags.reference
+
+pictures: ## Take the README's pictures of the last run's reports (needs chromium)
+	@docs/pictures.sh run/reports docs
+
+bench: $(UV) ## Compare the speed with Keras, PyTorch and JAX (installs them into .venv)
+	@$(UV) run --locked --quiet --group benchmarks python -m benchmarks.speed $(ARGS)
+
+clean: ## Remove what was made here: environments, and everything that was run
+	rm -rf .venv .uv run .mypy_cache .pytest_cache .ruff_cache
+
+.uv/bin/uv:
+	@python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or newer is needed, this is $$(python3 --version)"; exit 1; }
+	@python3 -m venv .uv 2>/dev/null || \
+	  { rm -rf .uv; echo "python3 cannot make environments here; as root: apt-get install python3-venv"; exit 1; }
+	@.uv/bin/python -m pip install --quiet --disable-pip-version-check uv==0.13.9
