@@ -73,7 +73,7 @@ def _confusion(matrix: npt.NDArray[np.int64], names: list[str]) -> Markup:
     for (row, column), count in np.ndenumerate(matrix):
         if count:
             # On a coloured cell dark text is readable in a dark page too.
-            color = {"color": "#222222"} if mistakes[row, column] > 0.2 * mistakes.max() else {}
+            color = {"color": "#222222"} if mistakes[row, column] else {}
             axes.text(column, row, str(count), ha="center", va="center", fontsize=8, **color)
     axes.set_xticks(range(len(names)), names, rotation=30 if max(map(len, names)) > 3 else 0)
     axes.set_yticks(range(len(names)), names)

@@ -41,7 +41,7 @@ def write_report(path: Path, record: Record) -> None:
                 _norms(record),
             ),
             page.Section(
-                "Gradient norm by variable", "Over the whole run, and at its end.", _norm_table(record)
+                "Gradient norm by variable", "Over the whole run, and the median of its last epoch.", _norm_table(record)
             ),
         ]  # fmt: skip
     sections += [
@@ -113,7 +113,7 @@ def _norm_table(record: Record) -> Markup:
         values = record.column(name)
         shown = (np.median(values), values.min(), values.max(), np.median(values[final]))
         rows.append((name, *(f"{value:.3g}" for value in shown)))
-    return page.table(("variable", "median", "smallest", "largest", "median of the last epoch"), rows)
+    return page.table(("variable", "median", "smallest", "largest", "last epoch"), rows)
 
 
 def _epoch_table(record: Record) -> Markup:

@@ -1,5 +1,6 @@
 """The record as Parquet tables and as TensorBoard events."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -29,17 +30,18 @@ def write_parquet(record: Record, folder: Path) -> None:
     # A variable of the network may not have been recorded: there are norms only from level `norms` on.
     variables = [name for name in record.columns if name in record.variables]
     count = len(record.steps)
-    names = pa.DictionaryArray.from_arrays(
-        np.tile(np.arange(len(variables), dtype=np.int32), count), pa.array(variables, pa.string())
-    )
-    layers = pa.DictionaryArray.from_arrays(
-        np.tile(np.arange(len(variables), dtype=np.int32), count), pa.array(map(layer_of, variables), pa.string())
-    )
     norms = record.values[:, len(scalars) :] if variables else np.empty((count, 0), np.float32)
     long = {name: np.repeat(values, len(variables)) for name, values in place.items()}
     _write(
         folder / "gradients.parquet",
-        pa.table({**long, "variable": names, "layer": layers, "l2_norm": norms.reshape(-1)}),
+        pa.table(
+            {
+                **long,
+                "variable": _repeated(variables, count),
+                "layer": _repeated([layer_of(name) for name in variables], count),
+                "l2_norm": norms.reshape(-1),
+            }
+        ),
     )
     _write(folder / "epochs.parquet", pa.Table.from_pylist(record.epochs))
 
@@ -69,6 +71,13 @@ def _event(writer: RecordWriter, step: int, scalars: dict[str, float]) -> None:
     values = [Summary.Value(tag=tag, simple_value=value) for tag, value in scalars.items()]
     event = Event(wall_time=float(step), step=step, summary=Summary(value=values))
     writer.write(event.SerializeToString(deterministic=True))
+
+
+def _repeated(names: Sequence[str], count: int) -> pa.DictionaryArray:
+    """Return `names` so many times over, each distinct name kept once."""
+    distinct = list(dict.fromkeys(names))
+    indices = np.tile(np.array([distinct.index(name) for name in names], np.int32), count)
+    return pa.DictionaryArray.from_arrays(indices, pa.array(distinct, pa.string()))
 
 
 def _write(path: Path, table: pa.Table) -> None:
