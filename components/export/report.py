@@ -41,7 +41,7 @@ def write_report(path: Path, record: Record) -> None:
                 _norms(record),
             ),
             page.Section(
-                "Gradient norm by variable", "Over the whole run, and the median of its last epoch.", _norm_table(record)
+                "Gradient norm by variable", "Over all steps, and the median of the last epoch.", _norm_table(record)
             ),
         ]  # fmt: skip
     sections += [
