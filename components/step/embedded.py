@@ -12,6 +12,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from minio import Minio
+
 from components.step.errors import StoreUnavailable
 from components.step.processes import tied
 from components.step.store import Store
@@ -73,6 +75,8 @@ def _wait(server: subprocess.Popen[bytes], settings: dict[str, str], buckets: tu
             there = {bucket.name for bucket in client.list_buckets()}
             for bucket in set(buckets) - there:
                 client.make_bucket(bucket)
+            for bucket in there & set(buckets):
+                _read_something(client, bucket)
         except Exception as error:  # noqa: BLE001 - whatever the client makes of a server that is half up
             reason = error
         else:
@@ -80,6 +84,17 @@ def _wait(server: subprocess.Popen[bytes], settings: dict[str, str], buckets: tu
         if server.poll() is not None or time.monotonic() > end:
             raise StoreUnavailable(f"the embedded S3 server did not start: {reason}; its log is {log}")
         time.sleep(0.1)
+
+
+def _read_something(client: Minio, bucket: str) -> None:
+    """Read a byte of the first object; it fails for some seconds after a start, while lists are answered already."""
+    for found in client.list_objects(bucket, recursive=True):
+        if found.size:
+            response = client.get_object(bucket, str(found.object_name), length=1)
+            response.read()
+            response.close()
+            response.release_conn()
+            return
 
 
 @contextlib.contextmanager
