@@ -62,9 +62,14 @@ def place(staged: Path, path: Path) -> None:
         return
     if any(path.iterdir()) and not (path / artifact.MANIFEST).is_file():
         raise BadInput(f"{path} holds something that is not an artifact; choose another place or remove it")
-    with tempfile.TemporaryDirectory(prefix=".tapeline-", dir=path.parent) as old:
-        path.replace(Path(old) / "old")
+    old = Path(tempfile.mkdtemp(prefix=".tapeline-", dir=path.parent))
+    path.replace(old)
+    try:
         staged.replace(path)
+    except BaseException:  # a SIGTERM too: what was there must not be lost
+        old.replace(path)
+        raise
+    shutil.rmtree(old)
 
 
 def children(location: str) -> list[str]:

@@ -7,6 +7,7 @@ and publishing other content there is refused.
 
 import concurrent.futures
 import hashlib
+import mimetypes
 import os
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -162,7 +163,8 @@ class Store:
         def put() -> None:
             with path.open("rb") as file:
                 size = path.stat().st_size
-                self.client.put_object(bucket, key, file, size, part_size=PART, num_parallel_uploads=1)
+                kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"  # so that browsers show pages
+                self.client.put_object(bucket, key, file, size, kind, part_size=PART, num_parallel_uploads=1)
 
         self._call(f"write s3://{bucket}/{key}", put)
 

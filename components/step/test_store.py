@@ -1,11 +1,14 @@
 # mypy: allow-untyped-defs, allow-untyped-calls
+import contextlib
 import http.server
 import io
+import ssl
 import subprocess
 import sys
 import threading
 
 import pytest
+import trustme
 
 from components.step import artifact, location
 from components.step.errors import BadInput, StoreRefused, StoreUnavailable
@@ -152,19 +155,15 @@ def test_nobody_at_the_endpoint(s3, monkeypatch):
         Store.from_environment().names(s3)
 
 
-def test_a_busy_store_is_asked_again(s3, monkeypatch):
+@contextlib.contextmanager
+def answering(answers, context=None):
+    """Run a server that gives `answers`, (status, XML) each, one after the other; yield it, with what it was asked."""
     asked = []
 
-    class Busy(http.server.BaseHTTPRequestHandler):
+    class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self):
             asked.append(self.path)
-            body = b"<Error><Code>SlowDown</Code><Message>later</Message></Error>"
-            code = 503
-            if len(asked) == 3:
-                body, code = (
-                    b"<ListBucketResult><Name>tests</Name><IsTruncated>false</IsTruncated></ListBucketResult>",
-                    200,
-                )
+            code, body = answers[min(len(asked), len(answers)) - 1]
             self.send_response(code)
             self.send_header("Content-Length", str(len(body)))
             self.send_header("Content-Type", "application/xml")
@@ -174,14 +173,55 @@ def test_a_busy_store_is_asked_again(s3, monkeypatch):
         def log_message(self, *_):
             pass
 
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Busy) as server:
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        if context:
+            server.socket = context.wrap_socket(server.socket, server_side=True)
+        server.handle_error = lambda *_: None  # type: ignore[method-assign]
         threading.Thread(target=server.serve_forever).start()
-        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.server_port}")
         try:
-            assert Store.from_environment().names(s3) == []
+            yield server.server_port, asked
         finally:
             server.shutdown()
+
+
+BUSY = (503, b"<Error><Code>SlowDown</Code><Message>later</Message></Error>")
+EMPTY = (200, b"<ListBucketResult><Name>tests</Name><IsTruncated>false</IsTruncated></ListBucketResult>")
+
+
+def test_a_busy_store_is_asked_again(s3, monkeypatch):
+    with answering([BUSY, BUSY, EMPTY]) as (port, asked):
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}")
+        assert Store.from_environment().names(s3) == []
     assert len(asked) == 3
+
+
+def test_a_store_that_stays_busy_is_given_up(s3, monkeypatch):
+    with answering([BUSY]) as (port, asked):
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}")
+        with pytest.raises(StoreUnavailable, match=r"SlowDown.* \(tried 5 times\)"):
+            Store.from_environment().names(s3)
+    assert len(asked) == ATTEMPTS == 5
+
+
+def test_a_private_authority_is_trusted_only_when_it_is_named(s3, monkeypatch, tmp_path):
+    authority = trustme.CA()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    monkeypatch.delenv("SSL_CERT_FILE", raising=False)
+    with answering([EMPTY], context) as (port, asked):
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"https://127.0.0.1:{port}")
+        with pytest.raises(StoreRefused, match="certificate verify failed"):
+            Store.from_environment().names(s3)
+        assert asked == []
+        monkeypatch.setenv("AWS_CA_BUNDLE", str(tmp_path / "ca.pem"))
+        assert Store.from_environment().names(s3) == []
+
+
+def test_a_bundle_that_is_not_there(s3, monkeypatch):
+    monkeypatch.setenv("AWS_CA_BUNDLE", "/nowhere.pem")
+    with pytest.raises(BadInput, match=r"AWS_CA_BUNDLE: there is no file /nowhere\.pem"):
+        location.children(s3)
 
 
 def test_a_local_artifact_is_replaced_whole_and_a_strangers_folder_never(tmp_path):

@@ -37,15 +37,13 @@ class State:
 
     def save_if_due(self, step: int) -> None:
         """Publish a checkpoint if `step` is one after which there is to be one, and drop the oldest."""
-        place = self.parameters.checkpoints
+        place = self.parameters.checkpoints.rstrip("/")
         if not place or step % self.parameters.checkpoint_every:
             return
-        with tempfile.TemporaryDirectory(prefix="tapeline-") as scratch:
-            folder = Path(scratch)
-            save_file(
-                {name: np.asarray(variable.numpy()) for name, variable in self._variables()},
-                folder / "state.safetensors",
-            )
+        target = f"{place}/step-{step:08}"
+        with location.staging(target) as folder:
+            state = {name: np.asarray(variable.numpy()) for name, variable in self._variables()}
+            save_file(state, folder / "state.safetensors")
             save_file({"rows": self.recorder.rows}, folder / "rows.safetensors")
             shutil.copytree(self.recorder.folder, folder / "record")
             (folder / "position.json").write_bytes(canonical_json({"step": step, "epochs": self.epochs}))
@@ -58,15 +56,13 @@ class State:
                 packages=COMPONENT.packages,
                 metadata={"step": step},
             )
-            with location.staging(f"{place}/step-{step:08}") as staged:
-                shutil.copytree(folder, staged, dirs_exist_ok=True)
-                location.publish(staged, f"{place}/step-{step:08}")
+            location.publish(folder, target)
         for name in location.children(place)[:-KEPT]:
             location.remove(f"{place}/{name}")
 
     def resume(self, checkpoint: Path | None) -> int:
         """Go on from `checkpoint`, else from the newest one published; return the step reached, 0 for a new run."""
-        place = self.parameters.checkpoints
+        place = self.parameters.checkpoints.rstrip("/")
         if checkpoint is not None:
             return self._restore(checkpoint, "checkpoint")
         if place and (names := location.children(place)):
