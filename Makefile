@@ -1,9 +1,11 @@
 # `make` alone says what there is. Everything runs in .venv, which uv makes from uv.lock.
 
 UV := $(shell command -v uv || echo .uv/bin/uv)
+# kfp pins what the steps need newer, so it has an environment of its own.
+KFP = UV_PROJECT_ENVIRONMENT=.venv-kubeflow $(UV) run --locked --quiet --no-default-groups --group kubeflow
 ARGS ?=
 
-.PHONY: help run test check format docs pictures bench clean
+.PHONY: help run test images pipeline kubeflow check format docs pictures bench clean
 .DEFAULT_GOAL := help
 
 help: ## Say what there is
@@ -14,6 +16,15 @@ run: $(UV) ## Run the whole workflow on this machine; ARGS="--epochs 1 --model c
 
 test: $(UV) ## Run all tests
 	@$(UV) run --locked --quiet pytest components tests $(ARGS)
+
+images: ## Build the images of the steps (needs Docker with BuildKit)
+	@images/build
+
+pipeline: $(UV) ## Compile the Kubeflow pipeline to pipeline.yaml; ARGS="--registry R --tag T"
+	@$(KFP) python -m dags.kubeflow_pipeline pipeline.yaml $(ARGS)
+
+kubeflow: $(UV) ## Test the pipeline, and the images if they are built (after `make test`: it compares with the local run)
+	@$(KFP) pytest tests/kubeflow $(ARGS)
 
 check: $(UV) ## Lint, check formatting and types, and see that the generated pages are up to date
 	@$(UV) run --locked --quiet ruff check
@@ -35,7 +46,7 @@ bench: $(UV) ## Compare the speed with Keras, PyTorch and JAX (installs them int
 	@$(UV) run --locked --quiet --group benchmarks python -m benchmarks.speed $(ARGS)
 
 clean: ## Remove what was made here: environments, and everything that was run
-	rm -rf .venv .uv run .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .venv-kubeflow .uv run pipeline.yaml .mypy_cache .pytest_cache .ruff_cache
 
 .uv/bin/uv:
 	@python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

@@ -21,7 +21,7 @@ from pathlib import Path
 import rich.console
 import rich.table
 
-from components.step.artifact import canonical_json
+from components.step.artifact import canonical_json, sha256
 from components.step.command import Parser, add_parameters, guard
 from components.step.declaration import Component, Parameters
 from components.step.embedded import serve
@@ -105,7 +105,7 @@ def _run_task(  # noqa: PLR0913 - what a task depends on
         print("nothing has changed since it ran", flush=True)
         return Done(outputs, None)
     began = time.monotonic()
-    command = [sys.executable, "-m", f"components.{component.name}"]
+    command = [sys.executable, *component.command[1:]]
     for name, value in (*inputs.items(), *outputs.items(), *parameters):
         flag = name.replace("_", "-")
         command += [f"--{flag}" if value else f"--no-{flag}"] if isinstance(value, bool) else [f"--{flag}={value}"]
@@ -120,9 +120,16 @@ def _key(component: Component, parameters: Parameters, inputs: Mapping[str, str]
         for path in sorted((ROOT / "components" / folder).rglob("*")):
             if path.suffix in (".py", ".jinja") and not path.name.startswith("test_"):
                 code.update(path.relative_to(ROOT).as_posix().encode() + b"\0" + path.read_bytes())
+    given = parameters.provenance()
+    folders = {name: Path(value) for name, value in given.items() if isinstance(value, str) and Path(value).is_dir()}
     made_of = {
         "code": code.hexdigest(),
-        "parameters": parameters.provenance(),
+        "parameters": given,
+        "files": {
+            name: {path.name: sha256(path) for path in sorted(folder.iterdir()) if path.is_file()}
+            for name, folder in folders.items()
+            if given[name]
+        },
         "inputs": {name: hashlib.sha256(store.manifest(uri) or b"").hexdigest() for name, uri in inputs.items()},
     }
     return hashlib.sha256(canonical_json(made_of)).hexdigest()[:12]

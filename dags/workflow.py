@@ -13,20 +13,51 @@ from components.train.component import COMPONENT as TRAIN
 
 
 @dataclass(frozen=True)
+class Resources:
+    """What a step may take of a machine, in Kubernetes' units, and how long it may run."""
+
+    cpu: str
+    cpu_limit: str
+    memory: str
+    memory_limit: str
+    timeout_seconds: int
+    gpu: bool = False  # it can use one
+    shared_memory: str = ""
+
+
+@dataclass(frozen=True)
 class Task:
     """A component in its place: where each of its inputs comes from, as {input: (component, output)}."""
 
     component: Component
+    resources: Resources
     inputs: Mapping[str, tuple[Component, str]] = field(default_factory=dict)
 
 
 # In an order in which they can run.
 WORKFLOW = (
-    Task(INGEST),
-    Task(TRAIN, {"dataset": (INGEST, "dataset")}),
-    Task(EXPORT, {"gradients": (TRAIN, "gradients")}),
-    Task(EVALUATE, {"dataset": (INGEST, "dataset"), "trained_model": (TRAIN, "trained_model")}),
+    Task(INGEST, Resources("500m", "2", "1Gi", "4Gi", timeout_seconds=1800)),
+    Task(
+        TRAIN,
+        Resources("2", "8", "3Gi", "12Gi", timeout_seconds=6 * 3600, gpu=True, shared_memory="2Gi"),
+        {"dataset": (INGEST, "dataset")},
+    ),
+    Task(EXPORT, Resources("500m", "2", "1Gi", "4Gi", timeout_seconds=1800), {"gradients": (TRAIN, "gradients")}),
+    Task(
+        EVALUATE,
+        Resources("1", "4", "2Gi", "6Gi", timeout_seconds=1800),
+        {"dataset": (INGEST, "dataset"), "trained_model": (TRAIN, "trained_model")},
+    ),
 )
+
+# Where the images are; a caller may give another registry, tag, or digest.
+REGISTRY = "tapeline"
+TAG = "dev"
+
+
+def image_of(component: Component, registry: str = REGISTRY, tag: str = TAG) -> str:
+    """Return the image of a component, `tag` being a tag or a digest (sha256:…)."""
+    return f"{registry}/{component.name}{'@' if tag.startswith('sha256:') else ':'}{tag}"
 
 
 def parameters_of(values: Mapping[str, Any]) -> dict[str, Parameters]:

@@ -147,6 +147,11 @@ class Component:
     outputs: tuple[Output, ...]
     packages: tuple[str, ...] = ()
 
+    @property
+    def command(self) -> list[str]:
+        """Return the command of the step, the same in a container as on a laptop."""
+        return ["python", "-m", f"components.{self.name}"]
+
     def load_work(self) -> Callable[..., Metadata | None]:
         """Import and return the work function, with all that it needs."""
         module, _, function = self.work.partition(":")

@@ -1,0 +1,139 @@
+"""The workflow as a Kubeflow pipeline, compiled to YAML from the declarations.
+
+python -m dags.kubeflow_pipeline pipeline.yaml [--registry R] [--tag T]
+"""
+
+import argparse
+import inspect
+from typing import Any, cast
+
+from kfp import compiler, dsl, kubernetes
+
+from components.step.declaration import Component
+from dags.workflow import REGISTRY, TAG, WORKFLOW, Task, image_of
+
+NAME = "tapeline"
+RETRIES = {"num_retries": 2, "backoff_duration": "30s", "backoff_factor": 2.0, "backoff_max_duration": "300s"}
+# Kubeflow's own keys of a store's credentials -> the names that every S3 client reads.
+SECRET_KEYS = {"accesskey": "AWS_ACCESS_KEY_ID", "secretkey": "AWS_SECRET_ACCESS_KEY"}
+CONFIG_KEYS = {"endpoint": "AWS_ENDPOINT_URL", "region": "AWS_REGION"}
+
+# What the form asks for besides the steps' own parameters. A number of GPUs is text: the backend drops a whole number.
+PLATFORM: dict[str, tuple[type, Any, str]] = {
+    "gpu_count": (str, "0", "GPUs for train; 0 trains on the CPU"),
+    "gpu_resource": (str, "nvidia.com/gpu", "What the cluster calls a GPU"),
+    "node_selector": (dict, {}, "Labels that the node for train must have"),
+    "tolerations": (list, [], "Taints that train may live with, as in a pod's tolerations"),
+    "s3_secret": (str, "mlpipeline-minio-artifact", "Secret with accesskey and secretkey, for s3:// parameters"),
+    "s3_config": (str, "tapeline-store", "ConfigMap with endpoint and region of that store"),
+}
+
+
+def build(registry: str = REGISTRY, tag: str = TAG, *, ask_images: bool = True) -> Any:
+    """Return the pipeline, a kfp GraphComponent.
+
+    With `ask_images` the form asks for the image of each step; `kfp.local` cannot run a pipeline that does.
+    """
+    fields = {name: field for task in WORKFLOW for name, field in _form(task.component).items()} | PLATFORM
+    if ask_images:
+        # The whole reference, as the backend drops whatever text stands before or after a parameter in an image.
+        for task in WORKFLOW:
+            image = image_of(task.component, registry, tag)
+            fields[f"{task.component.name}_image"] = (str, image, f"Image of {task.component.name}, by tag or digest")
+
+    def pipeline(*channels: Any) -> None:
+        values = dict(zip(signature.parameters, channels, strict=True))
+        tasks: dict[str, Any] = {}
+        for task in WORKFLOW:
+            component = task.component
+            arguments = {name: values[name] for name in component.parameters.model_fields}
+            arguments |= {name: tasks[source.name].outputs[output] for name, (source, output) in task.inputs.items()}
+            made = _component(task, image_of(component, registry, tag))(**arguments)
+            if ask_images:
+                made.set_container_image(values[f"{component.name}_image"])
+            tasks[component.name] = _configured(made, task, values)
+
+    signature = inspect.Signature([_argument(name, kind, default) for name, (kind, default, _) in fields.items()])
+    rows = [f"| {name} | {default!r} | {text} |" for name, (_, default, text) in fields.items()]
+    # The form of Kubeflow's UI shows no help, so the description carries it.
+    pipeline.__doc__ = "\n".join(
+        ["Learn a data set with tf.GradientTape, keep the gradients, judge the model.",
+         "A source of your own is taken never to change: give new data a new place, or start without cache.", "",
+         "| parameter | default | |", "|---|---|---|", *rows]
+    )  # fmt: skip
+    pipeline.__signature__ = signature  # type: ignore[attr-defined]
+    return dsl.pipeline(name=NAME, display_name="Learn with GradientTape", description=pipeline.__doc__)(pipeline)
+
+
+def _form(component: Component) -> dict[str, tuple[type, Any, str]]:
+    """Return the type, default and help of each parameter of a component."""
+    return {
+        name: (cast("type", field.annotation), field.default, field.description or "")
+        for name, field in component.parameters.model_fields.items()
+    }
+
+
+def _component(task: Task, image: str) -> Any:
+    """Return a component as a kfp container component, with the inputs that the workflow connects."""
+    component = task.component
+    kinds = {item.name: item.kind for item in component.inputs}
+    arguments = [_argument(name, dsl.Input[getattr(dsl, kinds[name])]) for name in task.inputs]
+    arguments += [_argument(item.name, dsl.Output[getattr(dsl, item.kind)]) for item in component.outputs]
+    arguments += [_argument(name, kind, default) for name, (kind, default, _) in _form(component).items()]
+
+    def container(*_: Any) -> dsl.ContainerSpec:
+        # The executor input says everything, and is the one placeholder that every backend resolves.
+        return dsl.ContainerSpec(
+            image=image,
+            command=component.command,
+            args=["--executor-input", dsl.PIPELINE_TASK_EXECUTOR_INPUT_PLACEHOLDER],
+        )
+
+    container.__name__ = component.name
+    container.__doc__ = component.help
+    container.__signature__ = inspect.Signature(arguments)  # type: ignore[attr-defined]
+    return dsl.container_component(container)
+
+
+def _argument(name: str, kind: Any, default: Any = inspect.Parameter.empty) -> inspect.Parameter:
+    return inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=kind, default=default)
+
+
+def _configured(made: Any, task: Task, values: dict[str, Any]) -> Any:
+    """Set what Kubernetes is to do with a task."""
+    needs = task.resources
+    made.set_display_name(task.component.title)
+    made.set_retry(**RETRIES)
+    made.set_caching_options(True)  # a step's result follows from its parameters and inputs alone
+    made.set_cpu_request(needs.cpu).set_cpu_limit(needs.cpu_limit)
+    made.set_memory_request(needs.memory).set_memory_limit(needs.memory_limit)
+    kubernetes.set_timeout(made, needs.timeout_seconds)
+    kubernetes.add_pod_label(made, "app.kubernetes.io/part-of", NAME)
+    kubernetes.add_pod_label(made, "app.kubernetes.io/component", task.component.name)
+    # Optional: only a step that is given an s3:// parameter needs them, and says so itself when they are missing.
+    kubernetes.use_secret_as_env(made, values["s3_secret"], SECRET_KEYS, optional=True)
+    kubernetes.use_config_map_as_env(made, values["s3_config"], CONFIG_KEYS, optional=True)
+    if needs.gpu:
+        made.set_accelerator_type(values["gpu_resource"]).set_accelerator_limit(values["gpu_count"])
+        kubernetes.add_node_selector_json(made, values["node_selector"])
+        kubernetes.add_toleration_json(made, values["tolerations"])
+    if needs.shared_memory:
+        kubernetes.empty_dir_mount(
+            made, volume_name="shm", mount_path="/dev/shm",  # noqa: S108 - the shared memory itself
+            medium="Memory", size_limit=needs.shared_memory
+        )  # fmt: skip
+    return made
+
+
+def main() -> None:
+    """Compile the pipeline."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("path", help="YAML file to write")
+    parser.add_argument("--registry", default=REGISTRY, help=f"where the images are (default: {REGISTRY})")
+    parser.add_argument("--tag", default=TAG, help=f"their tag, or digest sha256:… (default: {TAG})")
+    options = parser.parse_args()
+    compiler.Compiler().compile(build(options.registry, options.tag), options.path)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,140 @@
+# mypy: allow-untyped-defs, allow-untyped-calls
+"""The pipeline on the built images, with real MNIST: by kfp's local runner, and as Kubeflow's launcher does it.
+
+Whoever calls, the artifacts are the same to the byte: the manifests' digests are compared with those of `make run`.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from kfp import local
+
+from components.step import artifact
+from components.step.embedded import serve
+from components.step.store import Store
+from dags.kubeflow_pipeline import build
+from dags.workflow import WORKFLOW, image_of, parameters_of
+from tests.kubeflow.launcher import BUCKET, DOCKER, docker, launch
+
+ROOT = Path(__file__).parents[2]
+CACHE = Path("~/.cache/tapeline").expanduser()
+VALUES = {"model": "convnet", "epochs": 1, "seed": 3, "min_accuracy": 0.9}
+
+
+def built(image):
+    return subprocess.run([DOCKER, "image", "inspect", image], check=False, capture_output=True).returncode == 0
+
+
+pytestmark = pytest.mark.skipif(
+    not os.environ.get("CI")
+    and (not shutil.which("docker") or not all(built(image_of(t.component)) for t in WORKFLOW)),
+    reason="needs Docker and the images: make images",
+)
+
+
+@pytest.fixture(scope="module")
+def expected(tmp_path_factory):
+    """Return {(component, output): digest} of a local run; of one that is a file, the file's."""
+    folder = tmp_path_factory.mktemp("local")
+    flags = [f"--{name.replace('_', '-')}={value}" for name, value in VALUES.items()]
+    command = [str(ROOT / ".venv/bin/python"), "-m", "dags.local", f"--folder={folder}", *flags]
+    subprocess.run(command, check=True, cwd=ROOT, stdout=subprocess.DEVNULL)
+    summary = json.loads((folder / "summary.json").read_text())
+    digests = {}
+    with serve(folder / "store", "tapeline") as settings:
+        store = Store.from_environment(settings)
+        for task in WORKFLOW:
+            for item in task.component.outputs:
+                text = store.manifest(summary["artifacts"][task.component.name][item.name])
+                assert text
+                manifest = artifact.Manifest.parse(text, item.name)
+                digest = manifest.files[item.file].sha256 if item.file else hashlib.sha256(text).hexdigest()
+                digests[task.component.name, item.name] = digest
+    return digests
+
+
+def digests_in(folder):
+    """Return the same of a folder that has one folder a component, with its outputs."""
+    found = {}
+    for task in WORKFLOW:
+        for item in task.component.outputs:
+            path = folder / task.component.name / item.name
+            if not item.file:
+                artifact.verify(path)
+            found[task.component.name, item.name] = artifact.sha256(path) if item.file else artifact.digest(path)
+    return found
+
+
+def table(name, found, expected):
+    """Print the digests side by side; `pytest -s` shows them."""
+    for (component, output), digest in found.items():
+        same = "=" if digest == expected[component, output] else "≠"
+        print(f"{component:9} {output:16} {digest[:16]} ({name}) {same} {expected[component, output][:16]} (local)")
+
+
+@pytest.mark.filterwarnings("ignore:.*have no effect in the current local runner")
+def test_kfp_local_gives_the_same_bytes_as_make_run(expected, tmp_path):
+    import docker as docker_sdk
+
+    runner = local.DockerRunner(
+        user=f"{os.getuid()}:{os.getgid()}",
+        read_only=True,
+        tmpfs={"/tmp": ""},  # noqa: S108 - a container's own
+        cap_drop=["ALL"],
+        mounts=[docker_sdk.types.Mount(target="/cache", source=str(CACHE), type="bind")],
+    )
+    local.init(runner, pipeline_root=str(tmp_path))
+    build(ask_images=False)(**VALUES, cache="/cache")
+    (run,) = (path for path in tmp_path.iterdir() if path.is_dir())
+    found = digests_in(run)
+    table("kfp.local", found, expected)
+    assert found == expected
+
+
+def test_kubeflows_launcher_gives_the_same_bytes_and_a_strict_output(expected, tmp_path):
+    parameters = {name: dict(each) for name, each in parameters_of(VALUES | {"cache": "/cache"}).items()}
+    outputs = {}
+    with serve(tmp_path / "store", BUCKET) as settings:
+        client = Store.from_environment(settings).client
+        for task in WORKFLOW:
+            scratch = tmp_path / task.component.name
+            scratch.mkdir()
+            # The backend keeps every number as a double.
+            values = {k: float(v) if type(v) is int else v for k, v in parameters[task.component.name].items()}
+            outputs[task.component.name] = launch(client, task, values, scratch, f"--volume={CACHE}:/cache")
+        for found in client.list_objects(BUCKET, "v2/artifacts/tapeline/run/", recursive=True):
+            name = str(found.object_name).removeprefix("v2/artifacts/tapeline/run/")
+            client.fget_object(BUCKET, str(found.object_name), str(tmp_path / "got" / name))
+    found = digests_in(tmp_path / "got")
+    table("launcher", found, expected)
+    assert found == expected
+    metrics = outputs["evaluate"]["artifacts"]["metrics"]["artifacts"][0]["metadata"]
+    assert metrics["accuracy"] > 0.9
+    assert metrics["verdict"] == "blessed"
+    shown = outputs["evaluate"]["artifacts"]["classification"]["artifacts"][0]["metadata"]
+    assert len(shown["confusionMatrix"]["rows"]) == len(shown["confusionMatrix"]["annotationSpecs"]) == 10
+    assert all(0 <= value <= 1 for point in shown["confidenceMetrics"] for value in point.values())
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "code", "message"),
+    [
+        ("train", ["--epochs=0", "--dataset=/x"], 2, "train: epochs: 0 is less than 1\n"),
+        ("train", ["--dataset=/x"], 2, "train: missing output: --trained-model"),
+        (
+            "ingest", ["--source=s3://missing/x", "--dataset=/tmp/d", "--report=/tmp/r"], 2,
+            "ingest: no S3 credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY\n",
+        ),
+        ("export", ["--gradients=/none", "--gradient-tables=/tmp/t", "--report=/tmp/r"], 2, "export: /none is not an"),
+    ],
+)  # fmt: skip
+def test_bad_input_is_one_sentence_in_the_log(name, arguments, code, message):
+    (component,) = (task.component for task in WORKFLOW if task.component.name == name)
+    done = docker(image_of(component), [*component.command, *arguments])
+    assert done.returncode == code
+    assert done.stderr.startswith(message)
