@@ -1,5 +1,6 @@
 """How good a classifier is, in numbers; by scikit-learn and SciPy wherever they have it."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -78,7 +79,8 @@ def reliability(confidence: Floats, right: npt.NDArray[np.bool_]) -> list[dict[s
 
 def calibration_error(bins: Sequence[dict[str, float]], count: int) -> float:
     """Return the mean distance of confidence and accuracy over the bins, weighted by their answers."""
-    return sum(each["count"] * abs(each["confidence"] - each["accuracy"]) for each in bins) / count
+    # Not `sum`: from Python 3.12 on it rounds otherwise than before.
+    return math.fsum(each["count"] * abs(each["confidence"] - each["accuracy"]) for each in bins) / count
 
 
 def roc(probabilities: Floats, labels: Ints) -> tuple[list[dict[str, float]], float]:
