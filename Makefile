@@ -30,6 +30,7 @@ check: $(UV) ## Lint, check formatting and types, and see that the generated pag
 	@$(UV) run --locked --quiet ruff check
 	@$(UV) run --locked --quiet ruff format --check
 	@$(UV) run --locked --quiet mypy
+	@$(UV) run --locked --quiet hadolint images/Containerfile
 	@$(UV) run --locked --quiet python -m dags.reference --check
 
 format: $(UV) ## Format the code

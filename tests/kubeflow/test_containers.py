@@ -121,6 +121,28 @@ def test_kubeflows_launcher_gives_the_same_bytes_and_a_strict_output(expected, t
     assert all(0 <= value <= 1 for point in shown["confidenceMetrics"] for value in point.values())
 
 
+@pytest.mark.parametrize("task", WORKFLOW, ids=lambda task: task.component.name)
+def test_an_image_is_lean_and_harmless(task):
+    component = task.component
+    inspected = subprocess.run(
+        [DOCKER, "image", "inspect", image_of(component)], check=True, capture_output=True, text=True
+    )
+    config = json.loads(inspected.stdout)[0]["Config"]
+    assert config["User"] == "65532:65532"
+    assert not config["Entrypoint"]
+    assert not [line for line in config["Env"] if "AWS" in line or "SECRET" in line or "/run/secrets" in line]
+    names = ("title", "source", "revision", "version", "licenses")
+    assert set(config["Labels"]) == {f"org.opencontainers.image.{name}" for name in names}
+    help_text = docker(image_of(component), [*component.command, "--help"])
+    assert (help_text.returncode, component.help in help_text.stdout) == (0, True)
+    found = "import importlib.util as u, shutil as s; print(*[m for m in ('tensorflow', 'pip') if u.find_spec(m)], "
+    found += "*[c for c in ('gcc', 'cc', 'pip', 'uv', 'curl') if s.which(c)])"
+    listed = docker(image_of(component), ["python", "-c", found]).stdout.split()
+    assert listed == (["tensorflow"] if component.name in ("train", "evaluate") else [])
+    tests = docker(image_of(component), ["find", "/app", "-name", "test_*", "-o", "-name", "*.gz"])
+    assert (tests.returncode, tests.stdout) == (0, "")
+
+
 @pytest.mark.parametrize(
     ("name", "arguments", "code", "message"),
     [
