@@ -5,7 +5,7 @@ UV := $(shell command -v uv || echo .uv/bin/uv)
 KFP = UV_PROJECT_ENVIRONMENT=.venv-kubeflow $(UV) run --locked --quiet --no-default-groups --group kubeflow
 ARGS ?=
 
-.PHONY: help run test images pipeline kubeflow check format docs pictures bench clean
+.PHONY: help run test images pipeline register kubeflow check format docs pictures bench clean
 .DEFAULT_GOAL := help
 
 help: ## Say what there is
@@ -22,6 +22,9 @@ images: ## Build the images of the steps (needs Docker with BuildKit)
 
 pipeline: $(UV) ## Compile the Kubeflow pipeline to pipeline.yaml; ARGS="--registry R --tag T"
 	@$(KFP) python -m dags.kubeflow_pipeline pipeline.yaml $(ARGS)
+
+register: $(UV) ## Register it with a running Kubeflow; ARGS="--host http://… --run --parameter epochs=3"
+	@$(KFP) python -m dags.kubeflow_register pipeline.yaml $(ARGS)
 
 kubeflow: $(UV) ## Test the pipeline, and the images if they are built (after `make test`: it compares with the local run)
 	@$(KFP) pytest tests/kubeflow $(ARGS)

@@ -1,0 +1,176 @@
+"""Register the compiled pipeline with a running Kubeflow; start a run, or have it run by the clock.
+
+python -m dags.kubeflow_register pipeline.yaml --host http://localhost:8888 [--run] [--cron "0 0 3 * * *"]
+
+Registering the same file again changes nothing. A bearer token, where Kubeflow asks for one, is read from the
+environment variable KUBEFLOW_TOKEN.
+"""
+
+import argparse
+import hashlib
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import urllib3
+import yaml
+
+from components.step.command import Parser, guard
+from components.step.declaration import did_you_mean
+from components.step.errors import BadInput, StepError, StoreUnavailable
+from dags.workflow import WORKFLOW, parameters_of
+
+API = "/apis/v2beta1"
+PAGE = 200
+
+
+class Server:
+    """The REST API of Kubeflow Pipelines, v2beta1."""
+
+    def __init__(self, host: str, token: str = "") -> None:
+        self.host = host.rstrip("/")
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        self._pool = urllib3.PoolManager(headers=headers, timeout=urllib3.Timeout(connect=10, read=60), retries=False)
+        health = self.call("GET", "/healthz")
+        if not isinstance(health, dict) or "multi_user" not in health:
+            raise StepError(f"{self.host} does not answer as Kubeflow Pipelines 2 does: {str(health)[:100]}")
+
+    def call(self, method: str, path: str, *, absent: object = None, **request: Any) -> Any:
+        """Call the API and return its JSON; `absent`, if given, is returned where the server knows no such thing."""
+        try:
+            answer = self._pool.request(method, self.host + API + path, **request)
+        except urllib3.exceptions.HTTPError as error:
+            raise StoreUnavailable(f"Kubeflow does not answer at {self.host}: {error}") from None
+        try:
+            document = json.loads(answer.data or b"{}")
+        except ValueError:
+            document = answer.data.decode(errors="replace")
+        if answer.status == 404 and absent is not None:
+            return absent
+        if answer.status in (401, 403):
+            raise BadInput(f"Kubeflow at {self.host} refuses {method} {path}: set KUBEFLOW_TOKEN to a token that may")
+        if answer.status != 200:
+            said = document.get("message") or document.get("error") if isinstance(document, dict) else document[:200]
+            raise StepError(f"Kubeflow at {self.host} answered {answer.status} to {method} {path}: {said}")
+        return document
+
+    def find(self, path: str, key: str, name: str, **query: Any) -> dict[str, Any]:
+        """Return the item of a list whose display name is `name`, or {}."""
+        query |= {"page_size": PAGE}
+        while True:
+            document = self.call("GET", path, fields=query)
+            for item in document.get(key, []):
+                if item["display_name"] == name:
+                    return dict(item)
+            if not document.get("next_page_token"):
+                return {}
+            query["page_token"] = document["next_page_token"]
+
+
+def register(server: Server, content: bytes, name: str, namespace: str = "") -> tuple[dict[str, str], bool]:
+    """Make `content` a version of the pipeline `name`; return the reference of it, and whether it is new.
+
+    The version is named by the content's digest, so the same content is one version.
+    """
+    version = f"{name}-{hashlib.sha256(content).hexdigest()[:12]}"
+    where = {"namespace": namespace} if namespace else {}
+    pipeline = server.call("GET", f"/pipelines/names/{name}", fields=where, absent={})
+    if not pipeline:
+        pipeline = server.call("POST", "/pipelines", json={"name": name, "display_name": name, **where})
+    key = pipeline["pipeline_id"]
+    found = server.find(f"/pipelines/{key}/versions", "pipeline_versions", version)
+    new = not found
+    if new:
+        path = f"/pipelines/upload_version?name={version}&pipelineid={key}"
+        found = server.call("POST", path, fields={"uploadfile": (f"{version}.yaml", content, "application/x-yaml")})
+    return {"pipeline_id": key, "pipeline_version_id": found["pipeline_version_id"]}, new
+
+
+def experiment(server: Server, name: str, namespace: str = "") -> str:
+    """Return the id of an experiment, made if there is none of that name."""
+    where = {"namespace": namespace} if namespace else {}
+    found = server.find("/experiments", "experiments", name, **where)
+    return str((found or server.call("POST", "/experiments", json={"display_name": name, **where}))["experiment_id"])
+
+
+def recur(server: Server, run: dict[str, Any], cron: str, namespace: str = "") -> str:
+    """Have `run` run by the clock; return what was done. One of another version or clock is replaced."""
+    trigger = {"cron_schedule": {"cron": cron}}
+    where = {"namespace": namespace} if namespace else {}
+    wanted = run | {"trigger": trigger}
+    found = server.find("/recurringruns", "recurringRuns", run["display_name"], **where)
+    if found:
+        if all(found.get(field) == value for field, value in wanted.items()):
+            return "is there already"
+        server.call("DELETE", f"/recurringruns/{found['recurring_run_id']}")  # they cannot be changed
+    document = wanted | {"max_concurrency": "1", "no_catchup": True, "mode": "ENABLE"}
+    server.call("POST", "/recurringruns", json=document)
+    return "is replaced" if found else "is set up"
+
+
+def values_of(given: list[str], form: dict[str, Any]) -> dict[str, Any]:
+    """Return the values of `name=value`s, checked against the declarations and the pipeline's form."""
+    texts: dict[str, str] = {}
+    for item in given:
+        name, equals, text = item.partition("=")
+        if not equals or name not in form:
+            raise BadInput(f"--parameter {item}: not NAME=VALUE with a parameter{did_you_mean(name, form)}")
+        texts[name] = text
+    declared = {name for task in WORKFLOW for name in task.component.parameters.model_fields}
+    checked: dict[str, Any] = {}
+    for parameters in parameters_of({name: text for name, text in texts.items() if name in declared}).values():
+        checked |= dict(parameters)
+    try:
+        return {
+            name: checked[name] if name in declared
+            else json.loads(text) if form[name]["parameterType"] in ("LIST", "STRUCT") else text
+            for name, text in texts.items()
+        }  # fmt: skip
+    except json.JSONDecodeError as error:
+        raise BadInput(f"--parameter: a list or a mapping is written as JSON: {error}") from None
+
+
+def run(options: argparse.Namespace) -> None:
+    """Do what the command line says."""
+    try:
+        content = options.path.read_bytes()
+    except OSError as error:
+        raise BadInput(f"cannot read {options.path}: {error.strerror}; `make pipeline` writes it") from None
+    spec = next(yaml.safe_load_all(content))
+    values = values_of(options.parameter, spec["root"]["inputDefinitions"]["parameters"])
+    name = spec["pipelineInfo"]["name"]
+    server = Server(options.host, os.environ.get("KUBEFLOW_TOKEN", ""))
+    reference, new = register(server, content, name, options.namespace)
+    print(f"pipeline {name}: version {reference['pipeline_version_id']} {'is new' if new else 'is there already'}")
+    if not options.run and not options.cron:
+        return
+    wanted = {
+        "display_name": name,
+        "experiment_id": experiment(server, name, options.namespace),
+        "pipeline_version_reference": reference,
+        "runtime_config": {"parameters": values},
+    }
+    if options.run:
+        print(f"run {server.call('POST', '/runs', json=wanted)['run_id']} is started")
+    if options.cron:
+        print(f"recurring run {name} {recur(server, wanted, options.cron, options.namespace)}")
+
+
+def main() -> None:
+    """Parse the command line and run."""
+    parser = Parser(prog="python -m dags.kubeflow_register", description=__doc__)
+    parser.add_argument("path", type=Path, help="the compiled pipeline")
+    parser.add_argument("--host", required=True, help="address of the API, as http://ml-pipeline.kubeflow:8888")
+    parser.add_argument("--namespace", default="", help="of a multi-user Kubeflow")
+    parser.add_argument("--run", action="store_true", help="start a run")
+    parser.add_argument("--cron", default="", help="have it run by the clock: six fields, the first one seconds")
+    parser.add_argument(
+        "--parameter", action="append", default=[], metavar="NAME=VALUE", help="of the run; again and again"
+    )
+    guard("register", lambda: run(parser.parse_args(sys.argv[1:])))
+
+
+if __name__ == "__main__":
+    main()
