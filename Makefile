@@ -5,7 +5,7 @@ UV := $(shell command -v uv || echo .uv/bin/uv)
 KFP = UV_PROJECT_ENVIRONMENT=.venv-kubeflow $(UV) run --locked --quiet --no-default-groups --group kubeflow
 ARGS ?=
 
-.PHONY: help run test images pipeline register kubeflow check format docs pictures bench clean
+.PHONY: help run test images sbom pipeline register kubeflow check format docs pictures bench clean
 .DEFAULT_GOAL := help
 
 help: ## Say what there is
@@ -19,6 +19,13 @@ test: $(UV) ## Run all tests
 
 images: ## Build the images of the steps (needs Docker with BuildKit)
 	@images/build
+
+sbom: $(UV) ## Write run/sbom/IMAGE.cdx.json, the Python packages of each image
+	@mkdir -p run/sbom
+	@for group in ingest train train-gpu export evaluate; do \
+	  $(UV) export --locked --quiet --no-default-groups --group $$group --format cyclonedx1.5 \
+	    --output-file run/sbom/$$group.cdx.json 2>/dev/null >&2 || exit 1; \
+	done; ls run/sbom
 
 pipeline: $(UV) ## Compile the Kubeflow pipeline to pipeline.yaml; ARGS="--registry R --tag T"
 	@$(KFP) python -m dags.kubeflow_pipeline pipeline.yaml $(ARGS)

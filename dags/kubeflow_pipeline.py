@@ -1,6 +1,6 @@
 """The workflow as a Kubeflow pipeline, compiled to YAML from the declarations.
 
-python -m dags.kubeflow_pipeline pipeline.yaml [--registry R] [--tag T]
+python -m dags.kubeflow_pipeline pipeline.yaml [--registry R] [--tag T] [--fixed-images]
 """
 
 import argparse
@@ -131,8 +131,10 @@ def main() -> None:
     parser.add_argument("path", help="YAML file to write")
     parser.add_argument("--registry", default=REGISTRY, help=f"where the images are (default: {REGISTRY})")
     parser.add_argument("--tag", default=TAG, help=f"their tag, or digest sha256:… (default: {TAG})")
+    parser.add_argument("--fixed-images", action="store_true", help="do not ask for images in the form, for kfp.local")
     options = parser.parse_args()
-    compiler.Compiler().compile(build(options.registry, options.tag), options.path)
+    pipeline = build(options.registry, options.tag, ask_images=not options.fixed_images)
+    compiler.Compiler().compile(pipeline, options.path)
 
 
 if __name__ == "__main__":

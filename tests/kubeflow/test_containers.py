@@ -9,15 +9,16 @@ import json
 import os
 import shutil
 import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
-from kfp import local
+from kfp import components, local
 
 from components.step import artifact
 from components.step.embedded import serve
 from components.step.store import Store
-from dags.kubeflow_pipeline import build
 from dags.workflow import WORKFLOW, image_of, parameters_of
 from tests.kubeflow.launcher import BUCKET, DOCKER, docker, launch
 
@@ -89,7 +90,9 @@ def test_kfp_local_gives_the_same_bytes_as_make_run(expected, tmp_path):
         mounts=[docker_sdk.types.Mount(target="/cache", source=str(CACHE), type="bind")],
     )
     local.init(runner, pipeline_root=str(tmp_path))
-    build(ask_images=False)(**VALUES, cache="/cache")
+    compiled = str(tmp_path / "pipeline.yaml")
+    subprocess.run([sys.executable, "-m", "dags.kubeflow_pipeline", compiled, "--fixed-images"], check=True)
+    components.load_component_from_file(compiled)(**VALUES, cache="/cache")
     (run,) = (path for path in tmp_path.iterdir() if path.is_dir())
     found = digests_in(run)
     table("kfp.local", found, expected)
@@ -139,8 +142,11 @@ def test_an_image_is_lean_and_harmless(task):
     found += "*[c for c in ('gcc', 'cc', 'pip', 'uv', 'curl') if s.which(c)])"
     listed = docker(image_of(component), ["python", "-c", found]).stdout.split()
     assert listed == (["tensorflow"] if component.name in ("train", "evaluate") else [])
-    tests = docker(image_of(component), ["find", "/app", "-name", "test_*", "-o", "-name", "*.gz"])
-    assert (tests.returncode, tests.stdout) == (0, "")
+    left = docker(
+        image_of(component),
+        ["find", "/app", "/root", "-name", "test_*", "-o", "-name", "*.gz", "-o", "-name", ".cache"],
+    )
+    assert left.stdout == ""
 
 
 @pytest.mark.parametrize(
@@ -160,3 +166,48 @@ def test_bad_input_is_one_sentence_in_the_log(name, arguments, code, message):
     done = docker(image_of(component), [*component.command, *arguments])
     assert done.returncode == code
     assert done.stderr.startswith(message)
+
+
+def test_a_missing_bucket_is_one_sentence_and_final(tmp_path):
+    (component,) = (task.component for task in WORKFLOW if task.component.name == "ingest")
+    arguments = ["--source=s3://nowhere/x", "--dataset=/tmp/d", "--report=/tmp/r"]
+    with serve(tmp_path, "there") as settings:
+        options = [f"--env={name}={value}" for name, value in settings.items()]
+        done = docker(image_of(component), [*component.command, *arguments], *options)
+    assert done.returncode == 3
+    assert done.stderr.endswith(": there is no such bucket\n")
+
+
+def test_docker_stop_ends_a_training_at_once_and_leaves_nothing(expected, tmp_path):
+    assert expected  # its run has filled the cache
+    work = tmp_path / "work"
+    work.mkdir()
+    work.chmod(0o777)
+    script = (
+        "python -m components.train --dataset /w/dataset --epochs 10000 --model convnet "
+        "--trained-model /w/m --gradients /w/g --metrics /w/e"
+    )
+    flags = ["--source=mnist", "--cache=/cache", "--dataset=/w/dataset", "--report=/w/report"]
+    options = [f"--volume={work}:/w", f"--volume={CACHE}:/cache"]
+    made = docker("tapeline/ingest:dev", ["python", "-m", "components.ingest", *flags], *options)
+    assert made.returncode == 0, made.stderr
+    before = sorted(path.name for path in work.iterdir())
+    command = [DOCKER, "run", "--detach", "--read-only", "--tmpfs=/tmp", f"--volume={work}:/w", "tapeline/train:dev"]
+    container = subprocess.run([*command, *script.split()], check=True, capture_output=True, text=True).stdout.strip()
+    try:
+        while (
+            "epoch 1/"
+            not in (
+                log := subprocess.run([DOCKER, "logs", container], capture_output=True, text=True, check=True)
+            ).stdout
+        ):
+            assert "Traceback" not in log.stderr
+            time.sleep(0.2)
+        subprocess.run([DOCKER, "stop", "--time=60", container], check=True, capture_output=True)
+        code = subprocess.run(
+            [DOCKER, "inspect", "--format={{.State.ExitCode}}", container], check=True, capture_output=True, text=True
+        )
+        assert code.stdout == "143\n"
+    finally:
+        subprocess.run([DOCKER, "rm", "--force", container], check=True, capture_output=True)
+    assert sorted(path.name for path in work.iterdir()) == before
