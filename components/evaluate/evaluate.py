@@ -34,7 +34,7 @@ def evaluate(  # noqa: PLR0913 - one path for each input and output
 ) -> dict[str, dict[str, Any]]:
     """Judge the model on all test images; write metrics.json, classification.json, and the page."""
     tf.config.experimental.enable_op_determinism()
-    metadata = artifact.Manifest.parse((dataset / artifact.MANIFEST).read_bytes(), str(dataset)).metadata
+    metadata = artifact.read(dataset).metadata
     images = np.load(dataset / "test-images.npy", allow_pickle=False)
     labels = np.load(dataset / "test-labels.npy", allow_pickle=False).astype(np.int64)
     class_names = metadata["class_names"]

@@ -8,7 +8,7 @@ unknown key, a NaN or a null fails the task there.
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ class Executor:
     inputs: dict[str, str]
     outputs: dict[str, str]
     output_file: Path
-    uris: dict[str, str] = field(default_factory=dict)
+    uris: dict[str, str]
 
 
 def parse(component: Component, text: str) -> Executor:

@@ -72,8 +72,7 @@ class State:
         return 0
 
     def _restore(self, folder: Path, where: str) -> int:
-        manifest = artifact.Manifest.parse((folder / artifact.MANIFEST).read_bytes(), where)
-        self._check(manifest, where)
+        self._check(artifact.read(folder), where)
         state = load_file(folder / "state.safetensors")
         for name, variable in self._variables():
             variable.assign(state[name])

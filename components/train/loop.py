@@ -197,7 +197,7 @@ def choose_device(device: str) -> None:
 
 def load(dataset: Path) -> tuple[Split, Split, int]:
     """Return the training and validation splits, and the number of classes."""
-    metadata = artifact.Manifest.parse((dataset / artifact.MANIFEST).read_bytes(), str(dataset)).metadata
+    metadata = artifact.read(dataset).metadata
     splits = []
     for name in ("train", "validation"):
         images = np.load(dataset / f"{name}-images.npy", allow_pickle=False)
