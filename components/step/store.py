@@ -134,6 +134,21 @@ class Store:
         for name in sorted(self._sizes(bucket, prefix), key=lambda name: name != MANIFEST):
             self._call(f"remove s3://{bucket}/{prefix}{name}", self.client.remove_object, bucket, prefix + name)
 
+    def make_bucket(self, bucket: str) -> bool:
+        """Make a bucket; return whether it was missing. Another that makes it at the same time does no harm."""
+
+        def make() -> bool:
+            if self.client.bucket_exists(bucket):
+                return False
+            try:
+                self.client.make_bucket(bucket)
+            except S3Error as error:
+                if error.code not in ("BucketAlreadyOwnedByYou", "BucketAlreadyExists"):
+                    raise
+            return True
+
+        return self._call(f"make the bucket {bucket}", make)
+
     def _manifest(self, bucket: str, prefix: str) -> bytes | None:
         key = prefix + MANIFEST
 

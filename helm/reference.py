@@ -1,0 +1,80 @@
+"""Write what follows from the chart's schema: values.yaml, and the table in its README; or check that they are up to date.
+
+python -m helm.reference [--check]
+"""
+
+import json
+import re
+import sys
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+CHART = Path(__file__).parent / "tapeline"
+VERSION = re.compile(r'^(?:version = |appVersion: )"(.+)"$', re.MULTILINE)
+
+
+def main() -> None:
+    """Write the files; with --check, only say which ones are stale, and exit with 1 if any is."""
+    schema = json.loads((CHART / "values.schema.json").read_text(encoding="utf-8"))
+    made = {"values.yaml": values(schema), "README.md": readme(schema)}
+    project = VERSION.search((CHART.parents[1] / "pyproject.toml").read_text(encoding="utf-8"))
+    chart = VERSION.search((CHART / "Chart.yaml").read_text(encoding="utf-8"))
+    assert project and chart
+    if project[1] != chart[1]:
+        sys.exit(f"helm/tapeline/Chart.yaml: appVersion is {chart[1]}, but pyproject.toml is at version {project[1]}")
+    stale = []
+    for name, text in made.items():
+        path = CHART / name
+        if "--check" not in sys.argv[1:]:
+            path.write_text(text, encoding="utf-8")
+        elif not path.is_file() or path.read_text(encoding="utf-8") != text:
+            stale.append(f"helm/tapeline/{name}")
+    if stale:
+        sys.exit(f"out of date: {', '.join(stale)}; run `make docs`")
+
+
+def values(schema: dict[str, Any]) -> str:
+    """Return values.yaml: each default under its description."""
+    lines = ["# Made by `make docs` from values.schema.json.\n"]
+    for path, value in _walk(schema):
+        indent = "  " * (len(path) - 1)
+        lines += textwrap.wrap(value["description"], 116, initial_indent=f"{indent}# ", subsequent_indent=f"{indent}# ")
+        default = f" {json.dumps(value['default'])}" if "default" in value else ""
+        lines.append(f"{indent}{path[-1]}:{default}")
+    return "\n".join(lines) + "\n"
+
+
+def readme(schema: dict[str, Any]) -> str:
+    """Return the page of the chart, in Markdown."""
+    lines = [
+        "<!-- Made by `make docs` from values.schema.json. -->",
+        "# The chart tapeline",
+        "",
+        "What the workflow needs in a cluster: its store, its secrets and permissions, and its pipeline in Kubeflow.",
+        "How to install it: [docs/cluster.md](../../docs/cluster.md). Every pod passes the Pod Security profile",
+        "*restricted*.",
+        "",
+        "| value | default | |",
+        "|---|---|---|",
+    ]
+    for path, value in _walk(schema):
+        if "default" in value:
+            default = json.dumps(value["default"]) if value["default"] != "" else ""
+            choices = f" ({', '.join(value['enum'])})" if "enum" in value and len(path) > 1 else ""
+            text = value["description"] + choices
+            lines.append(f"| `{'.'.join(path)}` | {default and f'`{default}`'} | {text.replace('|', chr(92) + '|')} |")
+    return "\n".join(lines) + "\n"
+
+
+def _walk(schema: dict[str, Any], path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], dict[str, Any]]]:
+    """Yield each value with its path, an object before what is in it."""
+    for name, value in schema["properties"].items():
+        yield (*path, name), value
+        if "default" not in value:
+            yield from _walk(value, (*path, name))
+
+
+if __name__ == "__main__":
+    main()
