@@ -51,7 +51,7 @@ def options(*steps: Task) -> dict[str, Any]:
         "default_args": {
             "owner": "tapeline",
             "retries": SETTINGS.retries,
-            "retry_delay": timedelta(seconds=30),
+            "retry_delay": timedelta(seconds=SETTINGS.retry_seconds),
             "retry_exponential_backoff": True,
             "max_retry_delay": timedelta(minutes=5),
             "on_failure_callback": getattr(import_module(module), function) if module else None,

@@ -160,16 +160,19 @@ def _hand_over(component: Component, settings: Settings, assets: Mapping[str, As
         from components.step.store import Store  # noqa: PLC0415 - reading a DAG must not wait for the S3 client
 
         store, run = Store.from_environment(), context["dag_run"]
+        figures: dict[str, Any] = {}
+        told = {}
         for item in component.outputs:
             uri = output_of(settings, component, item.name, run=(run.dag_id, run.run_id))
             text = store.manifest(uri)
             if text is None:
                 raise AirflowException(f"{component.name} ended well, but there is no artifact at {uri}")
-            figures = Manifest.parse(text, uri).metadata
-            told = {name: value for name, value in figures.items() if isinstance(value, bool | int | float | str)}
-            told |= {"uri": uri, "digest": hashlib.sha256(text).hexdigest()}
-            context["ti"].xcom_push(item.name, told)
-            if item.name in assets:
-                context["outlet_events"][assets[item.name]].extra = told
+            said = Manifest.parse(text, uri).metadata.items()
+            small = {name: value for name, value in said if isinstance(value, bool | int | float | str)}
+            told[item.name] = small | {"uri": uri, "digest": hashlib.sha256(text).hexdigest()}
+            context["ti"].xcom_push(item.name, told[item.name])
+            figures |= small
+        for name, asset in assets.items():
+            context["outlet_events"][asset].extra = figures | told[name]
 
     return post_execute
