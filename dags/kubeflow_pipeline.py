@@ -1,15 +1,18 @@
 """The workflow as a Kubeflow pipeline, compiled to YAML from the declarations.
 
-python -m dags.kubeflow_pipeline pipeline.yaml [--registry R] [--tag T] [--fixed-images]
+python -m dags.kubeflow_pipeline pipeline.yaml [--registry R] [--tag T] [--default NAME=VALUE]... [--fixed-images]
 """
 
-import argparse
 import inspect
+import sys
+from collections.abc import Sequence
 from typing import Any, cast
 
 from kfp import compiler, dsl, kubernetes
 
+from components.step.command import Parser, guard
 from components.step.declaration import Component
+from dags.kubeflow_register import values_of
 from dags.workflow import CONFIG_KEYS, REGISTRY, SECRET_KEYS, TAG, WORKFLOW, Task, image_of
 
 NAME = "tapeline"
@@ -26,10 +29,11 @@ PLATFORM: dict[str, tuple[type, Any, str]] = {
 }
 
 
-def build(registry: str = REGISTRY, tag: str = TAG, *, ask_images: bool = True) -> Any:
+def build(registry: str = REGISTRY, tag: str = TAG, defaults: Sequence[str] = (), *, ask_images: bool = True) -> Any:
     """Return the pipeline, a kfp GraphComponent.
 
-    With `ask_images` the form asks for the image of each step; `kfp.local` cannot run a pipeline that does.
+    `defaults` are `name=value`s that the form begins with instead of the declared ones. With `ask_images` the form asks
+    for the image of each step; `kfp.local` cannot run a pipeline that does.
     """
     fields = {name: field for task in WORKFLOW for name, field in _form(task.component).items()} | PLATFORM
     if ask_images:
@@ -37,6 +41,8 @@ def build(registry: str = REGISTRY, tag: str = TAG, *, ask_images: bool = True) 
         for task in WORKFLOW:
             image = image_of(task.component, registry, tag)
             fields[f"{task.component.name}_image"] = (str, image, f"Image of {task.component.name}, by tag or digest")
+    for name, value in values_of(defaults, {name: kind for name, (kind, _, _) in fields.items()}, "--default").items():
+        fields[name] = (fields[name][0], value, fields[name][2])
 
     def pipeline(*channels: Any) -> None:
         values = dict(zip(signature.parameters, channels, strict=True))
@@ -124,14 +130,25 @@ def _configured(made: Any, task: Task, values: dict[str, Any]) -> Any:
 
 def main() -> None:
     """Compile the pipeline."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(prog="python -m dags.kubeflow_pipeline", description=__doc__)
     parser.add_argument("path", help="YAML file to write")
     parser.add_argument("--registry", default=REGISTRY, help=f"where the images are (default: {REGISTRY})")
     parser.add_argument("--tag", default=TAG, help=f"their tag, or digest sha256:… (default: {TAG})")
+    parser.add_argument(
+        "--default",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="what the form begins with; again and again",
+    )
     parser.add_argument("--fixed-images", action="store_true", help="do not ask for images in the form, for kfp.local")
-    options = parser.parse_args()
-    pipeline = build(options.registry, options.tag, ask_images=not options.fixed_images)
-    compiler.Compiler().compile(pipeline, options.path)
+
+    def run() -> None:
+        options = parser.parse_args(sys.argv[1:])
+        pipeline = build(options.registry, options.tag, options.default, ask_images=not options.fixed_images)
+        compiler.Compiler().compile(pipeline, options.path)
+
+    guard("compile", run)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
 """Register the compiled pipeline with a running Kubeflow; start a run, or have it run by the clock.
 
-python -m dags.kubeflow_register pipeline.yaml --host http://localhost:8888 [--run] [--cron "0 0 3 * * *"]
+python -m dags.kubeflow_register pipeline.yaml --host http://localhost:8888 [--check] [--run] [--cron "0 0 3 * * *"]
 
-Registering the same file again changes nothing. A bearer token, where Kubeflow asks for one, is read from the
-environment variable KUBEFLOW_TOKEN.
+Registering the same file again changes nothing; --check changes nothing at all. A bearer token, where Kubeflow asks for
+one, is read from the environment variable KUBEFLOW_TOKEN.
 """
 
 import argparse
@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from dags.workflow import WORKFLOW, parameters_of
 
 API = "/apis/v2beta1"
 PAGE = 200
+KINDS = {"LIST": list, "STRUCT": dict}
 
 
 class Server:
@@ -69,28 +71,39 @@ class Server:
             query["page_token"] = document["next_page_token"]
 
 
-def register(server: Server, content: bytes, name: str, namespace: str = "") -> tuple[dict[str, str], bool]:
-    """Make `content` a version of the pipeline `name`; return the reference of it, and whether it is new.
-
-    The version is named by the content's digest, so the same content is one version.
-    """
-    version = f"{name}-{hashlib.sha256(content).hexdigest()[:12]}"
-    where = {"namespace": namespace} if namespace else {}
-    pipeline = server.call("GET", f"/pipelines/names/{name}", fields=where, absent={})
+def lookup(server: Server, content: bytes, name: str, namespace: str = "") -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the pipeline `name` and its version that is `content`, each {} where Kubeflow has none."""
+    pipeline = server.call("GET", f"/pipelines/names/{name}", fields=_where(namespace), absent={})
     if not pipeline:
-        pipeline = server.call("POST", "/pipelines", json={"name": name, "display_name": name, **where})
-    key = pipeline["pipeline_id"]
-    found = server.find(f"/pipelines/{key}/versions", "pipeline_versions", version)
-    new = not found
+        return {}, {}
+    path = f"/pipelines/{pipeline['pipeline_id']}/versions"
+    return pipeline, server.find(path, "pipeline_versions", _version(content, name))
+
+
+def register(server: Server, content: bytes, name: str, namespace: str = "") -> tuple[dict[str, str], bool]:
+    """Make `content` a version of the pipeline `name`; return the reference of it, and whether it is new."""
+    pipeline, found = lookup(server, content, name, namespace)
+    if not pipeline:
+        pipeline = server.call("POST", "/pipelines", json={"name": name, "display_name": name, **_where(namespace)})
+    key, version, new = pipeline["pipeline_id"], _version(content, name), not found
     if new:
         path = f"/pipelines/upload_version?name={version}&pipelineid={key}"
         found = server.call("POST", path, fields={"uploadfile": (f"{version}.yaml", content, "application/x-yaml")})
     return {"pipeline_id": key, "pipeline_version_id": found["pipeline_version_id"]}, new
 
 
+def _version(content: bytes, name: str) -> str:
+    """Return the name of a version: it follows from the content, so the same content is one version."""
+    return f"{name}-{hashlib.sha256(content).hexdigest()[:12]}"
+
+
+def _where(namespace: str) -> dict[str, str]:
+    return {"namespace": namespace} if namespace else {}
+
+
 def experiment(server: Server, name: str, namespace: str = "") -> str:
     """Return the id of an experiment, made if there is none of that name."""
-    where = {"namespace": namespace} if namespace else {}
+    where = _where(namespace)
     found = server.find("/experiments", "experiments", name, **where)
     return str((found or server.call("POST", "/experiments", json={"display_name": name, **where}))["experiment_id"])
 
@@ -98,9 +111,8 @@ def experiment(server: Server, name: str, namespace: str = "") -> str:
 def recur(server: Server, run: dict[str, Any], cron: str, namespace: str = "") -> str:
     """Have `run` run by the clock; return what was done. One of another version or clock is replaced."""
     trigger = {"cron_schedule": {"cron": cron}}
-    where = {"namespace": namespace} if namespace else {}
     wanted = run | {"trigger": trigger}
-    found = server.find("/recurringruns", "recurringRuns", run["display_name"], **where)
+    found = server.find("/recurringruns", "recurringRuns", run["display_name"], **_where(namespace))
     if found:
         if all(found.get(field) == value for field, value in wanted.items()):
             return "is there already"
@@ -110,13 +122,13 @@ def recur(server: Server, run: dict[str, Any], cron: str, namespace: str = "") -
     return "is replaced" if found else "is set up"
 
 
-def values_of(given: list[str], form: dict[str, Any]) -> dict[str, Any]:
-    """Return the values of `name=value`s, checked against the declarations and the pipeline's form."""
+def values_of(given: Sequence[str], form: Mapping[str, type], flag: str) -> dict[str, Any]:
+    """Return the values of `name=value`s, checked against the declarations and the types in the pipeline's form."""
     texts: dict[str, str] = {}
     for item in given:
         name, equals, text = item.partition("=")
         if not equals or name not in form:
-            raise BadInput(f"--parameter {item}: not NAME=VALUE with a parameter{did_you_mean(name, form)}")
+            raise BadInput(f"{flag} {item}: not NAME=VALUE with a parameter{did_you_mean(name, form)}")
         texts[name] = text
     declared = {name for task in WORKFLOW for name in task.component.parameters.model_fields}
     checked: dict[str, Any] = {}
@@ -124,12 +136,11 @@ def values_of(given: list[str], form: dict[str, Any]) -> dict[str, Any]:
         checked |= dict(parameters)
     try:
         return {
-            name: checked[name] if name in declared
-            else json.loads(text) if form[name]["parameterType"] in ("LIST", "STRUCT") else text
+            name: checked[name] if name in declared else json.loads(text) if form[name] in (list, dict) else text
             for name, text in texts.items()
-        }  # fmt: skip
+        }
     except json.JSONDecodeError as error:
-        raise BadInput(f"--parameter: a list or a mapping is written as JSON: {error}") from None
+        raise BadInput(f"{flag}: a list or a mapping is written as JSON: {error}") from None
 
 
 def run(options: argparse.Namespace) -> None:
@@ -139,9 +150,17 @@ def run(options: argparse.Namespace) -> None:
     except OSError as error:
         raise BadInput(f"cannot read {options.path}: {error.strerror}; `make pipeline` writes it") from None
     spec = next(yaml.safe_load_all(content))
-    values = values_of(options.parameter, spec["root"]["inputDefinitions"]["parameters"])
+    parameters = spec["root"]["inputDefinitions"]["parameters"]
+    form = {name: KINDS.get(each["parameterType"], str) for name, each in parameters.items()}
+    values = values_of(options.parameter, form, "--parameter")
     name = spec["pipelineInfo"]["name"]
     server = Server(options.host, os.environ.get("KUBEFLOW_TOKEN", ""))
+    if options.check:
+        found = lookup(server, content, name, options.namespace)[1]
+        if not found:
+            raise StepError(f"Kubeflow at {options.host} does not have this version of the pipeline {name}")
+        print(f"pipeline {name}: version {found['pipeline_version_id']} is registered")
+        return
     reference, new = register(server, content, name, options.namespace)
     print(f"pipeline {name}: version {reference['pipeline_version_id']} {'is new' if new else 'is there already'}")
     if not options.run and not options.cron:
@@ -164,6 +183,7 @@ def main() -> None:
     parser.add_argument("path", type=Path, help="the compiled pipeline")
     parser.add_argument("--host", required=True, help="address of the API, as http://ml-pipeline.kubeflow:8888")
     parser.add_argument("--namespace", default="", help="of a multi-user Kubeflow")
+    parser.add_argument("--check", action="store_true", help="only say whether it is registered; if not, exit with 1")
     parser.add_argument("--run", action="store_true", help="start a run")
     parser.add_argument("--cron", default="", help="have it run by the clock: six fields, the first one seconds")
     parser.add_argument(

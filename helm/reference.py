@@ -1,4 +1,4 @@
-"""Write what follows from the chart's schema: values.yaml, and the table in its README; or check that they are up to date.
+"""Write what follows from the chart's schema, values.yaml and the table in its README, or check that they are up to date.
 
 python -m helm.reference [--check]
 """
@@ -19,11 +19,10 @@ def main() -> None:
     """Write the files; with --check, only say which ones are stale, and exit with 1 if any is."""
     schema = json.loads((CHART / "values.schema.json").read_text(encoding="utf-8"))
     made = {"values.yaml": values(schema), "README.md": readme(schema)}
-    project = VERSION.search((CHART.parents[1] / "pyproject.toml").read_text(encoding="utf-8"))
-    chart = VERSION.search((CHART / "Chart.yaml").read_text(encoding="utf-8"))
-    assert project and chart
-    if project[1] != chart[1]:
-        sys.exit(f"helm/tapeline/Chart.yaml: appVersion is {chart[1]}, but pyproject.toml is at version {project[1]}")
+    files = (CHART / "Chart.yaml", CHART.parents[1] / "pyproject.toml")
+    chart, project = (VERSION.findall(path.read_text(encoding="utf-8")) for path in files)
+    if chart != project:
+        sys.exit(f"helm/tapeline/Chart.yaml: appVersion is {chart[0]}, but pyproject.toml is at version {project[0]}")
     stale = []
     for name, text in made.items():
         path = CHART / name

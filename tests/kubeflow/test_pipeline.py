@@ -160,3 +160,17 @@ def test_one_command_compiles_it_by_digest_too(tmp_path):
     spec = next(yaml.safe_load_all(path.read_text()))
     image = spec["root"]["inputDefinitions"]["parameters"]["export_image"]["defaultValue"]
     assert image == f"r.example/export@{digest}"
+
+
+def test_the_form_can_begin_with_other_values(tmp_path):
+    path = tmp_path / "pipeline.yaml"
+    given = ("epochs=3", "gpu_count=1", 'node_selector={"disk": "ssd"}', "train_image=r/train@sha256:1", "eager=true")
+    command = [sys.executable, "-m", "dags.kubeflow_pipeline", str(path), *(f"--default={item}" for item in given)]
+    subprocess.run(command, check=True)
+    parameters = next(yaml.safe_load_all(path.read_text()))["root"]["inputDefinitions"]["parameters"]
+    assert {item.partition("=")[0]: parameters[item.partition("=")[0]]["defaultValue"] for item in given} == {
+        "epochs": 3, "gpu_count": "1", "node_selector": {"disk": "ssd"}, "train_image": "r/train@sha256:1",
+        "eager": True,
+    }  # fmt: skip
+    wrong = subprocess.run([*command, "--default=epochs=0"], check=False, capture_output=True, text=True)
+    assert (wrong.returncode, wrong.stderr) == (2, "compile: epochs: 0 is less than 1\n")
