@@ -65,8 +65,9 @@ format: $(UV) ## Format the code
 docs: $(UV) ## Write the components' README pages from their declarations
 	@$(UV) run --locked --quiet python -m dags.reference
 
-pictures: ## Take the README's pictures of the last run's reports (needs chromium)
+pictures: $(UV) ## Take the README's pictures, of the last run's reports and of Airflow (needs chromium)
 	@docs/pictures.sh run/reports docs
+	@$(AIRFLOW) python -m docs.airflow_picture
 
 bench: $(UV) ## Compare the speed with Keras, PyTorch and JAX (installs them into .venv)
 	@$(UV) run --locked --quiet --group benchmarks python -m benchmarks.speed $(ARGS)
