@@ -7,7 +7,7 @@ KFP = UV_PROJECT_ENVIRONMENT=.venv-kubeflow $(UV) run --locked --quiet --no-defa
 AIRFLOW = UV_PROJECT_ENVIRONMENT=.venv-airflow $(UV) run --locked --quiet --no-default-groups --group airflow
 ARGS ?=
 
-.PHONY: help run airflow pipeline register test test-kubeflow test-airflow images sbom check format docs pictures bench clean
+.PHONY: help run airflow pipeline register test test-kubeflow test-airflow parity images sbom check format docs pictures bench clean
 .DEFAULT_GOAL := help
 
 help: ## Say what there is
@@ -35,6 +35,12 @@ test-kubeflow: $(UV) ## Test the pipeline, and the images if they are built (aft
 test-airflow: $(UV) ## Test the DAGs in a real Airflow, and on the images if they are built (after `make test`)
 	@$(AIRFLOW) pytest tests/airflow $(ARGS)
 
+parity: $(UV) ## Compare the bytes that `make run`, Kubeflow and Airflow make (needs Docker and the images)
+	@$(UV) sync --locked --quiet
+	@$(KFP) pytest tests/kubeflow -k same_bytes --quiet
+	@$(AIRFLOW) pytest tests/airflow -k same_bytes --quiet
+	@$(UV) run --locked --quiet python -m tests.parity
+
 images: ## Build the images of the steps (needs Docker with BuildKit)
 	@images/build
 
@@ -59,8 +65,9 @@ format: $(UV) ## Format the code
 docs: $(UV) ## Write the components' README pages from their declarations
 	@$(UV) run --locked --quiet python -m dags.reference
 
-pictures: ## Take the README's pictures of the last run's reports (needs chromium)
+pictures: $(UV) ## Take the README's pictures, of the last run's reports and of Airflow (needs chromium)
 	@docs/pictures.sh run/reports docs
+	@$(AIRFLOW) python -m docs.airflow_picture
 
 bench: $(UV) ## Compare the speed with Keras, PyTorch and JAX (installs them into .venv)
 	@$(UV) run --locked --quiet --group benchmarks python -m benchmarks.speed $(ARGS)

@@ -27,9 +27,7 @@ class Settings(Parameters):
     parameters: str = parameter("{}", "Parameters of the steps that differ from their defaults, as a JSON object")
     store: str = parameter("s3://tapeline/airflow", "Where the artifacts go, each run in a folder named after it")
     retries: int = parameter(2, "How often a step is tried again, unless its input is bad", ge=0, le=10)
-    retry_seconds: int = parameter(
-        30, "Wait before the first other try; doubled each time, up to 5 minutes", ge=1, le=300
-    )
+    retry_seconds: int = parameter(30, "Wait before the first other try; it doubles, up to 5 minutes", ge=1, le=300)
     gpu_pool: str = parameter("gpu", "Airflow pool of train, with a slot for each GPU; it must exist")
     on_failure: str = parameter("", "Called with the context when a step fails for good, as module:function")
     python: str = parameter(".venv/bin/python", "process: the Python that has the steps' dependencies")

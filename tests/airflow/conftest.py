@@ -1,7 +1,7 @@
-# mypy: allow-untyped-defs, allow-untyped-calls
 """An Airflow of the tests' own: it is told where it is before anything of it is imported."""
 
 import os
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -14,8 +14,6 @@ for _name in [name for name in os.environ if name.startswith((PREFIX, "AIRFLOW_"
 os.environ |= environment(HOME, 8080)
 
 
-def pytest_unconfigure():
+def pytest_unconfigure() -> None:
     """Leave nothing behind."""
-    import shutil
-
     shutil.rmtree(HOME, ignore_errors=True)

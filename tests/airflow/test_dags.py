@@ -168,7 +168,7 @@ def test_a_container_gets_no_secret_by_argument_and_may_do_little(monkeypatch):
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
-        ("RUNNER", "kubernets", "runner: 'kubernets' is not one of docker, kubernetes, process (did you mean kubernetes?)"),
+        ("RUNNER", "dokcer", "runner: 'dokcer' is not one of docker, kubernetes, process (did you mean docker?)"),
         ("RUNER", "docker", "runer: no such parameter (did you mean runner?)"),
         ("STORE", "tapeline", "store: 'tapeline' is not of the form s3://bucket/prefix"),
         ("PARAMETERS", '{"epoch": 3}', "parameters: epoch: no such parameter (did you mean epochs?)"),
