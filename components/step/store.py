@@ -138,7 +138,12 @@ class Store:
         """Make a bucket; return whether it was missing. Another that makes it at the same time does no harm."""
 
         def make() -> bool:
-            if self.client.bucket_exists(bucket):
+            try:
+                next(iter(self.client.list_objects(bucket)), None)  # unlike a HEAD, it says what is wrong
+            except S3Error as error:
+                if error.code != "NoSuchBucket":
+                    raise
+            else:
                 return False
             try:
                 self.client.make_bucket(bucket)

@@ -62,13 +62,11 @@ class Namespace:
         """Call helm in this namespace."""
         return call(["helm", *arguments, f"--namespace={self.name}"])
 
-    def install(self, *values: str, chart: Path = CHART, reuse: bool = False) -> str:
+    def install(self, *values: str, chart: Path = CHART, timeout: str = "90s") -> str:
         """Install the chart, or upgrade what is installed; return what helm said."""
         flags = [flag for value in (*SMALL, f"store.storageClass={self.name}", *values) for flag in ("--set", value)]
-        flags += ["--reuse-values"] if reuse else []
-        return self.helm(
-            "upgrade", "--install", RELEASE, str(chart), "--wait", "--wait-for-jobs", "--timeout=90s", *flags
-        )
+        wait = ("--wait", "--wait-for-jobs", f"--timeout={timeout}")
+        return self.helm("upgrade", "--install", RELEASE, str(chart), *wait, *flags)
 
     def store(self) -> Store:
         """Return the store of the release, as this machine reaches it."""

@@ -98,10 +98,10 @@ def test_the_dags_understand_their_configuration():
 
 
 def test_images_are_named_by_tag_or_digest():
-    values = ("images.registry=r.example/t", "images.tag=7", "images.ingest=r.example/t/ingest@sha256:abc")
+    values = ("images.registry=r.example/t", "images.tag=v7", "images.ingest=r.example/t/ingest@sha256:abc")
     found = dict(pods(yaml.safe_load_all(template(*values))))
     assert found["tapeline-test-store"]["containers"][0]["image"] == "r.example/t/ingest@sha256:abc"
-    assert found["tapeline-store"]["containers"][0]["image"] == "r.example/t/seaweedfs:7"
+    assert found["tapeline-store"]["containers"][0]["image"] == "r.example/t/seaweedfs:v7"
 
 
 @pytest.mark.parametrize(("case", "ports"), [("seaweedfs", [9000]), ("external", [8443])])

@@ -1,0 +1,113 @@
+# mypy: allow-untyped-defs, allow-untyped-calls
+"""The chart on a cluster: installed from nothing, tried, upgraded, uninstalled, and installed on the volume it left."""
+
+import io
+import json
+
+import pytest
+
+from tests.kubernetes.cluster import CHART, RELEASE, ROOT, Failed, await_, call, namespace
+from tests.kubeflow.server import Kubeflow
+
+PREVIOUS = ROOT / "tests/kubernetes/tapeline-0.1.0.tgz"
+
+
+def put(release, text):
+    release.store().client.put_object("tapeline", "kept", io.BytesIO(text), len(text))
+
+
+def got(release):
+    """Return what was put; a store that has just started may take a moment to read."""
+
+    def read():
+        try:
+            with release.store().client.get_object("tapeline", "kept") as response:
+                return response.read()
+        except Exception:  # noqa: BLE001 - whatever the client makes of a store that is half up
+            return None
+
+    return await_("object", read)
+
+
+def test_from_nothing_to_a_bucket_that_can_be_written_and_read(installed):
+    installed.helm("test", RELEASE)
+    assert [bucket.name for bucket in installed.store().client.list_buckets()] == ["tapeline"]
+    said = installed.kubectl("logs", "--selector=app.kubernetes.io/component=buckets")
+    assert said == f"tapeline at http://tapeline-store.{installed.name}.svc:9000: made\n"
+    (pod,) = installed.get("pods", "--selector=app.kubernetes.io/component=store")["items"]
+    assert pod["status"]["containerStatuses"][0]["restartCount"] == 0
+
+
+def test_kubernetes_accepts_every_object_as_it_is(installed):
+    values = ("kubeflow.enabled=true", "airflow.enabled=true", "gpu.count=1", "gpu.tolerations[0].key=gpu")
+    flags = [flag for value in values for flag in ("--set", value)]
+    rendered = call(["helm", "template", RELEASE, str(CHART), f"--namespace={installed.name}", *flags,
+                     "--kube-version=1.34.0", "--validate=false", f"--set=store.storageClass={installed.name}",
+                     "--set=store.kind=external,store.endpoint=http://s3:9000,store.existingSecret=mine"])  # fmt: skip
+    rendered += "\n---\n" + installed.helm("get", "manifest", RELEASE) + installed.helm("get", "hooks", RELEASE)
+    # The real validation, with unknown fields refused and Pod Security's warnings on standard error.
+    accepted = installed.kubectl("apply", "--dry-run=server", "--validate=strict", "--filename=-", stdin=rendered)
+    lines = accepted.splitlines()
+    assert len(lines) > 20
+    assert {line.rpartition(" ")[2] for line in lines} == {"run)"}
+
+
+def test_the_secret_is_nowhere_but_in_its_secret(installed):
+    secret = installed.get("secret", "tapeline-store")["data"]["secretkey"]
+    texts = [
+        installed.helm("get", "values", "--all", RELEASE),
+        installed.kubectl("get", "configmaps,pods,jobs,statefulsets", "--output=yaml"),
+        installed.kubectl("logs", "tapeline-store-0"),
+    ]
+    assert [secret in text or installed.store().client._provider.retrieve().secret_key in text for text in texts] == [
+        False, False, False,
+    ]  # fmt: skip
+
+
+def test_a_wrong_secret_is_said_by_the_job(installed, kind, tmp_path):
+    address = f"http://tapeline-store.{installed.name}.svc:9000"
+    data = {"accesskey": installed.store().client._provider.retrieve().access_key, "secretkey": "wrong"}
+    with namespace(f"tapeline-wrong-{kind}", tmp_path) as other:
+        other.kubectl("create", "secret", "generic", "mine", *(f"--from-literal={k}={v}" for k, v in data.items()))
+        with pytest.raises(Failed):
+            other.install("store.kind=external", f"store.endpoint={address}", "store.existingSecret=mine",
+                          timeout="10s")  # fmt: skip
+        said = await_("message", lambda: other.kubectl("logs", "--selector=app.kubernetes.io/component=buckets"))
+    assert said.endswith(f"at {address}: the secret key is wrong; check AWS_SECRET_ACCESS_KEY\n")
+
+
+def test_an_upgrade_keeps_the_secret_and_what_is_stored_and_an_uninstall_leaves_the_volume(installed, kind):
+    installed.helm("uninstall", RELEASE, "--wait")
+    volume = {"persistentvolumeclaim/data-tapeline-store-0"}
+    await_("empty namespace", lambda: installed.objects() == volume)
+    installed.install(f"store.kind={kind}", chart=PREVIOUS)
+    put(installed, b"of the previous version")
+    secret = installed.get("secret", "tapeline-store")["data"]
+    installed.install(f"store.kind={kind}", "airflow.enabled=true", "store.buckets={tapeline,more}")
+    assert installed.get("secret", "tapeline-store")["data"] == secret
+    assert got(installed) == b"of the previous version"
+    assert [bucket.name for bucket in installed.store().client.list_buckets()] == ["more", "tapeline"]
+    installed.helm("test", RELEASE)
+    installed.helm("uninstall", RELEASE, "--wait")
+    await_("empty namespace", lambda: installed.objects() == volume)
+    installed.install(f"store.kind={kind}")
+    assert got(installed) == b"of the previous version"
+
+
+def test_the_pipeline_is_registered_once_however_often_it_is_installed(cluster, tmp_path):
+    assert cluster
+    (node,) = json.loads(call(["kubectl", "get", "nodes", "--output=json"]))["items"]
+    address = next(each["address"] for each in node["status"]["addresses"] if each["type"] == "InternalIP")
+    with Kubeflow(host=address) as kubeflow, namespace("tapeline-register", tmp_path / "volume") as release:
+        values = ("kubeflow.enabled=true", f"kubeflow.host={kubeflow.address}", "gpu.count=1")
+        release.install(*values)
+        release.helm("test", RELEASE)
+        release.install(*values, "kubeflow.schedule=0 0 3 * * *")
+        assert (len(kubeflow.versions), len(kubeflow.recurring)) == (1, 1)
+        release.install(*values, "parameters.epochs=7")
+        assert len(kubeflow.versions) == 2
+        kubeflow.versions.clear()
+        with pytest.raises(Failed):
+            release.helm("test", RELEASE)
+        said = release.kubectl("logs", f"{RELEASE}-test-pipeline", "--container=register")
+        assert said == f"register: Kubeflow at {kubeflow.address} does not have this version of the pipeline tapeline\n"
