@@ -8,7 +8,7 @@ import pytest
 
 from components.ingest.component import COMPONENT as INGEST
 from components.step.declaration import Component
-from components.step.embedded import serve
+from components.step.embedded import seaweedfs, serve
 from components.step.run import run
 from components.train.component import COMPONENT as TRAIN
 
@@ -38,9 +38,20 @@ def trained(ingested: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make(TRAIN, SHORT, {"dataset": ingested / "dataset"}, tmp_path_factory.mktemp("train"))
 
 
-@pytest.fixture(scope="session")
-def _server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    with serve(tmp_path_factory.mktemp("store"), "tests") as settings:
+def _minio(folder: Path, ports: list[int]) -> list[str]:
+    """Return the command of a MinIO server."""
+    loopback = [f"127.0.0.1:{port}" for port in ports]
+    return [MINIO, "server", f"--address={loopback[0]}", f"--console-address={loopback[1]}", "--quiet", str(folder)]
+
+
+# One suite for both stores: SeaweedFS always, MinIO where TAPELINE_MINIO names its server.
+MINIO = os.environ.get("TAPELINE_MINIO", "")
+SERVERS = {"seaweedfs": seaweedfs} | ({"minio": _minio} if MINIO else {})
+
+
+@pytest.fixture(scope="session", params=SERVERS)
+def _server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    with serve(tmp_path_factory.mktemp("store"), "tests", server=SERVERS[request.param]) as settings:
         yield settings
 
 

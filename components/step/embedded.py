@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from minio import Minio
@@ -23,22 +23,10 @@ READY_SECONDS = 60
 STOP_SECONDS = 1  # weed may sit on a SIGTERM for minutes; what it has answered for is on disk by then
 
 
-@contextlib.contextmanager
-def serve(folder: Path, *buckets: str) -> Iterator[dict[str, str]]:
-    """Serve S3 from `folder` and yield the environment variables that lead there; stopped in every case.
-
-    The credentials are random and live only as long as the server. Raises `StoreUnavailable` if it does not start,
-    and `BadInput` if the folder is in use.
-    """
-    with _alone(folder):
-        yield from _serve(folder, *buckets)
-
-
-def _serve(folder: Path, *buckets: str) -> Iterator[dict[str, str]]:
-    key, secret = secrets.token_hex(10), secrets.token_hex(20)
-    with _free_ports(8) as ports:
-        master, volume, filer, s3, master_grpc, volume_grpc, filer_grpc, s3_grpc = ports
-    command = [
+def seaweedfs(folder: Path, ports: list[int]) -> list[str]:
+    """Return the command of a server that keeps its files in `folder`, S3 being on the first of these free ports."""
+    s3, master, volume, filer, master_grpc, volume_grpc, filer_grpc, s3_grpc = ports
+    return [
         _weed(), "-logtostderr=true", "server", f"-dir={folder}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1",
         f"-master.port={master}", f"-master.port.grpc={master_grpc}", "-master.volumeSizeLimitMB=1024",
         f"-volume.port={volume}", f"-volume.port.grpc={volume_grpc}", "-volume.max=0",
@@ -46,10 +34,33 @@ def _serve(folder: Path, *buckets: str) -> Iterator[dict[str, str]]:
         "-s3", f"-s3.port={s3}", f"-s3.port.grpc={s3_grpc}", "-s3.iam=false",
         "-s3.port.iceberg=0", "-s3.port.lance=0", "-metricsPort=0", "-master.telemetry=false",
     ]  # fmt: skip
-    environment = os.environ | {"AWS_ACCESS_KEY_ID": key, "AWS_SECRET_ACCESS_KEY": secret}
-    with (folder / "weed.log").open("wb") as log:
+
+
+@contextlib.contextmanager
+def serve(
+    folder: Path, *buckets: str, server: Callable[[Path, list[int]], list[str]] = seaweedfs
+) -> Iterator[dict[str, str]]:
+    """Serve S3 from `folder` and yield the environment variables that lead there; stopped in every case.
+
+    The credentials are random and live only as long as the server. Raises `StoreUnavailable` if it does not start,
+    and `BadInput` if the folder is in use.
+    """
+    with _alone(folder):
+        yield from _serve(folder, buckets, server)
+
+
+def _serve(
+    folder: Path, buckets: tuple[str, ...], command: Callable[[Path, list[int]], list[str]]
+) -> Iterator[dict[str, str]]:
+    key, secret = secrets.token_hex(10), secrets.token_hex(20)
+    with _free_ports(8) as ports:
+        arguments, s3 = command(folder, ports), ports[0]
+    # By the names that SeaweedFS reads, and those that MinIO does.
+    names = {"AWS_ACCESS_KEY_ID": key, "AWS_SECRET_ACCESS_KEY": secret}
+    environment = os.environ | names | {"MINIO_ROOT_USER": key, "MINIO_ROOT_PASSWORD": secret}
+    with (folder / "server.log").open("wb") as log:
         server = subprocess.Popen(
-            tied(command, signal.SIGKILL), env=environment, cwd=folder,
+            tied(arguments, signal.SIGKILL), env=environment, cwd=folder,
             stdin=subprocess.DEVNULL, stdout=log, stderr=log,
             start_new_session=True,  # so that Ctrl-C in the terminal reaches the caller first
         )  # fmt: skip
@@ -60,7 +71,7 @@ def _serve(folder: Path, *buckets: str) -> Iterator[dict[str, str]]:
         "AWS_REGION": "us-east-1",
     }
     try:
-        _wait(server, settings, buckets, folder / "weed.log")
+        _wait(server, settings, buckets, folder / "server.log")
         yield settings
     finally:
         server.send_signal(signal.SIGTERM)

@@ -1,7 +1,9 @@
 # mypy: allow-untyped-defs, allow-untyped-calls
+import concurrent.futures
 import contextlib
 import http.server
 import io
+import secrets
 import ssl
 import subprocess
 import sys
@@ -10,7 +12,7 @@ import threading
 import pytest
 import trustme
 
-from components.step import artifact, location
+from components.step import artifact, buckets, location
 from components.step.errors import BadInput, StoreRefused, StoreUnavailable
 from components.step.store import ATTEMPTS, Store
 from components.step.test_artifact import seal
@@ -240,3 +242,90 @@ def test_a_local_artifact_is_replaced_whole_and_a_strangers_folder_never(tmp_pat
         with pytest.raises(BadInput, match="something that is not an artifact"):
             location.publish(staged, str(stranger))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["stranger", "target"]
+
+
+def test_many_small_files(s3, tmp_path):
+    made = tmp_path / "many"
+    made.mkdir()
+    for number in range(500):
+        (made / f"{number:03}.txt").write_text(str(number))
+    seal(made)
+    location.publish(made, s3)
+    got = location.fetch(s3, tmp_path / "got")
+    assert artifact.digest(got) == artifact.digest(made)
+    assert len(Store.from_environment().names(s3)) == 501
+
+
+def test_a_file_of_many_parts_arrives_whole_without_being_held_in_memory(s3, tmp_path):
+    made = tmp_path / "large"
+    made.mkdir()
+    with (made / "large.bin").open("wb") as file:
+        for number in range(300):  # 300 MiB: 19 parts, each other
+            file.write(number.to_bytes(4, "big") * 2**18)
+    seal(made)
+    script = (
+        "import resource, sys\n"
+        "from pathlib import Path\n"
+        "from components.step import location\n"
+        "location.publish(Path(sys.argv[1]), sys.argv[2])\n"
+        "location.fetch(sys.argv[2], Path(sys.argv[3]))\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(made), s3, str(tmp_path / "got")], check=True, capture_output=True, text=True
+    )
+    assert artifact.digest(tmp_path / "got") == artifact.digest(made)
+    assert int(done.stdout) < 300  # MiB; the libraries alone take 130
+
+
+def test_of_two_writers_of_the_same_place_one_wins_whole(s3, tmp_path):
+    folders = []
+    for name in ("one", "two"):
+        made = tmp_path / name
+        made.mkdir()
+        for number in range(20):
+            (made / f"{number}.txt").write_text(name)
+        seal(made)
+        folders.append(made)
+    start = threading.Barrier(2)
+
+    def write(made):
+        start.wait()
+        with contextlib.suppress(BadInput):  # the other was first
+            location.publish(made, s3)
+
+    writers = [threading.Thread(target=write, args=(made,)) for made in folders]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+    # Either it is one of the two, whole, or reading it says that it is damaged: never a mixture that looks sound.
+    try:
+        got = location.fetch(s3, tmp_path / "got")
+    except BadInput as error:
+        assert "was changed or damaged" in str(error)  # noqa: PT017 - both ends are right
+    else:
+        assert artifact.digest(got) in [artifact.digest(made) for made in folders]
+
+
+def test_many_writers_of_the_same_content_agree(s3, folder, tmp_path):
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        for future in [pool.submit(location.publish, folder, s3) for _ in range(4)]:
+            future.result()
+    assert artifact.digest(location.fetch(s3, tmp_path / "got")) == artifact.digest(folder)
+
+
+def test_buckets_are_made_once_and_can_be_tried(s3):
+    assert s3
+    store, name = Store.from_environment(), f"made-{secrets.token_hex(4)}"
+    assert (buckets.make(store, name), buckets.make(store, name)) == ("made", "is there already")
+    assert buckets.check(store, name).startswith("1 MiB put, got and removed in ")
+    assert store.names(f"s3://{name}/") == []
+    with pytest.raises(StoreRefused, match="there is no such bucket"):
+        buckets.check(store, "nowhere")
+
+
+def test_a_bucket_that_one_may_not_make_is_said(s3, monkeypatch):
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrongwrong")
+    with pytest.raises(StoreRefused, match=r"cannot make the bucket tests at .*: the secret key is wrong"):
+        buckets.make(Store.from_environment(), "tests")

@@ -1,0 +1,119 @@
+# mypy: allow-untyped-defs, allow-untyped-calls
+"""The workflow on a cluster, by Airflow, with real MNIST in the cluster's MinIO.
+
+One run, told as a story: train asks for a GPU and waits until a node has one, is killed after its first checkpoint, is
+tried again and goes on, and in the end every artifact has the bytes of a local run.
+"""
+
+import json
+import re
+from types import SimpleNamespace
+
+import pytest
+import yaml
+
+from components.ingest.sources import obtain
+from components.step.embedded import serve
+from components.step.store import Store
+from tests import parity
+from tests.kubernetes.cluster import ROOT, TAG, await_, call, namespace
+
+VALUES = parity.VALUES | {"source": "s3://tapeline/mnist", "epochs": 6, "checkpoint_every": 100}
+GPU = "nvidia.com/gpu"
+
+
+def upload(store):
+    for path in obtain("mnist", parity.CACHE, parity.CACHE).values():
+        store.client.fput_object("tapeline", f"mnist/{path.name}", str(path))
+
+
+@pytest.fixture(scope="module")
+def expected(cluster, tmp_path_factory):
+    """Return the digests of a local run with the same values."""
+    folder = tmp_path_factory.mktemp("local")
+    with serve(folder / "store", "tapeline") as settings:
+        upload(Store.from_environment(settings))
+    return parity.run_locally(VALUES, folder)
+
+
+@pytest.fixture(scope="module")
+def gpu(cluster):
+    """Return what gives the node a GPU; it has none before and afterwards."""
+    patch = json.dumps({"status": {name: {GPU: "0"} for name in ("capacity", "allocatable")}})
+
+    def take():
+        call(["kubectl", "patch", "node", "tapeline", "--subresource=status", "--type=merge", f"--patch={patch}"])
+
+    take()
+    yield lambda: call([str(cluster / "fake-gpu")])
+    take()
+
+
+def trains(release):
+    return release.get("pods", "--selector=app.kubernetes.io/component=train")["items"]
+
+
+@pytest.fixture(scope="module")
+def story(gpu, expected, tmp_path_factory):
+    """Run the story; return what was seen."""
+    seen = SimpleNamespace()
+    with namespace("tapeline-workflow", tmp_path_factory.mktemp("workflow") / "volume") as release:
+        release.install(
+            "store.kind=minio", "airflow.enabled=true", "airflow.schedule=", "gpu.count=1",
+            f"gpu.tolerations[0].key={GPU}", "gpu.tolerations[0].operator=Exists",
+        )  # fmt: skip
+        upload(release.store())
+        pod = yaml.safe_load((ROOT / "tests/kubernetes/airflow.yaml").read_text().replace(":TAG", f":{TAG}"))
+        pod["spec"]["containers"][0]["env"][0]["value"] = json.dumps(VALUES)
+        release.kubectl("create", "--filename=-", stdin=json.dumps(pod))
+
+        (waiting,) = await_("pod of train", lambda: trains(release), 120)
+        name = waiting["metadata"]["name"]
+        seen.limits = waiting["spec"]["containers"][0]["resources"]["limits"]
+        seen.condition = await_("condition", lambda: _unscheduled(release, name))
+        await_("word in Airflow's log", lambda: f"Insufficient {GPU}" in release.kubectl("logs", "airflow"), 60)
+        gpu()
+        await_("checkpoint", lambda: _checkpoints(release), 120)
+        release.kubectl("delete", "pod", name, "--grace-period=0", "--force")
+        seen.checkpoints = _checkpoints(release)
+        await_("other try", lambda: [p for p in trains(release) if p["metadata"]["name"] != name], 120)
+        log = ""
+        while (phase := release.get("pod", "airflow")["status"]["phase"]) == "Running":
+            log = await_("Airflow", lambda: release.kubectl("logs", "airflow"))
+        seen.phase, seen.log = phase, release.kubectl("logs", "airflow") or log
+        seen.left = [pod["metadata"]["name"] for pod in release.get("pods")["items"]]
+        (run,) = {name.split("/")[0] for name in release.store().names("s3://tapeline/airflow/tapeline")}
+        place = f"s3://tapeline/airflow/tapeline/{run}"
+        seen.digests = parity.in_store(release.store(), lambda component, output: f"{place}/{component}/{output}")
+        yield seen
+
+
+def _unscheduled(release, name):
+    conditions = release.get("pod", name)["status"].get("conditions", [])
+    return next((each for each in conditions if each.get("reason") == "Unschedulable"), None)
+
+
+def _checkpoints(release):
+    names = release.store().names("s3://tapeline/airflow/tapeline")
+    return [name for name in names if re.search(r"/train/checkpoints/.*/manifest.json$", name)]
+
+
+def test_train_asks_for_a_gpu_and_waits_until_a_node_has_one(story):
+    assert story.limits[GPU] == "1"
+    assert f"1 Insufficient {GPU}" in story.condition["message"]
+
+
+def test_a_killed_train_is_tried_again_and_goes_on_from_its_checkpoint(story):
+    assert len(story.checkpoints) >= 1
+    assert int(re.findall(r"going on from step (\d+)", story.log)[-1]) % 100 == 0
+
+
+def test_the_run_ends_well_and_leaves_no_pod_of_a_step(story):
+    assert story.phase == "Succeeded", story.log[-5000:]
+    assert [name for name in story.left if re.match("tapeline-(ingest|train|export|evaluate)", name)] == []
+
+
+def test_every_artifact_has_the_bytes_of_a_local_run(story, expected):
+    for name, digest in story.digests.items():
+        print(f"{name:28} {digest[:16]} {'=' if digest == expected[name] else '≠'} {expected[name][:16]}")
+    assert story.digests == expected
