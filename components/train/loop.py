@@ -137,13 +137,14 @@ def train_step(  # noqa: PLR0913 - all that a step depends on
 
     gradients = rule(gradients, network.trainable_variables, optimizer.iterations)
     squares = [2 * tf.nn.l2_loss(gradient) for gradient in gradients]  # one fused pass over each gradient
-    global_norm = tf.sqrt(tf.add_n(squares))
+    # Not tf.add_n: it begins with whichever input's memory is free by then, so its last bit is a matter of timing.
+    global_norm = tf.sqrt(tf.reduce_sum(tf.stack(squares)))
     applied = gradients
     if parameters.clip_norm:
         applied, _ = tf.clip_by_global_norm(gradients, parameters.clip_norm, use_norm=global_norm)
     optimizer.apply_gradients(zip(applied, network.trainable_variables, strict=True))
     norms = tf.stack([global_norm, *(tf.sqrt(square) for square in squares)])
-    return tf.add_n(losses) / len(losses), tf.add_n(correct) / len(correct), gradients, norms
+    return tf.reduce_mean(tf.stack(losses)), tf.reduce_mean(tf.stack(correct)), gradients, norms
 
 
 def compile_steps(
