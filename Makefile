@@ -7,7 +7,7 @@ KFP = UV_PROJECT_ENVIRONMENT=.venv-kubeflow $(UV) run --locked --quiet --no-defa
 AIRFLOW = UV_PROJECT_ENVIRONMENT=.venv-airflow $(UV) run --locked --quiet --no-default-groups --group airflow
 ARGS ?=
 
-.PHONY: help run airflow pipeline register test test-kubeflow test-airflow parity images sbom check format docs pictures bench clean
+.PHONY: help run airflow pipeline register test test-kubeflow test-airflow test-cluster parity images sbom check format docs pictures bench clean
 .DEFAULT_GOAL := help
 
 help: ## Say what there is
@@ -35,18 +35,21 @@ test-kubeflow: $(UV) ## Test the pipeline, and the images if they are built (aft
 test-airflow: $(UV) ## Test the DAGs in a real Airflow, and on the images if they are built (after `make test`)
 	@$(AIRFLOW) pytest tests/airflow $(ARGS)
 
+test-cluster: $(UV) ## Test the chart, and the workflow on the cluster of KUBECONFIG if TAPELINE_CLUSTER names its scripts
+	@$(UV) run --locked --quiet pytest tests/kubernetes $(ARGS)
+
 parity: $(UV) ## Compare the bytes that `make run`, Kubeflow and Airflow make (needs Docker and the images)
 	@$(UV) sync --locked --quiet
 	@$(KFP) pytest tests/kubeflow -k same_bytes --quiet
 	@$(AIRFLOW) pytest tests/airflow -k same_bytes --quiet
 	@$(UV) run --locked --quiet python -m tests.parity
 
-images: ## Build the images of the steps (needs Docker with BuildKit)
-	@images/build
+images: ## Build the images of the steps, or ARGS="airflow register seaweedfs minio" (needs Docker with BuildKit)
+	@images/build $(ARGS)
 
 sbom: $(UV) ## Write run/sbom/IMAGE.cdx.json, the Python packages of each image
 	@mkdir -p run/sbom
-	@for group in ingest train train-gpu export evaluate; do \
+	@for group in ingest train train-gpu export evaluate register airflow-image; do \
 	  $(UV) export --locked --quiet --no-default-groups --group $$group --format cyclonedx1.5 \
 	    --output-file run/sbom/$$group.cdx.json 2>/dev/null >&2 || exit 1; \
 	done; ls run/sbom
@@ -55,15 +58,17 @@ check: $(UV) ## Lint, check formatting and types, and see that the generated pag
 	@$(UV) run --locked --quiet ruff check
 	@$(UV) run --locked --quiet ruff format --check
 	@$(UV) run --locked --quiet mypy
-	@$(UV) run --locked --quiet hadolint images/Containerfile
+	@$(UV) run --locked --quiet hadolint images/Containerfile images/minio.Containerfile
 	@$(UV) run --locked --quiet python -m dags.reference --check
+	@$(UV) run --locked --quiet python -m helm.reference --check
 
 format: $(UV) ## Format the code
 	@$(UV) run --locked --quiet ruff check --fix
 	@$(UV) run --locked --quiet ruff format
 
-docs: $(UV) ## Write the components' README pages from their declarations
+docs: $(UV) ## Write the generated pages: the components' README from their declarations, the chart's from its schema
 	@$(UV) run --locked --quiet python -m dags.reference
+	@$(UV) run --locked --quiet python -m helm.reference
 
 pictures: $(UV) ## Take the README's pictures, of the last run's reports and of Airflow (needs chromium)
 	@docs/pictures.sh run/reports docs
