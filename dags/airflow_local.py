@@ -171,6 +171,8 @@ class Airflow:
         server = {process.pid for name, process in self.processes.items() if name == "api-server"}
         end_all(self._others | server, STOP_SECONDS)
         end_all(self._others, STOP_SECONDS)
+        for process in self.processes.values():
+            process.wait()  # it has ended; this takes note of it
 
     def _healthy(self) -> bool:
         with contextlib.suppress(httpx.HTTPError, ValueError):

@@ -23,7 +23,7 @@ from components.step.store import Store
 from dags.airflow_local import start
 
 SMALL = {"source": str(DIGITS), "validation_size": 64, "model": "convnet", "epochs": 1, "batch_size": 32}
-LONG = {"epochs": 400, "checkpoint_every": 100}  # 5,600 steps: long enough to be disturbed, short enough to end
+LONG = {"epochs": 200, "checkpoint_every": 100}  # 2,800 steps: long enough to be disturbed, short enough to end
 SETTINGS = {
     "TAPELINE_AIRFLOW_PARAMETERS": json.dumps(SMALL | {"min_accuracy": 0.2}),
     "TAPELINE_AIRFLOW_RETRY_SECONDS": "1",
