@@ -52,6 +52,10 @@ def parse(arguments: list[str]) -> argparse.Namespace:
 
 def run(options: argparse.Namespace) -> None:
     """Keep a whole Airflow up until this process is told to end."""
+    if Settings.from_environment().runner == "kubernetes":
+        raise BadInput(
+            f"{PREFIX}RUNNER: pods cannot reach this machine's loopback; give Airflow a place in the cluster"
+        )
     with start(options.folder.absolute(), options.port) as airflow:
         if options.unpause:
             for dag in DAGS:

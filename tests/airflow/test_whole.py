@@ -230,8 +230,8 @@ def test_a_killed_scheduler_is_started_again_and_the_run_goes_on(runs):
     run = runs.trigger(**LONG, seed=2)
     runs.training(run)
     scheduler = runs.airflow.processes["scheduler"]
-    workers = psutil.Process(scheduler.pid).children(recursive=True)
-    for process in (scheduler, *workers):  # as when the machine's memory is full
+    workers = psutil.Process(scheduler.pid).children()
+    for process in (scheduler, *workers):  # as when memory is short; the step itself is not touched
         with contextlib.suppress(psutil.NoSuchProcess):
             process.send_signal(signal.SIGKILL)
     assert eventually(lambda: not steps_of(run))
