@@ -31,8 +31,9 @@ def airflow(tmp_path):
 
         def started(values, **variables):
             command = [sys.executable, "-m", "airflow", "dags", "test", "tapeline", f"--conf={json.dumps(values)}"]
-            options = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-            return subprocess.Popen(command, env=base | variables, **options)
+            return subprocess.Popen(
+                command, env=base | variables, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            )  # fmt: skip
 
         yield started, settings
 
