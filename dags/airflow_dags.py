@@ -22,7 +22,7 @@ DATASET, GRADIENTS, MODEL = (
     Asset(name=f"tapeline_{name}", uri=f"{SETTINGS.store}/{name}", group="tapeline")
     for name in ("dataset", "gradients", "model")
 )
-# An output that is an asset is one as soon as its step has ended; the model only once it is blessed.
+# What a step made is an asset as soon as the step has ended; the model only once it is blessed.
 ASSETS = {("ingest", "dataset"): DATASET, ("train", "gradients"): GRADIENTS}
 
 
@@ -54,6 +54,7 @@ def options(*steps: Task) -> dict[str, Any]:
             "retry_delay": timedelta(seconds=SETTINGS.retry_seconds),
             "retry_exponential_backoff": True,
             "max_retry_delay": timedelta(minutes=5),
+            "execution_timeout": timedelta(minutes=5),  # of what is not a step
             "on_failure_callback": getattr(import_module(module), function) if module else None,
         },
     }
@@ -87,7 +88,9 @@ def tapeline() -> None:
     for each in WORKFLOW:
         name = each.component.name
         inputs = {to: output_of(SETTINGS, source, output) for to, (source, output) in each.inputs.items()}
-        assets = {output: asset for (component, output), asset in ASSETS.items() if component == name}
+        sources = {to: (source.name, output) for to, (source, output) in each.inputs.items()}
+        sources |= {item.name: (name, item.name) for item in each.component.outputs}
+        assets = {to: ASSETS[source] for to, source in sources.items() if source in ASSETS}
         made[name] = step(each, SETTINGS, inputs, assets)
         for source, _ in each.inputs.values():
             made[source.name] >> made[name]

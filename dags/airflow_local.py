@@ -52,6 +52,10 @@ def parse(arguments: list[str]) -> argparse.Namespace:
 
 def run(options: argparse.Namespace) -> None:
     """Keep a whole Airflow up until this process is told to end."""
+    if Settings.from_environment().runner == "kubernetes":
+        raise BadInput(
+            f"{PREFIX}RUNNER: pods cannot reach this machine's loopback; give Airflow a place in the cluster"
+        )
     with start(options.folder.absolute(), options.port) as airflow:
         if options.unpause:
             for dag in DAGS:
@@ -171,6 +175,8 @@ class Airflow:
         server = {process.pid for name, process in self.processes.items() if name == "api-server"}
         end_all(self._others | server, STOP_SECONDS)
         end_all(self._others, STOP_SECONDS)
+        for process in self.processes.values():
+            process.wait()  # it has ended; this takes note of it
 
     def _healthy(self) -> bool:
         with contextlib.suppress(httpx.HTTPError, ValueError):

@@ -61,6 +61,8 @@ class Settings(Parameters):
     def _known(self) -> Self:
         if not re.fullmatch(r"s3://[^/]+(/[^/]+)*", self.store):
             raise ValueError(f"store: {self.store!r} is not of the form s3://bucket/prefix")
+        if not re.fullmatch(r"([\w.]+:\w+)?", self.on_failure):
+            raise ValueError(f"on_failure: {self.on_failure!r} is not of the form module:function")
         try:
             parameters_of(json.loads(self.parameters))
         except BadInput as error:

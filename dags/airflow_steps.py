@@ -41,7 +41,7 @@ def step(
 ) -> BaseOperator:
     """Return the Airflow task that runs a step, for the DAG that is being made.
 
-    `inputs` are templates of their locations; `assets` what an output is to Airflow, by the output's name.
+    `inputs` are templates of their locations; `assets` what an input or output is to Airflow, by its name.
     """
     component, assets = task.component, assets or {}
     options: dict[str, Any] = {
@@ -50,7 +50,8 @@ def step(
         "doc_md": component.help,
         "arguments": _arguments(task, settings, inputs),
         "execution_timeout": timedelta(seconds=task.resources.timeout_seconds),
-        "outlets": list(assets.values()),
+        "inlets": [assets[item.name] for item in component.inputs if item.name in assets],
+        "outlets": [assets[item.name] for item in component.outputs if item.name in assets],
         "pre_execute": _check,
         "post_execute": _hand_over(component, settings, assets),
     }
@@ -172,7 +173,7 @@ def _hand_over(component: Component, settings: Settings, assets: Mapping[str, As
             told[item.name] = small | {"uri": uri, "digest": hashlib.sha256(text).hexdigest()}
             context["ti"].xcom_push(item.name, told[item.name])
             figures |= small
-        for name, asset in assets.items():
-            context["outlet_events"][asset].extra = figures | told[name]
+        for name in told.keys() & assets.keys():
+            context["outlet_events"][assets[name]].extra = figures | told[name]
 
     return post_execute

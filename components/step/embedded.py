@@ -69,6 +69,9 @@ def _serve(
         "AWS_ACCESS_KEY_ID": key,
         "AWS_SECRET_ACCESS_KEY": secret,
         "AWS_REGION": "us-east-1",
+        # What would lead elsewhere if the environment has it.
+        "AWS_ENDPOINT_URL_S3": f"http://127.0.0.1:{s3}",
+        "AWS_SESSION_TOKEN": "",
     }
     try:
         _wait(server, settings, buckets, folder / "server.log")

@@ -74,6 +74,10 @@ def test_the_policies_are_those_of_a_platform(dags):
         assert task.execution_timeout == timedelta(seconds=step.resources.timeout_seconds)
         assert task.pool == ("gpu" if step.component.name == "train" else "default_pool")
         assert task.doc_md == step.component.help
+    inlets = {task.task_id: [asset.name for asset in task.inlets] for task in learn.tasks if task.inlets}
+    assert inlets == {
+        "train": ["tapeline_dataset"], "export": ["tapeline_gradients"], "evaluate": ["tapeline_dataset"],
+    }  # fmt: skip
     outlets = {task.task_id: [asset.name for asset in task.outlets] for task in learn.tasks if task.outlets}
     assert outlets == {"ingest": ["tapeline_dataset"], "train": ["tapeline_gradients"], "bless": ["tapeline_model"]}
 
@@ -175,6 +179,7 @@ def test_a_container_gets_no_secret_by_argument_and_may_do_little(monkeypatch):
         ("PARAMETERS", '{"epochs": 0}', "parameters: epochs: 0 is less than 1"),
         ("TOLERATIONS", "{}", "tolerations: '{}': Value error, a JSON list is needed"),
         ("NODE_SELECTOR", "{", "node_selector: '{': Value error, not JSON"),
+        ("ON_FAILURE", "alarm", "on_failure: 'alarm' is not of the form module:function"),
         ("RETRIES", "-1", "retries: -1 is less than 0"),
     ],
 )  # fmt: skip

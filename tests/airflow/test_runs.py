@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -28,11 +29,25 @@ def airflow(tmp_path):
         base = os.environ | environment(tmp_path, 8080) | settings
         subprocess.run([sys.executable, "-m", "airflow", "db", "migrate"], check=True, capture_output=True, env=base)
 
-        def run(values, **variables):
+        def started(values, **variables):
             command = [sys.executable, "-m", "airflow", "dags", "test", "tapeline", f"--conf={json.dumps(values)}"]
-            return subprocess.run(command, check=False, capture_output=True, text=True, env=base | variables)
+            return subprocess.Popen(
+                command, env=base | variables, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            )  # fmt: skip
 
-        yield run, settings
+        yield started, settings
+
+
+def ended(process):
+    """Return the exit code of a run, and what it said."""
+    said, _ = process.communicate()
+    return process.returncode, said
+
+
+def containers():
+    """Return the containers of steps, running or not."""
+    command = [DOCKER, "ps", "--all", "--quiet", "--filter=label=app.kubernetes.io/part-of=tapeline"]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
 
 
 def digests(settings):
@@ -46,8 +61,8 @@ def digests(settings):
 
 def test_processes_give_the_same_bytes_as_make_run(airflow):
     run, settings = airflow
-    done = run(parity.VALUES)
-    assert done.returncode == 0, done.stdout
+    code, said = ended(run(parity.VALUES))
+    assert code == 0, said
     assert parity.record("airflow-process", digests(settings)) == parity.local()
 
 
@@ -55,31 +70,48 @@ def test_processes_give_the_same_bytes_as_make_run(airflow):
 def test_containers_give_the_same_bytes_as_make_run(airflow):
     run, settings = airflow
     expected = parity.local()  # it also fills the cache
-    done = run(parity.VALUES | {"cache": "/cache"}, **CONTAINERS)
-    assert done.returncode == 0, done.stdout
+    code, said = ended(run(parity.VALUES | {"cache": "/cache"}, **CONTAINERS))
+    assert code == 0, said
     assert parity.record("airflow-docker", digests(settings)) == expected
-    assert not any(settings["AWS_SECRET_ACCESS_KEY"] in text for text in (done.stdout, done.stderr))
+    assert settings["AWS_SECRET_ACCESS_KEY"] not in said
 
 
-@pytest.mark.parametrize("runner", ["process", pytest.param("docker", marks=needs_images)])
-def test_bad_input_fails_the_run_with_its_sentence_at_the_first_try(airflow, runner):
+@pytest.mark.parametrize(
+    ("source", "variables"),
+    [(str(DIGITS), {}), pytest.param("/digits", CONTAINERS, marks=needs_images)],
+    ids=["process", "docker"],
+)
+def test_bad_input_fails_the_run_with_its_sentence_at_the_first_try(airflow, source, variables):
     run, settings = airflow
-    values = {"source": str(DIGITS), "validation_size": 64, "batch_size": 4096}
-    variables = CONTAINERS if runner == "docker" else {}
-    done = run(values | ({"source": "/digits"} if runner == "docker" else {}), **variables)
-    assert done.returncode == 1
-    assert done.stdout.count("train: batch_size: 4096 images a step, but there are only 448 to train on") == 1
-    assert "train ended with exit code 2: the same call would end in the same way" in done.stdout
+    code, said = ended(run({"source": source, "validation_size": 64, "batch_size": 4096}, **variables))
+    assert code == 1
+    assert said.count("train: batch_size: 4096 images a step, but there are only 448 to train on") == 1
+    assert "train ended with exit code 2: the same call would end in the same way" in said
     names = Store.from_environment(settings).names("s3://tapeline/airflow/tapeline")
     assert {name.split("/")[1] for name in names} == {"ingest"}
-    left = subprocess.run([DOCKER, "ps", "-aq", "--filter=label=app.kubernetes.io/part-of=tapeline"],
-                          check=False, capture_output=True, text=True)  # fmt: skip
-    assert left.stdout == ""
+
+
+@needs_images
+def test_a_container_ends_even_if_airflow_is_killed(airflow):
+    run, settings = airflow
+    values = {"source": "/digits", "validation_size": 64, "model": "convnet", "batch_size": 32, "epochs": 10_000}
+    with run(values, **CONTAINERS) as process:
+        while "epoch 2/" not in (line := process.stdout.readline()):
+            assert line, "it ended by itself"
+        assert len(containers()) == 1
+        process.kill()
+    end = time.monotonic() + 30
+    while left := containers():
+        assert time.monotonic() < end, left
+        time.sleep(0.2)
+    names = Store.from_environment(settings).names("s3://tapeline/airflow/tapeline")
+    assert {name.split("/")[2] for name in names if name.split("/")[1] == "train"} <= {"checkpoints"}
 
 
 def test_what_the_form_cannot_check_is_refused_before_the_first_step(airflow):
     run, settings = airflow
-    done = run({"snapshot_every": 10, "gradient_level": "norms"})
-    assert done.returncode == 1
-    assert "snapshot_every: 10 needs gradient_level full, not norms" in done.stdout
+    code, said = ended(run({"snapshot_every": 10, "gradient_level": "norms", "epoch": 3}))
+    assert code == 1
+    assert "epoch: no such parameter (did you mean epochs?)" in said
+    assert "snapshot_every: 10 needs gradient_level full, not norms" in said
     assert Store.from_environment(settings).names("s3://tapeline/airflow") == []

@@ -23,7 +23,7 @@ from components.step.store import Store
 from dags.airflow_local import start
 
 SMALL = {"source": str(DIGITS), "validation_size": 64, "model": "convnet", "epochs": 1, "batch_size": 32}
-LONG = {"epochs": 400, "checkpoint_every": 100}  # 5,600 steps: long enough to be disturbed, short enough to end
+LONG = {"epochs": 200, "checkpoint_every": 100}  # 2,800 steps: long enough to be disturbed, short enough to end
 SETTINGS = {
     "TAPELINE_AIRFLOW_PARAMETERS": json.dumps(SMALL | {"min_accuracy": 0.2}),
     "TAPELINE_AIRFLOW_RETRY_SECONDS": "1",
@@ -230,8 +230,8 @@ def test_a_killed_scheduler_is_started_again_and_the_run_goes_on(runs):
     run = runs.trigger(**LONG, seed=2)
     runs.training(run)
     scheduler = runs.airflow.processes["scheduler"]
-    workers = psutil.Process(scheduler.pid).children(recursive=True)
-    for process in (scheduler, *workers):  # as when the machine's memory is full
+    workers = psutil.Process(scheduler.pid).children()
+    for process in (scheduler, *workers):  # as when memory is short; the step itself is not touched
         with contextlib.suppress(psutil.NoSuchProcess):
             process.send_signal(signal.SIGKILL)
     assert eventually(lambda: not steps_of(run))
