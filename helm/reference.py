@@ -1,4 +1,4 @@
-"""Write what follows from the chart's schema, values.yaml and the table in its README, or check that they are up to date.
+"""Write values.yaml and the README of the chart from its schema, or check that they are up to date.
 
 python -m helm.reference [--check]
 """

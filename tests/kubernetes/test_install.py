@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from tests.kubernetes.cluster import CHART, RELEASE, ROOT, Failed, await_, call, namespace
 from tests.kubeflow.server import Kubeflow
+from tests.kubernetes.cluster import CHART, RELEASE, ROOT, Failed, await_, call, namespace
 
 PREVIOUS = ROOT / "tests/kubernetes/tapeline-0.1.0.tgz"
 

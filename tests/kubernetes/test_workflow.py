@@ -30,6 +30,7 @@ def upload(store):
 @pytest.fixture(scope="module")
 def expected(cluster, tmp_path_factory):
     """Return the digests of a local run with the same values."""
+    assert cluster.is_dir()
     folder = tmp_path_factory.mktemp("local")
     with serve(folder / "store", "tapeline") as settings:
         upload(Store.from_environment(settings))
@@ -56,15 +57,18 @@ def trains(release):
 @pytest.fixture(scope="module")
 def story(gpu, expected, tmp_path_factory):
     """Run the story; return what was seen."""
-    seen = SimpleNamespace()
+    seen = SimpleNamespace(expected=expected)
     with namespace("tapeline-workflow", tmp_path_factory.mktemp("workflow") / "volume") as release:
         release.install(
             "store.kind=minio", "airflow.enabled=true", "airflow.schedule=", "gpu.count=1",
             f"gpu.tolerations[0].key={GPU}", "gpu.tolerations[0].operator=Exists",
         )  # fmt: skip
         upload(release.store())
-        pod = yaml.safe_load((ROOT / "tests/kubernetes/airflow.yaml").read_text().replace(":TAG", f":{TAG}"))
-        pod["spec"]["containers"][0]["env"][0]["value"] = json.dumps(VALUES)
+        pod = yaml.safe_load((ROOT / "helm/one-run.yaml").read_text())
+        (container,) = pod["spec"]["containers"]
+        container["image"] = f"tapeline/airflow:{TAG}"
+        container["env"][0]["value"] = json.dumps(VALUES)
+        container["env"].append({"name": "TAPELINE_AIRFLOW_RETRY_SECONDS", "value": "1"})
         release.kubectl("create", "--filename=-", stdin=json.dumps(pod))
 
         (waiting,) = await_("pod of train", lambda: trains(release), 120)
@@ -113,7 +117,7 @@ def test_the_run_ends_well_and_leaves_no_pod_of_a_step(story):
     assert [name for name in story.left if re.match("tapeline-(ingest|train|export|evaluate)", name)] == []
 
 
-def test_every_artifact_has_the_bytes_of_a_local_run(story, expected):
+def test_every_artifact_has_the_bytes_of_a_local_run(story):
     for name, digest in story.digests.items():
-        print(f"{name:28} {digest[:16]} {'=' if digest == expected[name] else '≠'} {expected[name][:16]}")
-    assert story.digests == expected
+        print(f"{name:28} {digest[:16]} {'=' if digest == story.expected[name] else '≠'} {story.expected[name][:16]}")
+    assert story.digests == story.expected
