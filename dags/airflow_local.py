@@ -56,6 +56,7 @@ def run(options: argparse.Namespace) -> None:
         raise BadInput(
             f"{PREFIX}RUNNER: pods cannot reach this machine's loopback; give Airflow a place in the cluster"
         )
+    print("starting Airflow, which takes a minute", flush=True)
     with start(options.folder.absolute(), options.port) as airflow:
         if options.unpause:
             for dag in DAGS:

@@ -29,8 +29,8 @@ def airflow(tmp_path):
         base = os.environ | environment(tmp_path, 8080) | settings
         subprocess.run([sys.executable, "-m", "airflow", "db", "migrate"], check=True, capture_output=True, env=base)
 
-        def started(values, **variables):
-            command = [sys.executable, "-m", "airflow", "dags", "test", "tapeline", f"--conf={json.dumps(values)}"]
+        def started(values, dag="tapeline", **variables):
+            command = [sys.executable, "-m", "airflow", "dags", "test", dag, f"--conf={json.dumps(values)}"]
             return subprocess.Popen(
                 command, env=base | variables, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
             )  # fmt: skip
@@ -115,3 +115,10 @@ def test_what_the_form_cannot_check_is_refused_before_the_first_step(airflow):
     assert "epoch: no such parameter (did you mean epochs?)" in said
     assert "snapshot_every: 10 needs gradient_level full, not norms" in said
     assert Store.from_environment(settings).names("s3://tapeline/airflow") == []
+
+
+def test_without_a_blessed_model_there_is_nothing_to_judge_again(airflow):
+    run, _ = airflow
+    code, said = ended(run({}, "tapeline_reevaluate"))
+    assert code == 1
+    assert "no model has been blessed yet: run tapeline with a threshold, say min_accuracy" in said

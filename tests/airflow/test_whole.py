@@ -52,8 +52,8 @@ class Runs:
         self.airflow = airflow
         self.store = Store.from_environment(airflow.environment)
 
-    def trigger(self, **values):
-        answer = self.airflow.call("POST", "dags/tapeline/dagRuns", {"logical_date": None, "conf": values})
+    def trigger(self, dag="tapeline", **values):
+        answer = self.airflow.call("POST", f"dags/{dag}/dagRuns", {"logical_date": None, "conf": values})
         return answer["dag_run_id"]
 
     def of(self, dag, kind):
@@ -144,6 +144,9 @@ def test_a_blessed_model_is_judged_again(runs, scheduled):
     assert (first["verdict"], second["verdict"]) == ("blessed", "blessed")
     assert first["digest"] == second["digest"]  # the same model, data and thresholds: the same bytes
     assert first["uri"] != second["uri"]
+    stricter = runs.trigger("tapeline_reevaluate", min_accuracy=1)
+    state, tasks = runs.end_of(stricter, "tapeline_reevaluate")
+    assert (state, tasks["evaluate"], tasks["confirm"]) == ("failed", "success", "failed")
 
 
 def test_the_assets_say_where_they_are_and_how_good(runs, scheduled):
