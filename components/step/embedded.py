@@ -70,7 +70,7 @@ def _serve(
         "AWS_SECRET_ACCESS_KEY": secret,
         "AWS_REGION": "us-east-1",
         # What would lead elsewhere if the environment has it.
-        "AWS_ENDPOINT_URL_S3": f"http://127.0.0.1:{s3}",
+        "AWS_ENDPOINT_URL_S3": "",
         "AWS_SESSION_TOKEN": "",
     }
     try:
