@@ -8,7 +8,8 @@ import pytest
 import yaml
 
 from dags.airflow_settings import PREFIX, Settings
-from tests.kubernetes.cluster import CHART, Failed, template
+from dags.workflow import SECRET_KEYS
+from tests.kubernetes.cluster import CHART, ROOT, Failed, template
 
 EVERYTHING = ("kubeflow.enabled=true", "airflow.enabled=true", "airflow.namespace=airflow", "steps.namespace=steps")
 EXTERNAL = ("store.kind=external", "store.endpoint=https://s3.example:8443", "store.existingSecret=mine")
@@ -95,6 +96,23 @@ def test_the_dags_understand_their_configuration():
     assert json.loads(settings.tolerations) == [{"key": "gpu"}]
     assert json.loads(settings.parameters) == {"epochs": 3}
     assert data["AWS_ENDPOINT_URL"] == "http://tapeline-store.here.svc:9000"
+
+
+def test_what_airflows_own_chart_is_told_to_use_is_made_here():
+    objects = list(yaml.safe_load_all(template(*EVERYTHING)))
+    values = yaml.safe_load((ROOT / "helm/airflow-values.yaml").read_text())
+    there = {(each["kind"], each["metadata"]["name"]) for each in objects
+             if each["metadata"].get("namespace") == "airflow"}  # fmt: skip
+    used = {("ServiceAccount", values[each]["serviceAccount"]["name"]) for each in ("scheduler", "triggerer")}
+    used |= {("ConfigMap", each["configMapRef"]["name"]) for each in yaml.safe_load(values["extraEnvFrom"])}
+    used |= {("Secret", each["secretName"]) for each in values["secret"]}
+    assert used == there
+    assert {each["secretKey"] for each in values["secret"]} == set(SECRET_KEYS)
+    assert {each["envName"] for each in values["secret"]} == set(SECRET_KEYS.values())
+    (pod,) = yaml.safe_load_all((ROOT / "helm/one-run.yaml").read_text())
+    version = yaml.safe_load((CHART / "Chart.yaml").read_text())["appVersion"]
+    assert pod["spec"]["containers"][0]["image"] == f"tapeline/airflow:{version}"
+    assert values["images"]["airflow"]["tag"] == version
 
 
 def test_images_are_named_by_tag_or_digest():
