@@ -1,5 +1,6 @@
 """The gradient noise scale: how large a batch may be before its gradient has hardly any noise left."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,7 +21,9 @@ class NoiseScale:
     steps: npt.NDArray[np.int64]
     total: npt.NDArray[np.float64]
     by_variable: npt.NDArray[np.float64]
-    overall: float  # from the sums over the second half of the run
+    overall: float  # over the second half of the run; NaN where no signal was found
+    low: float  # two standard errors of the signal below and above it; infinite where there may be no signal
+    high: float
 
 
 def measure(record: Record) -> NoiseScale | None:
@@ -34,12 +37,19 @@ def measure(record: Record) -> NoiseScale | None:
     noise, signal = (record.stat(name).astype(np.float64) for name in ("noise", "signal"))
     if not np.isfinite(noise).any():
         return None
-    late = record.stats_steps >= record.steps[-1] / 2
+    late = (record.stats_steps >= record.steps[-1] / 2) & np.isfinite(noise).all(axis=1)
+    trace, square = noise.sum(axis=1)[late], signal.sum(axis=1)[late]
+    error = 2 * square.std() / math.sqrt(len(square)) if len(square) else math.nan
+    overall, low, high = (
+        _quotient(math.fsum(trace), math.fsum(square) + sign * error * len(square)) for sign in (0, 1, -1)
+    )
     return NoiseScale(
         steps=record.stats_steps,
         total=_ratio(smooth(noise.sum(axis=1)), smooth(signal.sum(axis=1))),
         by_variable=_ratio(smooth(noise), smooth(signal)),
-        overall=float(_ratio(noise[late].sum(), signal[late].sum())),
+        overall=overall if math.isfinite(overall) else math.nan,
+        low=low,
+        high=high,
     )
 
 
@@ -56,6 +66,10 @@ def smooth(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         weight = np.where(known, SMOOTHING * weight + (1 - SMOOTHING), weight)
         smoothed[index] = np.divide(average, weight, out=np.full_like(average, np.nan), where=weight > 0)
     return smoothed
+
+
+def _quotient(noise: float, signal: float) -> float:
+    return noise / signal if signal > 0 else math.inf
 
 
 def _ratio(noise: npt.ArrayLike, signal: npt.ArrayLike) -> npt.NDArray[np.float64]:

@@ -102,9 +102,10 @@ def _conclusion(record: Record, scale: NoiseScale | None, findings: list[Finding
         batch = record.settings["images_per_step"]
         ratio = scale.overall / batch
         place = f"{ratio:.1f}× below" if ratio >= 1 else f"{1 / ratio:.1f}× above"
+        most = f"{scale.high:,.0f}" if math.isfinite(scale.high) else "any number"
         text += (
-            f" In the second half of the run the gradient noise scale was about {scale.overall:,.0f} images; the "
-            f"batch of {batch} is {place}."
+            f" In the second half of the run the gradient noise scale was about {scale.overall:,.0f} images "
+            f"({scale.low:,.0f} to {most}); the batch of {batch} is {place} it."
         )
     return text
 

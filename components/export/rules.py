@@ -131,23 +131,32 @@ def frozen(record: Record) -> Iterator[Evidence]:
 
 
 def update_ratio(record: Record) -> Iterator[Evidence]:
-    """Find a kernel that moves by much more or much less a step than about a thousandth of its own length."""
-    early = record.stats_steps <= max(1, record.steps[-1] // 2)  # a schedule that ends at 0 is to end at 0
-    ratios = record.stat("update_ratio")[early]
+    """Find a kernel that moves by much more or much less a step than about a thousandth of its own length.
+
+    Too large is judged at the beginning, before the weights have grown to fit; too small over the first half, as a
+    schedule that ends at 0 is to end at 0.
+    """
+    ratios, steps = record.stat("update_ratio"), record.stats_steps
+    first = max(5, int((steps <= record.steps[-1] / 10).sum()))
+    half = max(1, int((steps <= record.steps[-1] / 2).sum()))
     for i, variable in enumerate(record.variables):
-        known = ratios[np.isfinite(ratios[:, i]), i] if variable.is_kernel and variable.connected else np.empty(0)
-        if not len(known):
+        if not variable.is_kernel or not variable.connected or not np.isfinite(ratios[:half, i]).any():
             continue
-        middle = float(np.median(known))
-        if middle > 0.1 or 0 < middle < 1e-5:
-            kind = "large" if middle > 0.1 else "small"
+        begin, middle = _median(ratios[:first, i]), _median(ratios[:half, i])
+        if begin > 0.06 or 0 < middle < 1e-5:
+            kind, ratio, count = ("large", begin, first) if begin > 0.06 else ("small", middle, half)
             yield Evidence(
-                f"A step changes {variable.name} by {middle:.1g} of its length, which is {kind}: 0.001 is usual.",
-                {"median_update_ratio": middle},
-                int(record.stats_steps[early][0]),
-                int(record.stats_steps[early][-1]),
+                f"A step changes {variable.name} by {ratio:.1g} of its length, which is {kind}: 0.001 is usual.",
+                {"median_update_ratio": ratio},
+                int(steps[0]),
+                int(steps[min(count, len(steps)) - 1]),
                 variable.name,
             )
+
+
+def _median(values: Floats) -> float:
+    """Return the median of the finite ones."""
+    return float(np.median(values[np.isfinite(values)]))
 
 
 def plateau(record: Record) -> Iterator[Evidence]:
@@ -243,19 +252,21 @@ def unnormalised_input(record: Record) -> Iterator[Evidence]:
 def batch_size(record: Record) -> Iterator[Evidence]:
     """Find a batch far from the gradient noise scale, at which one more image in it brings half as much."""
     scale = noise.measure(record)
-    if scale is None or not np.isfinite(scale.overall) or len(scale.steps) < 5:
+    if scale is None or len(scale.steps) < 10 or not math.isfinite(scale.low):
         return
-    batch, overall = record.settings["images_per_step"], scale.overall
-    figures = {"images_per_step": float(batch), "noise_scale": overall}
+    batch, low, high = record.settings["images_per_step"], scale.low, scale.high
+    figures = {"images_per_step": float(batch), "noise_scale_at_least": low}
     first, last = int(record.steps[len(record.steps) // 2]), int(record.steps[-1])
-    if batch < overall / 4:
+    if batch < low / 4:
         yield Evidence(
-            f"Batch {batch} is about {overall / batch:.0f} times below the noise scale of {overall:,.0f} images.",
+            f"Batch {batch} is at least {low / batch:.0f} times below the noise scale, which is {low:,.0f} images or "
+            "more.",
             figures, first, last,
         )  # fmt: skip
-    elif batch > overall * 4:
+    elif batch > high * 4:
         yield Evidence(
-            f"Batch {batch} is about {batch / overall:.0f} times above the noise scale of {overall:,.0f} images.",
+            f"Batch {batch} is at least {batch / high:.0f} times above the noise scale, which is {high:,.0f} images or "
+            "fewer.",
             figures, first, last,
         )  # fmt: skip
 

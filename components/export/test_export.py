@@ -8,12 +8,13 @@ import pytest
 from safetensors.numpy import load_file, save_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from components.conftest import make
+from components.conftest import SHORT, make
 from components.export.component import COMPONENT
 from components.export.record import read
 from components.step import artifact
-from components.step.errors import BadInput
+from components.step.errors import BadInput, Blocked
 from components.step.gradients import STATISTICS
+from components.train.component import COMPONENT as TRAIN
 
 
 @pytest.fixture(scope="session")
@@ -94,6 +95,30 @@ def test_the_report_stands_alone(exported):
     assert "https://" not in text
     assert text.count("<svg") == 8
     assert "convnet/conv1/kernel" in text
+
+
+def test_a_training_that_diverged_is_reported_and_blocks_if_it_is_to(ingested, tmp_path):
+    """Even then the report is published, and nothing that a later step would build upon."""
+    values = SHORT | {"optimizer": "adamw", "weight_decay": 1.0, "learning_rate": 100.0, "diverged": "publish"}
+    trained = make(TRAIN, values, {"dataset": ingested / "dataset"}, tmp_path / "train")
+    record = {"gradients": trained / "gradients"}
+    tables = make(COMPONENT, {}, record, tmp_path / "never") / "gradient_tables"
+    document = json.loads((tables / "diagnosis.json").read_text())
+    assert document["verdict"] == artifact.read(tables).metadata["diagnosis"] == "error"
+    found = {finding["rule"]: finding for finding in document["findings"]}["not-finite"]
+    losses = read(trained / "gradients").column("loss")
+    assert found["first_step"] <= 1 + np.argmin(np.isfinite(losses))
+    with pytest.raises(Blocked, match=r"^fail_on: error, and there is .*not-finite.*; the report says more$"):
+        make(COMPONENT, {"fail_on": "error"}, record, tmp_path / "blocked")
+    assert [path.name for path in (tmp_path / "blocked").iterdir()] == ["report"]
+    artifact.verify(tmp_path / "blocked" / "report")
+    assert "NaN or infinities" in (tmp_path / "blocked" / "report" / "report.html").read_text()
+
+
+def test_a_sound_training_is_not_blocked(trained, tmp_path):
+    make(COMPONENT, {"fail_on": "warning"}, {"gradients": trained / "gradients"}, tmp_path)
+    document = json.loads((tmp_path / "gradient_tables" / "diagnosis.json").read_text())
+    assert (document["verdict"], document["findings"]) == ("healthy", [])
 
 
 @pytest.mark.parametrize("level", ["off", "norms"])

@@ -79,8 +79,9 @@ def weights_of(network: keras.Model) -> list[tf.Variable]:
 
 
 def cross_entropy(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
-    """Return the mean loss of a batch, float32, also where the network computes in less."""
-    return tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels, tf.cast(logits, tf.float32)))
+    """Return the mean loss of a batch: in float32, also where the network computes in less."""
+    precise = max(logits.dtype, tf.float32, key=lambda dtype: int(dtype.size))
+    return tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels, tf.cast(logits, precise)))
 
 
 def norm(tensor: tf.Tensor) -> tf.Tensor:
