@@ -109,8 +109,9 @@ def histograms(record: Record) -> Markup:
     """Draw how the sizes of each kernel's gradient spread over the octaves, and move with the steps."""
     chosen = [i for i, variable in enumerate(record.variables) if variable.is_kernel][:SHOWN]
     steps, sums = _octaves(record, chosen)
-    used = np.flatnonzero(sums.any(axis=(0, 1)))
-    low, high = int(used[0]), int(used[-1]) + 1
+    whole = sums.sum(axis=0)
+    used = np.flatnonzero((whole > 2e-3 * np.maximum(whole.sum(axis=1, keepdims=True), 1)).any(axis=0))
+    low, high = (int(used[0]), int(used[-1]) + 1) if len(used) else (0, 1)
     columns = min(3, len(chosen))
     rows = -(-len(chosen) // columns)
     figure, grid = page.figure(width=9.6, height=0.5 + 2.1 * rows, nrows=rows, ncols=columns, squeeze=False)
