@@ -40,7 +40,7 @@ def serve(name: str, model: str, batch: int, pipe: Any) -> None:
     import keras
     import tensorflow as tf
 
-    from components.train import checkpoint, loop, optimizers
+    from components.train import checkpoint, data, loop, observe, optimizers
     from components.train.component import MODELS, TrainParameters
     from components.train.record import Recorder
 
@@ -54,11 +54,11 @@ def serve(name: str, model: str, batch: int, pipe: Any) -> None:
     network = importlib.import_module(MODELS[model]).build((28, 28), 10)
     optimizer = optimizers.build(parameters, 1_000_000)
     optimizer.build(network.trainable_variables)
-    split = loop.Split(tf.constant(images), tf.constant(labels))
+    split = data.Split(tf.constant(images), tf.constant(labels))
     run = [loop.compile_steps(parameters, network, optimizer, split, observed=observed) for observed in (False, True)]
     none_yet = [tf.fill(variable.shape, float("nan")) for variable in network.trainable_variables]
     with tempfile.TemporaryDirectory() as folder:
-        recorder = Recorder(Path(folder), loop.variables_of(network), parameters.gradient_level)
+        recorder = Recorder(Path(folder), observe.variables_of(network), parameters.gradient_level)
         state = checkpoint.State(parameters, "", network, optimizer, recorder, none_yet)
         step = 0
 

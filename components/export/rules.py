@@ -51,7 +51,7 @@ def exploding(record: Record) -> Iterator[Evidence]:
         first = hop * int(np.argmax(running > 30 * begin))
         last = hop * int(np.flatnonzero(running > 30 * begin)[-1]) + window - 1
         yield Evidence(
-            f"The gradient's norm rose from {begin:.2g} to {high:.3g}, {high / begin:,.0f} times as much.",
+            f"The gradient's norm rose from {begin:.2g} to {high:.3g}, {high / begin:.3g} times as much.",
             {"at_first": begin, "at_most": high},
             int(record.steps[first]),
             int(record.steps[last]),

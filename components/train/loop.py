@@ -8,7 +8,6 @@ and many steps run in one call, so that Python is not in the way.
 import importlib
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +26,8 @@ with quiet.importing():
 from components.train import checkpoint as checkpoints
 from components.train import optimizers
 from components.train.component import MODELS, RULES, TrainParameters
-from components.train.observe import Observer, cross_entropy
+from components.train.data import Split, batches, load, normalised
+from components.train.observe import Observer, cross_entropy, variables_of
 from components.train.progress import Progress
 from components.train.record import BLOCK, Recorder
 from components.train.save import save_model
@@ -38,14 +38,6 @@ STEPS_PER_CALL = 50  # bounds the time from a SIGTERM to its answer, as Python h
 
 # From image indices, and the gradients of the step before, to rows, statistics, histograms, and the last gradients.
 RunSteps = Callable[[tf.Tensor, list[tf.Tensor]], tuple[tf.Tensor, tf.Tensor, tf.Tensor, list[tf.Tensor]]]
-
-
-@dataclass(frozen=True)
-class Split:
-    """Images, uint8 [n, height, width], and labels, int32 [n], on the device."""
-
-    images: tf.Tensor
-    labels: tf.Tensor
 
 
 def train(  # noqa: PLR0913 - one path for each input and output
@@ -91,7 +83,7 @@ def train(  # noqa: PLR0913 - one path for each input and output
     except Diverged as error:
         if parameters.diverged == "fail":
             raise
-        print(f"stopped, as {error}")
+        print(f"stopped: {str(error).partition(';')[0]}")
 
     settings = {
         "steps_per_epoch": steps_per_epoch,
@@ -242,11 +234,6 @@ def compile_steps(
     return run_steps  # type: ignore[no-any-return]
 
 
-def normalised(images: tf.Tensor) -> tf.Tensor:
-    """Return uint8 [n, height, width] as float32 [n, height, width, 1] in 0..1."""
-    return tf.cast(images, tf.float32)[..., tf.newaxis] / 255.0
-
-
 def accuracy(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
     """Return the share of correct answers, a float32 scalar."""
     return tf.reduce_mean(tf.cast(tf.argmax(logits, axis=1, output_type=tf.int32) == labels, tf.float32))
@@ -262,26 +249,6 @@ def choose_device(device: str) -> None:
         raise BadInput("device: gpu, but TensorFlow sees none here; ask for a node with one, or give auto or cpu")
     if device == "cpu" and gpus:
         tf.config.set_visible_devices([], "GPU")
-
-
-def load(dataset: Path) -> tuple[Split, Split, int]:
-    """Return the training and validation splits, and the number of classes."""
-    metadata = artifact.read(dataset).metadata
-    splits = []
-    for name in ("train", "validation"):
-        images = np.load(dataset / f"{name}-images.npy", allow_pickle=False)
-        labels = np.load(dataset / f"{name}-labels.npy", allow_pickle=False)
-        splits.append(Split(tf.constant(images), tf.constant(labels.astype(np.int32))))
-    return splits[0], splits[1], int(metadata["classes"])
-
-
-def batches(seed: int, epoch: int, count: int, steps: int, batch: int) -> npt.NDArray[np.int32]:
-    """Return which of `count` images each step of an epoch sees, int32 [steps, batch]: a new order each epoch.
-
-    It follows from the seed and the epoch alone, so a run that is resumed needs no state for it.
-    """
-    order = np.random.default_rng((seed, epoch)).permutation(count)[: steps * batch]
-    return order.reshape(steps, batch).astype(np.int32)
 
 
 def stops(parameters: TrainParameters, step: int, end: int) -> Iterator[tuple[int, bool]]:
@@ -313,36 +280,6 @@ def evaluate(network: keras.Model, split: Split, batch: int = 1000) -> tuple[flo
         loss += float(tf.reduce_sum(tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)))
         correct += int(tf.math.count_nonzero(tf.argmax(logits, axis=1, output_type=tf.int32) == labels))
     return loss / len(split.labels), correct / len(split.labels)
-
-
-def variables_of(network: keras.Model) -> list[dict[str, Any]]:
-    """Return what the record says of each trainable variable.
-
-    Whether the loss depends on it at all (`connected`) is seen by tracing the tape, without running it.
-    """
-    connected: list[bool] = []
-
-    def trace(images: tf.Tensor) -> None:
-        with tf.GradientTape() as tape:
-            logits = network(images, training=True)
-        gradients = tape.gradient(logits, [variable.value for variable in network.trainable_variables])
-        connected.extend(gradient is not None for gradient in gradients)
-
-    tf.function(trace).get_concrete_function(tf.TensorSpec((2, *network.input_shape[1:]), tf.float32))
-    activations = {
-        id(variable): getattr(getattr(layer, "activation", None), "__name__", "")
-        for layer in network.layers
-        for variable in layer.trainable_variables
-    }
-    return [
-        {
-            "name": variable.path,
-            "shape": list(variable.shape),
-            "activation": activations.get(id(variable), ""),
-            "connected": each,
-        }
-        for variable, each in zip(network.trainable_variables, connected, strict=True)
-    ]
 
 
 class Diverged(StepError):

@@ -8,13 +8,13 @@ import tensorflow as tf
 from keras import layers
 
 from components.step.gradients import BINS, QUANTILES, STATISTICS, bin_edges
-from components.train import loop, observe, optimizers
+from components.train import data, loop, observe, optimizers
 from components.train.component import TrainParameters
 
 RANDOM = np.random.default_rng(0)
 IMAGES = RANDOM.integers(0, 256, (96, 8, 8), np.uint8)
 LABELS = RANDOM.integers(0, 3, 96, np.int32)
-SPLIT = loop.Split(tf.constant(IMAGES), tf.constant(LABELS))
+SPLIT = data.Split(tf.constant(IMAGES), tf.constant(LABELS))
 NUMBERS = (RANDOM.standard_normal(20_001) * np.exp(RANDOM.uniform(-12, 0, 20_001))).astype(np.float32)
 
 
@@ -116,7 +116,7 @@ def test_the_noise_of_a_network_is_that_of_its_single_images(accumulate):
     own = []
     for image, label in zip(IMAGES, LABELS, strict=True):
         with tf.GradientTape() as tape:
-            loss = observe.cross_entropy(tf.constant([label]), network(loop.normalised(image[None])))
+            loss = observe.cross_entropy(tf.constant([label]), network(data.normalised(image[None])))
         own.append(np.concatenate([np.ravel(part) for part in tape.gradient(loss, observe.weights_of(network))]))
     single = np.array(own, np.float64)
     trace, square = single.var(axis=0).sum(), np.square(single.mean(axis=0)).sum()

@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 
 from components.step.errors import BadInput
-from components.train import loop, optimizers
+from components.train import data, loop, optimizers
 from components.train.component import MODELS, RULES, TrainParameters
 from components.train.models import convnet, simple
 from components.train.rules import centralize, none
@@ -20,7 +20,7 @@ LABELS = tf.constant(np.random.default_rng(1).integers(0, 10, 24, np.int32))
 
 
 def step(parameters, network, optimizer, images=IMAGES, labels=LABELS, rule=none.apply):
-    return loop.train_step(network, optimizer, rule, parameters, loop.normalised(images), labels)
+    return loop.train_step(network, optimizer, rule, parameters, data.normalised(images), labels)
 
 
 def network(seed=0):
@@ -104,12 +104,12 @@ def test_every_rule_is_a_choice():
 
 
 def test_the_order_is_new_each_epoch_and_follows_from_the_seed():
-    first = loop.batches(0, 1, 448, 14, 32)
+    first = data.batches(0, 1, 448, 14, 32)
     assert first.shape == (14, 32)
     assert sorted(first.reshape(-1)) == list(range(448))
-    assert (first == loop.batches(0, 1, 448, 14, 32)).all()
-    assert (first != loop.batches(0, 2, 448, 14, 32)).any()
-    assert (first != loop.batches(1, 1, 448, 14, 32)).any()
+    assert (first == data.batches(0, 1, 448, 14, 32)).all()
+    assert (first != data.batches(0, 2, 448, 14, 32)).any()
+    assert (first != data.batches(1, 1, 448, 14, 32)).any()
 
 
 def test_schedules_are_every_nth_step_and_the_powers_of_a_number():
