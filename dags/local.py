@@ -80,7 +80,7 @@ def run(options: argparse.Namespace) -> None:
         done: dict[str, Done] = {}
         for task in WORKFLOW:
             name = task.component.name
-            done[name] = _run_task(task, parameters[name], done, store, settings, cache=not options.no_cache)
+            done[name] = _run_task(task, parameters[name], done, store, settings, folder, cache=not options.no_cache)
         _finish(done, store, folder)
         if options.serve:
             _keep_serving(settings, folder)
@@ -92,6 +92,7 @@ def _run_task(  # noqa: PLR0913 - what a task depends on
     done: Mapping[str, Done],
     store: Store,
     settings: Mapping[str, str],
+    folder: Path,
     *,
     cache: bool,
 ) -> Done:
@@ -106,7 +107,12 @@ def _run_task(  # noqa: PLR0913 - what a task depends on
     began = time.monotonic()
     given = (*inputs.items(), *outputs.items(), *parameters)
     command = [sys.executable, *component.command[1:], *(argument(name, value) for name, value in given)]
-    _call(component.name, command, settings)
+    try:
+        _call(component.name, command, settings)
+    except Interrupted:
+        if report := _keep_report(component, outputs, store, folder):  # of a step that blocks what would come next
+            print(f"its report: {report}", flush=True)
+        raise
     return Done(outputs, time.monotonic() - began)
 
 
@@ -150,6 +156,16 @@ def _call(name: str, command: list[str], settings: Mapping[str, str]) -> None:
         raise Interrupted(name, code)
 
 
+def _keep_report(component: Component, outputs: Mapping[str, str], store: Store, folder: Path) -> str:
+    """Copy the component's report out of the store; return where it is now, or nothing where there is none."""
+    for item in component.outputs:
+        if item.file and store.manifest(outputs[item.name]) is not None:
+            target = folder / "reports" / f"{component.name}.html"
+            store.read(f"{outputs[item.name]}/{item.file}", target)
+            return os.path.relpath(target)
+    return ""
+
+
 def _finish(done: Mapping[str, Done], store: Store, folder: Path) -> None:
     """Copy the reports out of the store, write summary.json, and print the table."""
     console = rich.console.Console(highlight=False, soft_wrap=True)
@@ -158,12 +174,7 @@ def _finish(done: Mapping[str, Done], store: Store, folder: Path) -> None:
         table.add_column(heading, justify="right" if heading == "seconds" else "left", overflow="fold")
     for task in WORKFLOW:
         name, result = task.component.name, done[task.component.name]
-        report = ""
-        for item in task.component.outputs:
-            if item.file:
-                target = folder / "reports" / f"{name}.html"
-                store.read(f"{result.outputs[item.name]}/{item.file}", target)
-                report = os.path.relpath(target)
+        report = _keep_report(task.component, result.outputs, store, folder)
         seconds = "cached" if result.seconds is None else f"{result.seconds:.1f}"
         table.add_row(name, seconds, next(iter(result.outputs.values())).rpartition("/")[0], report)
     store.read(f"{done['evaluate'].outputs['metrics']}/metrics.json", folder / "metrics.json")

@@ -108,6 +108,22 @@ def test_a_failing_step_ends_the_run_with_its_sentence_and_code(tmp_path):
     assert servers_of(folder) == []
 
 
+def test_a_finding_blocks_the_run_each_time_and_leaves_its_report(tmp_path):
+    folder = tmp_path / "run"
+    values = ("--optimizer=sgd", "--learning-rate=1e-7", "--stats-every=2", "--fail-on=warning")
+    for _ in range(2):
+        done = call(folder, *values)
+        assert done.returncode == 1
+        assert re.search(
+            r"^export: fail_on: warning, and there is .*update-ratio.*; the report says more$",
+            done.stderr,
+            re.MULTILINE,
+        )
+        assert re.search(r"^its report: .*/reports/export\.html$", done.stdout, re.MULTILINE)
+        assert "update-ratio" in (folder / "reports" / "export.html").read_text()
+        assert not (folder / "reports" / "evaluate.html").exists()
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_everything_that_was_started(tmp_path, number):
     folder = tmp_path / "run"

@@ -7,19 +7,21 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from components.evaluate import inside
 from components.evaluate.component import EvaluateParameters
 from components.evaluate.metrics import compare, measure
 from components.evaluate.report import write_report
 from components.evaluate.verdict import judge
 from components.step import artifact, quiet
 from components.step.artifact import canonical_json
-from components.step.errors import BadInput
+from components.step.errors import BadInput, StepError
 
 with quiet.importing():
     import keras
     import tensorflow as tf
 
 BATCH = 1000
+SALIENT = 8  # images shown with their pixels, unless others are chosen
 
 
 def evaluate(  # noqa: PLR0913 - one path for each input and output
@@ -39,10 +41,20 @@ def evaluate(  # noqa: PLR0913 - one path for each input and output
     labels = np.load(dataset / "test-labels.npy", allow_pickle=False).astype(np.int64)
     class_names = metadata["class_names"]
 
-    logits = predict(trained_model, images, len(class_names))
+    chosen = chosen_images(parameters.look_at, len(images))
+    network = load(trained_model, images, len(class_names))
+    logits = predict(network, images)
     figures = measure(logits, labels, class_names)
     if baseline is not None:
-        figures["baseline"] = compare(logits, predict(baseline, images, len(class_names)), labels)
+        figures["baseline"] = compare(logits, predict(load(baseline, images, len(class_names)), images), labels)
+    suspects = inside.suspects(inside.example_norms(network, images, labels), labels, logits)
+    cosines = inside.class_cosines(network, images, labels, len(class_names))
+    figures |= {
+        "suspected_labels": suspects,
+        "known_label_errors": inside.known_errors(labels, suspects),
+        "class_gradient_cosines": np.where(np.isfinite(cosines), cosines, 0.0).tolist(),
+    }
+    chosen = chosen or [each["image"] for each in suspects[:SALIENT]]
     verdict, checks = judge(parameters, figures)
     figures |= {"verdict": verdict, "checks": [asdict(check) for check in checks]}
 
@@ -55,7 +67,8 @@ def evaluate(  # noqa: PLR0913 - one path for each input and output
         "confidenceMetrics": figures["roc"],
     }
     (classification / "classification.json").write_bytes(canonical_json(shown))
-    write_report(report, figures, images, labels, logits)
+    shown_pixels = {i: inside.saliency(network, images[i : i + 1])[0] for i in chosen}
+    write_report(report, figures, images, labels, logits, shown_pixels)
     low, high = figures["accuracy_interval"]
     print(f"accuracy {figures['accuracy']:.4f} ({low:.4f} to {high:.4f}) on {len(labels):,} test images: {verdict}")
     for check in checks:
@@ -65,8 +78,16 @@ def evaluate(  # noqa: PLR0913 - one path for each input and output
     return {"metrics": scalars, "classification": shown}
 
 
-def predict(model: Path, images: npt.NDArray[np.uint8], classes: int) -> npt.NDArray[np.float32]:
-    """Return the logits, float32 [n, classes], of a saved model for images, uint8 [n, height, width]."""
+def chosen_images(text: str, count: int) -> list[int]:
+    """Return the numbers in `look_at`; raise `BadInput` unless each is that of a test image."""
+    words = [word.strip() for word in text.split(",") if word.strip()]
+    if wrong := [word for word in words if not word.isdecimal() or int(word) >= count]:
+        raise BadInput(f"look_at: {wrong[0]!r} is not the number of a test image; they go from 0 to {count - 1}")
+    return [int(word) for word in words]
+
+
+def load(model: Path, images: npt.NDArray[np.uint8], classes: int) -> keras.Model:
+    """Return a saved model; raise `BadInput` unless it takes such images, uint8 [n, height, width], and classes."""
     path = model / "model.keras"
     try:
         network = keras.models.load_model(path, compile=False)
@@ -78,6 +99,19 @@ def predict(model: Path, images: npt.NDArray[np.uint8], classes: int) -> npt.NDA
             f"{path} takes {wanted} and gives {network.output_shape}, but the data set has images {given} and "
             f"{classes} classes"
         )
-    call = tf.function(lambda batch: network(tf.cast(batch, tf.float32)[..., tf.newaxis] / 255.0, training=False))
+    return network
+
+
+def predict(network: keras.Model, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    """Return the logits, float32 [n, classes], for images, uint8 [n, height, width]."""
+
+    @tf.function  # type: ignore[untyped-decorator]
+    def call(batch: tf.Tensor) -> tf.Tensor:
+        pixels = tf.cast(batch, tf.float32)[..., tf.newaxis] / 255.0
+        return tf.cast(network(pixels, training=False), tf.float32)
+
     parts = [call(tf.constant(images[start : start + BATCH])).numpy() for start in range(0, len(images), BATCH)]
-    return np.concatenate(parts)
+    logits = np.concatenate(parts)
+    if not np.isfinite(logits).all():
+        raise StepError("the model's answers are not finite numbers: its training has diverged; see export's report")
+    return logits

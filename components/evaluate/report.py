@@ -14,14 +14,15 @@ from components.step import page
 WORST = 24  # mistakes shown as pictures
 
 
-def write_report(
+def write_report(  # noqa: PLR0913 - all that is shown
     path: Path,
     figures: Mapping[str, Any],
     images: npt.NDArray[np.uint8],
     labels: npt.NDArray[np.int64],
     logits: npt.NDArray[np.float32],
+    saliency: Mapping[int, npt.NDArray[np.uint8]],
 ) -> None:
-    """Write the page; `figures` are those of `measure`, with the verdict."""
+    """Write the page; `figures` are all in metrics.json, `saliency` has the pixels of some images, by their number."""
     low, high = figures["accuracy_interval"]
     facts = [
         ("verdict", figures["verdict"]),
@@ -50,6 +51,18 @@ def write_report(
         page.Section(
             "Confidence", "Left: a calibrated model is as often right as it says. Right: the ROC curve's first tenth.",
             page.pair(_reliability(figures["calibration"]), _roc(figures["roc"])),
+        ),
+        page.Section(
+            "Suspected labels", _suspicion(figures), _suspects(images, figures["suspected_labels"], names),
+        ),
+        page.Section(
+            "What moves the answer", "Each image, and beside it how much each pixel moves its largest logit.",
+            _salient(images, saliency),
+        ),
+        page.Section(
+            "Classes that pull apart", "Cosine between the mean gradients of the classes. Red: a step that helps the "
+            "one hurts the other.",
+            _cosines(np.array(figures["class_gradient_cosines"]), names),
         ),
     ]  # fmt: skip
     page.write(path, "Judged on the test set", facts, sections)
@@ -96,10 +109,54 @@ def _mistakes(
     shown = []
     for i in worst:
         caption = f"{names[labels[i]]} → {names[predicted[i]]}"
-        image = page.picture(images[i], f"test image {i}: {caption}", scale=max(1, 68 // images.shape[2]))
+        image = page.picture(images[i], f"test image {i}: {caption}", _scale(images))
         sure = f"{100 * probabilities[i, predicted[i]]:.1f} %, image {i}"
         shown.append(Markup("<figure>{}<figcaption>{}<br>{}</figcaption></figure>").format(image, caption, sure))
     return Markup('<div class="pictures">{}</div>').format(Markup("").join(shown))
+
+
+def _suspicion(figures: Mapping[str, Any]) -> str:
+    text = "The images with the largest gradient of their own: label → what the model said."
+    if known := figures["known_label_errors"]:
+        text += (
+            f" Of {known['known']} images that people found mislabelled (arXiv 2103.14749), {known['among_suspects']} "
+            f"are among the first {len(figures['suspected_labels'])}."
+        )
+    return text
+
+
+def _suspects(images: npt.NDArray[np.uint8], suspects: list[dict[str, Any]], names: list[str]) -> Markup:
+    shown = []
+    for each in suspects[:WORST]:
+        caption = f"{names[each['label']]} → {names[each['answer']]}"
+        image = page.picture(images[each["image"]], f"test image {each['image']}: {caption}", _scale(images))
+        size = f"{each['gradient_norm']:.3g}, image {each['image']}"
+        shown.append(Markup("<figure>{}<figcaption>{}<br>{}</figcaption></figure>").format(image, caption, size))
+    return Markup('<div class="pictures">{}</div>').format(Markup("").join(shown))
+
+
+def _salient(images: npt.NDArray[np.uint8], saliency: Mapping[int, npt.NDArray[np.uint8]]) -> Markup:
+    shown = []
+    for index, pixels in saliency.items():
+        both = page.picture(np.hstack([images[index], pixels]), f"test image {index} and its saliency", _scale(images))
+        shown.append(Markup("<figure>{}<figcaption>image {}</figcaption></figure>").format(both, index))
+    return Markup('<div class="pictures">{}</div>').format(Markup("").join(shown))
+
+
+def _scale(images: npt.NDArray[np.uint8]) -> int:
+    """Return how many times as large as it is an image is shown."""
+    return max(1, 68 // int(images.shape[2]))
+
+
+def _cosines(matrix: npt.NDArray[np.float64], names: list[str]) -> Markup:
+    figure, axes = page.figure(height=4.6)
+    shown = np.where(np.eye(len(matrix), dtype=bool), np.nan, matrix)
+    image = axes.imshow(shown, cmap="RdBu", vmin=-1, vmax=1)
+    axes.set_xticks(range(len(names)), names, rotation=30 if max(map(len, names)) > 3 else 0)
+    axes.set_yticks(range(len(names)), names)
+    axes.grid(visible=False)
+    figure.colorbar(image, ax=axes)
+    return page.svg(figure, "Cosine between the mean gradients of the classes")
 
 
 def _classes(figures: Mapping[str, Any]) -> Markup:

@@ -7,17 +7,23 @@ class ExportParameters(Parameters):
     """What is exported."""
 
     snapshots: bool = parameter(True, "Export the whole gradients too, not only the tables")
+    fail_on: str = parameter(
+        "never", "Findings of this severity or a higher one end the step with exit code 1, with its report published",
+        choices=("never", "warning", "error"),
+    )  # fmt: skip
 
 
 COMPONENT = Component(
     name="export",
     title="Export the gradients",
-    help="Turn the record of the gradients into tables, tensors, TensorBoard events, and a page.",
+    help="Turn the record of the gradients into tables, tensors, TensorBoard events, a diagnosis, and a page.",
     work="components.export.export:export",
     parameters=ExportParameters,
     inputs=(Input("gradients", "Artifact", "The record of the gradients that train made"),),
     outputs=(
-        Output("gradient_tables", "Artifact", "Parquet tables, safetensors snapshots, and TensorBoard events"),
+        Output(
+            "gradient_tables", "Artifact", "Parquet tables, diagnosis.json, safetensors snapshots, TensorBoard events"
+        ),
         Output("report", "HTML", "The training and its gradients, as a page", file="report.html"),
     ),
     packages=("numpy", "pyarrow", "matplotlib"),

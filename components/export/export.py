@@ -1,27 +1,54 @@
-"""The work of export: from the record to what other tools read."""
+"""The work of export: from the record to what other tools read, and a diagnosis."""
 
 import shutil
 from pathlib import Path
 from typing import Any
 
+from components.export import noise
 from components.export.component import ExportParameters
+from components.export.diagnosis import at_least, diagnose, verdict, write_diagnosis
 from components.export.record import read
 from components.export.report import write_report
+from components.export.rules import RULES
 from components.export.tables import write_events, write_parquet
+from components.step.errors import Blocked
 
 
 def export(
     parameters: ExportParameters, *, gradients: Path, gradient_tables: Path, report: Path
 ) -> dict[str, dict[str, Any]]:
-    """Write the tables, snapshots and events to the folder `gradient_tables`, and the page to `report`."""
+    """Write the tables, snapshots, events and diagnosis to the folder `gradient_tables`, and the page to `report`.
+
+    Raises `Blocked` for findings at least as severe as `fail_on`: then the report is published, and nothing else, so
+    that no later step takes the tables for good and no cache takes the step for done.
+    """
     record = read(gradients)
-    write_parquet(record, gradient_tables)
+    scale = noise.measure(record)
+    findings = diagnose(record, RULES)
+    write_parquet(record, scale, gradient_tables)
     write_events(record, gradient_tables)
+    write_diagnosis(gradient_tables / "diagnosis.json", findings, RULES)
     snapshots = record.snapshots() if parameters.snapshots else []
     if snapshots:
         (gradient_tables / "snapshots").mkdir()
     for path in snapshots:
         shutil.copyfile(path, gradient_tables / "snapshots" / path.name)
-    write_report(report, record)
-    print(f"{len(record.steps):,} steps, {len(record.variables)} variables, {len(snapshots)} snapshots")
-    return {"gradient_tables": {"steps": len(record.steps), "snapshots": len(snapshots), "level": record.level}}
+    write_report(report, record, scale, findings)
+    print(
+        f"{len(record.steps):,} steps, {len(record.variables)} variables, {len(record.stats_steps):,} with statistics, "
+        f"{len(snapshots)} snapshots: {verdict(findings)}"
+    )
+    for finding in findings:
+        print(f"  {finding.severity}: {finding.rule}: {finding.sentence}")
+        print(f"    {finding.remedy}")
+    if parameters.fail_on != "never" and (blocking := at_least(findings, parameters.fail_on)):
+        rules = ", ".join(dict.fromkeys(finding.rule for finding in blocking))
+        raise Blocked(f"fail_on: {parameters.fail_on}, and there is {rules}; the report says more", outputs=["report"])
+    return {
+        "gradient_tables": {
+            "steps": len(record.steps),
+            "snapshots": len(snapshots),
+            "level": record.level,
+            "diagnosis": verdict(findings),
+        }
+    }

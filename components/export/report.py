@@ -1,115 +1,142 @@
-"""The page that shows a training and its gradients."""
+"""The page that shows a training and its gradients: what is wrong with it first, then everything else."""
 
-import itertools
+import math
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from markupsafe import Markup
 
+from components.export import figures
+from components.export.diagnosis import Finding, verdict
+from components.export.noise import NoiseScale
 from components.export.record import Record
-from components.export.tables import layer_of
 from components.step import page
+from components.step.gradients import GLOBAL_NORM
 
-POINTS = 150  # on a curve; a longer run is shown by the mean and the range of so many equal parts
+FINDINGS = 30  # that are shown; all are in diagnosis.json
+VARIABLES = 200  # rows of a table
 
 
-def write_report(path: Path, record: Record) -> None:
+def write_report(path: Path, record: Record, scale: NoiseScale | None, findings: list[Finding]) -> None:
     """Write the page."""
-    last = record.epochs[-1]
-    facts = [
-        ("validation accuracy", f"{100 * last['validation_accuracy']:.2f} %"),
-        ("validation loss", f"{last['validation_loss']:.4f}"),
-        ("training loss", f"{last['train_loss']:.4f}"),
-        ("epochs", str(len(record.epochs))),
-        ("steps", f"{len(record.steps):,}"),
-        ("variables", str(len(record.variables))),
-    ]
     sections = [
+        page.Section("Diagnosis", _conclusion(record, scale, findings), _findings(record, scale, findings)),
         page.Section(
             "Loss and accuracy", "Of each step's images before it learned from them, and of the validation split.",
-            page.pair(_by_epoch(record, "loss"), _by_epoch(record, "accuracy")),
+            page.pair(figures.by_epoch(record, "loss"), figures.by_epoch(record, "accuracy")),
         ),
     ]  # fmt: skip
     if record.level != "off":
         sections += [
             page.Section(
+                "Gradients, variable by step",
+                "The root mean square of the numbers of each variable's gradient, in powers of ten. A dark row learns "
+                "little; where it is white, there is no gradient, or no number.",
+                figures.heat_of_norms(record),
+            ),
+            page.Section(
                 "Gradient norm by layer",
                 "The length of each layer's gradient at each step. A layer that stays far below the others learns "
                 "little; one that climbs may diverge.",
-                _norms(record),
-            ),
-            page.Section(
-                "Gradient norm by variable", "Over all steps, and the median of the last epoch.", _norm_table(record)
+                figures.norms_by_layer(record),
             ),
         ]  # fmt: skip
-    sections += [
-        page.Section("Learning rate", "As the schedule gave it.", _learning_rate(record)),
-        page.Section("Epochs", "What the training printed.", _epoch_table(record)),
-    ]
-    page.write(path, "Training and gradients", facts, sections)
+    if len(record.stats_steps):
+        sections.append(
+            page.Section(
+                "Update ratio", "By how much of its length a step changes each kernel, after clipping and the "
+                "optimizer's moments. The green band, around a thousandth, is usual.",
+                figures.update_ratios(record),
+            )
+        )  # fmt: skip
+    if scale is not None:
+        sections.append(
+            page.Section(
+                "Gradient noise scale", "How many images a batch needs until noise and signal of its gradient are "
+                "alike (McCandlish et al. 2018, arXiv 1812.06162). It grows as the loss falls.",
+                page.pair(figures.noise_scale(record, scale), _noise_table(record, scale)),
+            )
+        )  # fmt: skip
+    if next(record.histograms(), None) is not None:
+        sections.append(
+            page.Section(
+                "Histograms of the gradients", "Left to right: steps. Bottom to top: octaves of |g|. Bright: many of "
+                "the variable's numbers are there.",
+                figures.histograms(record),
+            )
+        )  # fmt: skip
+    sections.append(page.Section("Learning rate", "As the schedule gave it.", figures.learning_rate(record)))
+    if record.level != "off":
+        title = "Gradient norm by variable"
+        sections.append(page.Section(title, "Over all steps, and the median of the last epoch.", _norm_table(record)))
+    if record.epochs:
+        sections.append(page.Section("Epochs", "What the training printed.", _epoch_table(record)))
+    page.write(path, "Training and gradients", _facts(record, scale, findings), sections)
 
 
-def _by_epoch(record: Record, what: str) -> Markup:
-    figure, axes = page.figure(width=4.8, height=3.4)
-    _curve(axes, record.steps, record.column(what), page.PALETTE[0], "training, by step")
-    ends = [epoch["epoch"] * record.steps_per_epoch for epoch in record.epochs]
-    axes.plot(ends, [epoch[f"validation_{what}"] for epoch in record.epochs], "o-", color=page.PALETTE[1],
-              markersize=4, label="validation, by epoch")  # fmt: skip
-    axes.set_xlabel("step")
-    axes.set_ylabel(what)
-    if what == "loss":
-        axes.set_yscale("log")
+def _facts(record: Record, scale: NoiseScale | None, findings: list[Finding]) -> list[tuple[str, str]]:
+    facts = [("diagnosis", verdict(findings))]
+    if record.epochs:
+        last = record.epochs[-1]
+        facts += [
+            ("validation accuracy", f"{100 * last['validation_accuracy']:.2f} %"),
+            ("validation loss", f"{last['validation_loss']:.4f}"),
+            ("training loss", f"{last['train_loss']:.4f}"),
+        ]
+    facts += [("epochs", str(len(record.epochs))), ("steps", f"{len(record.steps):,}")]
+    if scale is not None and math.isfinite(scale.overall):
+        facts.append(("noise scale", f"{scale.overall:,.0f} images"))
+    return facts
+
+
+def _conclusion(record: Record, scale: NoiseScale | None, findings: list[Finding]) -> str:
+    """Return the sentences on top."""
+    serious = [finding for finding in findings if finding.severity != "info"]
+    if record.level == "off":
+        text = "No gradients were kept (gradient_level off), so only the loss was looked at."
+    elif serious:
+        text = f"{len(serious)} of the findings below want{'s' * (len(serious) == 1)} something done."
     else:
-        low = min(epoch[f"validation_{what}"] for epoch in record.epochs)
-        axes.set_ylim(min(low, float(np.median(record.column(what)))) - 0.05, 1.0)
-    axes.legend()
-    return page.svg(figure, f"{what} over the steps")
+        text = "None of the rules for errors and warnings found anything."
+    if scale is not None and math.isfinite(scale.overall):
+        batch = record.settings["images_per_step"]
+        ratio = scale.overall / batch
+        place = f"{ratio:.1f}× below" if ratio >= 1 else f"{1 / ratio:.1f}× above"
+        most = f"{scale.high:,.0f}" if math.isfinite(scale.high) else "any number"
+        text += (
+            f" In the second half of the run the gradient noise scale was about {scale.overall:,.0f} images "
+            f"({scale.low:,.0f} to {most}); the batch of {batch} is {place} it."
+        )
+    return text
 
 
-def _norms(record: Record) -> Markup:
-    figure, axes = page.figure(height=3.6)
-    layers: dict[str, npt.NDArray[np.float32]] = {}
-    for name in record.variables:
-        squares = np.square(record.column(name))
-        layers[layer_of(name)] = layers.get(layer_of(name), np.zeros_like(squares)) + squares
-    for index, (layer, squares) in enumerate(layers.items()):
-        _curve(axes, record.steps, np.sqrt(squares), page.PALETTE[index % len(page.PALETTE)], layer)
-    axes.set_yscale("log")
-    axes.set_xlabel("step")
-    axes.set_ylabel("L2 norm of the gradient")
-    axes.legend(ncols=4, loc="upper center", bbox_to_anchor=(0.5, 1.15), fontsize=9)
-    return page.svg(figure, "Norm of each layer's gradient over the steps")
+def _findings(record: Record, scale: NoiseScale | None, findings: list[Finding]) -> Markup:
+    notes = []
+    for finding in findings[:FINDINGS]:
+        steps, values, label = figures.of_finding(record, scale, finding.rule, finding.variable)
+        picture = figures.small(steps, values, label, finding.first_step, finding.last_step)
+        place = f"steps {finding.first_step:,} to {finding.last_step:,}"
+        notes.append(
+            page.note(finding.severity, finding.rule, finding.sentence, f"{finding.remedy} ({place})", picture)
+        )
+    if len(findings) > FINDINGS:
+        notes.append(Markup("<p>{} more are in diagnosis.json.</p>").format(len(findings) - FINDINGS))
+    return Markup("").join(notes)
 
 
-def _curve(axes: Any, steps: npt.NDArray[np.int64], values: npt.NDArray[np.float32], color: str, label: str) -> None:
-    """Draw a curve; one with more than POINTS points as the mean of equal parts, in a band from low to high."""
-    if len(steps) <= POINTS:
-        axes.plot(steps, values, color=color, linewidth=1.2, label=label)
-        return
-    edges = np.linspace(0, len(steps), POINTS + 1).astype(int)
-    parts = [values[a:b] for a, b in itertools.pairwise(edges)]
-    middle = [float(steps[a:b].mean()) for a, b in itertools.pairwise(edges)]
-    low, high = ([float(np.quantile(part, q)) for part in parts] for q in (0.05, 0.95))
-    axes.fill_between(middle, low, high, color=color, alpha=0.2, linewidth=0)
-    axes.plot(middle, [float(part.mean()) for part in parts], color=color, linewidth=1.2, label=label)
-
-
-def _learning_rate(record: Record) -> Markup:
-    figure, axes = page.figure(height=1.8)
-    shown = np.unique(np.linspace(0, len(record.steps) - 1, POINTS).astype(int))
-    axes.plot(record.steps[shown], record.column("learning_rate")[shown])
-    axes.set_ylim(bottom=0)
-    axes.set_xlabel("step")
-    axes.set_ylabel("learning rate")
-    return page.svg(figure, "Learning rate over the steps")
+def _noise_table(record: Record, scale: NoiseScale) -> Markup:
+    rows = []
+    for index, variable in enumerate(record.variables[:VARIABLES]):
+        known = scale.by_variable[np.isfinite(scale.by_variable[:, index]), index]
+        shown = (f"{known[0]:,.0f}", f"{np.median(known):,.0f}", f"{known[-1]:,.0f}") if len(known) else ("–",) * 3
+        rows.append((variable.name, *shown))
+    return page.table(("variable", "first", "median", "last"), rows)
 
 
 def _norm_table(record: Record) -> Markup:
-    final = slice(-record.steps_per_epoch, None)
+    final = slice(-record.settings["steps_per_epoch"], None)
     rows = []
-    for name in ("global_norm", *record.variables):
+    for name in (GLOBAL_NORM, *(variable.name for variable in record.variables[:VARIABLES])):
         values = record.column(name)
         shown = (np.median(values), values.min(), values.max(), np.median(values[final]))
         rows.append((name, *(f"{value:.3g}" for value in shown)))
@@ -118,5 +145,6 @@ def _norm_table(record: Record) -> Markup:
 
 def _epoch_table(record: Record) -> Markup:
     names = list(record.epochs[0])
-    rows = [[epoch["epoch"], *(f"{epoch[name]:.4f}" for name in names if name != "epoch")] for epoch in record.epochs]
+    shown = record.epochs if len(record.epochs) <= VARIABLES else record.epochs[:: len(record.epochs) // VARIABLES]
+    rows = [[epoch["epoch"], *(f"{epoch[name]:.4f}" for name in names if name != "epoch")] for epoch in shown]
     return page.table([name.replace("_", " ") for name in names], rows)

@@ -8,11 +8,13 @@ import pytest
 from safetensors.numpy import load_file, save_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from components.conftest import make
+from components.conftest import SHORT, make
 from components.export.component import COMPONENT
 from components.export.record import read
 from components.step import artifact
-from components.step.errors import BadInput
+from components.step.errors import BadInput, Blocked
+from components.step.gradients import STATISTICS
+from components.train.component import COMPONENT as TRAIN
 
 
 @pytest.fixture(scope="session")
@@ -24,15 +26,28 @@ def test_the_tables_say_what_the_record_says(trained, exported):
     record = read(trained / "gradients")
     tables = exported / "gradient_tables"
     steps = pq.read_table(tables / "steps.parquet").to_pydict()
-    assert list(steps) == ["step", "epoch", "loss", "accuracy", "learning_rate", "global_norm"]
+    assert list(steps) == ["step", "epoch", "loss", "accuracy", "learning_rate", "global_norm", "applied_norm"]
     assert steps["step"] == list(range(1, 29))
     assert steps["epoch"] == [1] * 14 + [2] * 14
     assert steps["loss"] == record.column("loss").tolist()
     gradients = pq.read_table(tables / "gradients.parquet").to_pydict()
     assert gradients["step"][:9] == [1] * 8 + [2]
-    assert gradients["variable"][:8] == record.variables
+    assert gradients["variable"][:8] == [variable.name for variable in record.variables]
     assert gradients["layer"][:8] == ["conv1", "conv1", "conv2", "conv2", "conv3", "conv3", "logits", "logits"]
     assert np.reshape(gradients["l2_norm"], (28, 8)).tolist() == record.values[:, 4:].tolist()
+    statistics = pq.read_table(tables / "statistics.parquet").to_pydict()
+    assert list(statistics) == ["step", "epoch", "variable", "layer", *STATISTICS]
+    assert statistics["step"] == np.repeat([1, 4, 16], 8).tolist()
+    np.testing.assert_array_equal(statistics["update_norm"], record.stat("update_norm").reshape(-1))
+    histograms = pq.read_table(tables / "histograms.parquet")
+    assert histograms.group_by(["step", "variable"]).aggregate([("count", "sum")])["count_sum"].to_pylist()[:8] == [
+        variable.size for variable in record.variables
+    ]
+    rows = histograms.to_pylist()
+    largest = max(row["exponent"] for row in rows if row["step"] == 16 and row["variable"] == "convnet/conv3/kernel")
+    gradient = load_file(tables / "snapshots" / "00000016.safetensors")["convnet/conv3/kernel"]
+    assert largest == np.floor(np.log2(np.abs(gradient).max()))
+    assert pq.read_table(tables / "noise.parquet")["step"].to_pylist() == [1, 4, 16]
     epochs = pq.read_table(tables / "epochs.parquet").to_pylist()
     assert epochs == json.loads((trained / "metrics" / "metrics.json").read_text())["epochs"]
 
@@ -46,13 +61,20 @@ def test_the_snapshots_are_the_whole_gradients(trained, exported):
 
 def test_tensorboard_reads_the_events(trained, exported):
     record = read(trained / "gradients")
-    events = EventAccumulator(str(exported / "gradient_tables"), size_guidance={"scalars": 0})
+    events = EventAccumulator(str(exported / "gradient_tables"), size_guidance={"scalars": 0, "histograms": 0})
     events.Reload()
     tags = events.Tags()["scalars"]
     assert {"loss", "global_norm", "gradient_norm/convnet/conv1/kernel", "epoch/validation_accuracy"} <= set(tags)
     scalars = events.Scalars("loss")
     assert [scalar.step for scalar in scalars] == list(range(1, 29))
     assert [scalar.value for scalar in scalars] == record.column("loss").tolist()
+    shown = events.Histograms("gradient/convnet/conv1/bias")
+    assert [histogram.step for histogram in shown] == [1, 4, 16]
+    gradient = load_file(trained / "gradients" / "snapshots" / "00000016.safetensors")["convnet/conv1/bias"]
+    last = shown[-1].histogram_value
+    assert (last.num, sum(last.bucket)) == (16, 16)
+    for limit, below in zip(last.bucket_limit, np.cumsum(last.bucket), strict=True):
+        assert below == (gradient < limit).sum()
 
 
 def test_the_same_record_gives_the_same_bytes(trained, exported, tmp_path):
@@ -71,19 +93,45 @@ def test_the_report_stands_alone(exported):
     assert "<script" not in text
     assert "http://" not in text.replace("http://www.w3.org/", "")
     assert "https://" not in text
-    assert text.count("<svg") == 4
+    assert text.count("<svg") == 8
     assert "convnet/conv1/kernel" in text
+
+
+def test_a_training_that_diverged_is_reported_and_blocks_if_it_is_to(ingested, tmp_path):
+    """Even then the report is published, and nothing that a later step would build upon."""
+    values = SHORT | {"optimizer": "adamw", "weight_decay": 1.0, "learning_rate": 100.0, "diverged": "publish"}
+    trained = make(TRAIN, values, {"dataset": ingested / "dataset"}, tmp_path / "train")
+    record = {"gradients": trained / "gradients"}
+    tables = make(COMPONENT, {}, record, tmp_path / "never") / "gradient_tables"
+    document = json.loads((tables / "diagnosis.json").read_text())
+    assert document["verdict"] == artifact.read(tables).metadata["diagnosis"] == "error"
+    found = {finding["rule"]: finding for finding in document["findings"]}["not-finite"]
+    losses = read(trained / "gradients").column("loss")
+    assert found["first_step"] <= 1 + np.argmin(np.isfinite(losses))
+    with pytest.raises(Blocked, match=r"^fail_on: error, and there is .*not-finite.*; the report says more$"):
+        make(COMPONENT, {"fail_on": "error"}, record, tmp_path / "blocked")
+    assert [path.name for path in (tmp_path / "blocked").iterdir()] == ["report"]
+    artifact.verify(tmp_path / "blocked" / "report")
+    assert "NaN or infinities" in (tmp_path / "blocked" / "report" / "report.html").read_text()
+
+
+def test_a_sound_training_is_not_blocked(trained, tmp_path):
+    make(COMPONENT, {"fail_on": "warning"}, {"gradients": trained / "gradients"}, tmp_path)
+    document = json.loads((tmp_path / "gradient_tables" / "diagnosis.json").read_text())
+    assert (document["verdict"], document["findings"]) == ("healthy", [])
 
 
 @pytest.mark.parametrize("level", ["off", "norms"])
 def test_a_record_without_gradients_or_with_very_many_steps(trained, tmp_path, level):
     """What is recorded less, and a run that is much longer than a curve has points."""
     folder = tmp_path / "record"
-    (folder / "steps").mkdir(parents=True)
+    for name in ("steps", "stats", "hist"):
+        (folder / name).mkdir(parents=True)
     document = json.loads((trained / "gradients" / "record.json").read_text())
     columns = document["columns"][: 3 if level == "off" else None]
     count = 20_000
-    document |= {"level": level, "columns": columns, "steps_per_epoch": count // 2}
+    document |= {"level": level, "columns": columns}
+    document["settings"]["steps_per_epoch"] = count // 2
     (folder / "record.json").write_text(json.dumps(document))
     values = np.random.default_rng(0).uniform(0.1, 1, (count, len(columns))).astype(np.float32)
     steps = np.arange(1, count + 1)
@@ -98,7 +146,10 @@ def test_a_record_without_gradients_or_with_very_many_steps(trained, tmp_path, l
 
 @pytest.mark.parametrize(
     ("change", "message"),
-    [({"schema_version": 9}, "schema version 9, expected 1"), ({"columns": ["loss"]}, "do not agree with record.json")],
+    [
+        ({"schema_version": 9}, "schema version 9, expected 2; train again"),
+        ({"columns": ["loss"]}, "do not agree with record.json"),
+    ],
 )
 def test_a_record_that_is_none_is_refused(trained, tmp_path, change, message):
     shutil.copytree(trained / "gradients", tmp_path / "record")

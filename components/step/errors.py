@@ -3,6 +3,8 @@
 An orchestrator reads the code: only `StoreUnavailable` is worth another try.
 """
 
+from collections.abc import Sequence
+
 
 class StepError(Exception):
     """The work of the step failed, for a reason that the message tells."""
@@ -14,6 +16,14 @@ class BadInput(StepError):
     """A parameter or an input is not what was asked for; the same call will fail again."""
 
     exit_code = 2
+
+
+class Blocked(StepError):
+    """The work is done, but what came of it must not be built upon; only the named outputs are published."""
+
+    def __init__(self, message: str, outputs: Sequence[str]) -> None:
+        super().__init__(message)
+        self.outputs = outputs
 
 
 class StoreRefused(StepError):

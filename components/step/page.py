@@ -108,6 +108,12 @@ def pair(left: Markup, right: Markup) -> Markup:
     return Markup('<div class="pair">{}{}</div>').format(left, right)
 
 
+def note(kind: str, title: str, text: str, advice: str, picture: Markup) -> Markup:
+    """Return a finding: how serious it is (info, warning or error), what it is, what to do, and a small figure."""
+    words = Markup("<div><b>{}</b> <i>{}</i><br>{}<p>{}</p></div>").format(title, kind, text, advice)
+    return Markup('<div class="note {}">{}<div class="small">{}</div></div>').format(kind, words, picture)
+
+
 def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> Markup:
     """Return a table; the first column holds names, the others figures."""
     head = Markup("").join(Markup("<th>{}</th>").format(cell) for cell in header)

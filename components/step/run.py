@@ -2,12 +2,12 @@
 
 import contextlib
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from components.step import artifact, kubeflow, location
 from components.step.declaration import Component, Metadata, Output, Parameters
-from components.step.errors import BadInput
+from components.step.errors import BadInput, Blocked
 
 
 def run(
@@ -22,7 +22,7 @@ def run(
 
     With `bare_files` an output that is one file is placed as that file, without a folder and manifest around it.
     Returns what the work says of its outputs. Raises `BadInput` for an input or output that was not given or is not
-    fit, and whatever the work raises.
+    fit, and whatever the work raises; with `Blocked`, the outputs that it names appear nevertheless.
     """
     _require("input", [item.name for item in component.inputs if not item.optional], inputs)
     _require("output", [item.name for item in component.outputs], outputs)
@@ -30,13 +30,21 @@ def run(
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tapeline-", ignore_cleanup_errors=True)))
         paths = {name: location.fetch(place, scratch / name) for name, place in inputs.items()}
         staged = {item.name: stack.enter_context(location.staging(outputs[item.name])) for item in component.outputs}
-        metadata = _work(component, parameters, paths, staged)
-        _seal(component, parameters, paths, staged, metadata)
-        for item in component.outputs:
+        blocked: Blocked | None = None
+        metadata: Metadata = {}
+        try:
+            metadata = _work(component, parameters, paths, staged)
+        except Blocked as error:
+            blocked = error
+        published = [item for item in component.outputs if blocked is None or item.name in blocked.outputs]
+        _seal(component, published, parameters, paths, staged, metadata)
+        for item in published:
             if bare_files and item.file:
                 location.place(staged[item.name] / item.file, Path(outputs[item.name]))
             else:
                 location.publish(staged[item.name], outputs[item.name])
+        if blocked is not None:
+            raise blocked
     return metadata
 
 
@@ -57,8 +65,9 @@ def _work(
     return component.load_work()(parameters, **paths) or {}
 
 
-def _seal(
+def _seal(  # noqa: PLR0913 - what a manifest says, and of which outputs
     component: Component,
+    published: Sequence[Output],
     parameters: Parameters,
     inputs: Mapping[str, Path],
     staged: Mapping[str, Path],
@@ -69,7 +78,7 @@ def _seal(
         for item in component.inputs
         if item.name in inputs and not item.operational
     }
-    for item in component.outputs:
+    for item in published:
         if item.file and not (staged[item.name] / item.file).is_file():
             raise RuntimeError(f"{component.name} did not write {item.file} of its output {item.name}")
         artifact.seal(

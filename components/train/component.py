@@ -1,11 +1,13 @@
 """What the train step is."""
 
+import math
 from pathlib import Path
 from typing import Self
 
 from pydantic import model_validator
 
 from components.step.declaration import Component, Input, Output, Parameters, modules_in, parameter
+from components.step.gradients import LEVELS
 
 _HERE = Path(__file__).parent
 # A model or a gradient rule is a file in one of these folders; its name is the file's.
@@ -30,11 +32,27 @@ class TrainParameters(Parameters):
     weight_decay: float = parameter(0.01, "Weight decay of adamw", ge=0, le=1)
     rule: str = parameter("none", "What is done to the gradients: a file in components/train/rules", choices=RULES)
     clip_norm: float = parameter(0.0, "Largest global norm of the gradients; larger ones are scaled; 0: any", ge=0)
-    gradient_level: str = parameter(
-        "full", "What is kept: nothing, the norm of each variable's gradient at each step, or also whole gradients",
-        choices=("off", "norms", "full"),
+    precision: str = parameter(
+        "float32", "What the network computes in; weights, gradients and updates are float32 in any case",
+        choices=("float32", "mixed-bfloat16", "mixed-float16"),
     )  # fmt: skip
-    snapshot_every: int = parameter(0, "Keep whole gradients every N steps besides steps 1, 4, 16, 64, …", ge=0)
+    loss_scale: float = parameter(
+        1.0, "Factor on the loss while gradients are computed, a power of two; 1024 keeps float16 from underflow", ge=1,
+        le=2**24,
+    )  # fmt: skip
+    gradient_level: str = parameter(
+        "full", "What is kept of the gradients: nothing; norms at each step; also statistics; also histograms; also "
+        "whole gradients, these three at the steps of their schedules",
+        choices=LEVELS,
+    )  # fmt: skip
+    stats_every: int = parameter(32, "Statistics at every Nth step; 0: only at those of `geometric`", ge=0)
+    hist_every: int = parameter(64, "Histograms at every Nth step; 0: only at those of `geometric`", ge=0)
+    snapshot_every: int = parameter(0, "Whole gradients at every Nth step; 0: only at those of `geometric`", ge=0)
+    geometric: int = parameter(4, "Every schedule has steps 1, N, N², … too; 0: none of them", ge=0, le=1000)
+    diverged: str = parameter(
+        "fail", "When the loss is a number no more: fail, or stop and publish what there is, for export to explain",
+        choices=("fail", "publish"),
+    )  # fmt: skip
     seed: int = parameter(0, "Seed of everything random: the split, the weights, the order", ge=0, le=2**31 - 1)
     eager: bool = parameter(False, "Run the step uncompiled, to step through it with a debugger")
     device: str = parameter(
@@ -53,6 +71,12 @@ class TrainParameters(Parameters):
             raise ValueError(
                 f"snapshot_every: {self.snapshot_every} needs gradient_level full, not {self.gradient_level}"
             )
+        if self.geometric == 1:
+            raise ValueError("geometric: 1 has no other powers; give 2 or more, or 0 for none")
+        if self.gradient_level == "full" and not self.snapshot_every and not self.geometric:
+            raise ValueError("gradient_level: full keeps whole gradients at no step; give snapshot_every or geometric")
+        if not math.log2(self.loss_scale).is_integer():
+            raise ValueError(f"loss_scale: {self.loss_scale:g} is not a power of two, so it would round the gradients")
         return self
 
 
@@ -68,7 +92,7 @@ COMPONENT = Component(
     ),
     outputs=(
         Output("trained_model", "Model", "The trained network, as model.keras"),
-        Output("gradients", "Artifact", "The record of the gradients, as safetensors"),
+        Output("gradients", "Artifact", "The record of the gradients, as safetensors and JSON"),
         Output("metrics", "Metrics", "Loss and accuracy by epoch, as metrics.json"),
     ),
     packages=("tensorflow", "keras", "numpy"),

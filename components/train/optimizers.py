@@ -34,6 +34,12 @@ class FusedAdam(keras.optimizers.Adam):  # type: ignore[misc]
         )
 
 
+def moments(optimizer: keras.optimizers.Optimizer, index: int) -> list[tf.Tensor]:
+    """Return the first and, for Adam, the second moment of the variable of that index, as far as there are any."""
+    kept = [getattr(optimizer, name, None) for name in ("_momentums", "momentums", "_velocities")]
+    return [variables[index].value for variables in kept if variables]
+
+
 def build(parameters: TrainParameters, steps: int) -> keras.optimizers.Optimizer:
     """Return the optimizer that `parameters` name, for a run of so many steps."""
     rate = _schedule(parameters, steps)

@@ -1,8 +1,13 @@
 """The gradient record: what the tape saw, step by step, readable without TensorFlow.
 
-`record.json`                    the variables (name, shape), the columns, steps per epoch, the epochs' metrics
-`steps/000001.safetensors`       one file an epoch: `step` int64 [n], `values` float32 [n, columns]
-`snapshots/00000001.safetensors` the whole gradients at one step, a tensor a variable (after the rule, before clipping)
+`record.json`                    the variables, the columns, the statistics, the settings, the metrics of the epochs
+`steps/00000001.safetensors`     `step` int64 [n], `values` float32 [n, columns]: every step
+`stats/00000001.safetensors`     `step` int64 [n], `values` float32 [n, variables, statistics]: at some steps
+`hist/00000001.safetensors`      `step` int64 [n], `values` int32 [n, variables, bins]: at some steps
+`snapshots/00000001.safetensors` the whole gradients at one step, a tensor a variable
+
+The first three kinds have a file for each BLOCK of steps, named after the first one. Gradients are those after the
+rule and before clipping, without the loss scale. Names and meanings: components/step/gradients.py.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,62 +19,79 @@ import numpy.typing as npt
 from safetensors.numpy import save_file
 
 from components.step.artifact import canonical_json
+from components.step.gradients import BINS, GLOBAL_NORM, SCALARS, STATISTICS
 
-# The columns that every step has; the norm of each variable's gradient follows unless nothing is kept.
-SCALARS = ("loss", "accuracy", "learning_rate")
-GLOBAL_NORM = "global_norm"
+# Memory is bounded by this many steps' rows: for V variables, at most BLOCK × (2 kB + 120 B) × V.
+BLOCK = 500
 
-SNAPSHOT_GROWTH = 4  # whole gradients at steps 1, 4, 16, 64, …
+Array = npt.NDArray[Any]
 
 
 class Recorder:
-    """Writes the record into a folder; holds at most one epoch of rows in memory."""
+    """Writes the record into a folder; holds at most one block of it in memory, in `pending`."""
 
-    def __init__(self, folder: Path, variables: Sequence[tuple[str, tuple[int, ...]]], level: str) -> None:
+    def __init__(self, folder: Path, variables: Sequence[Mapping[str, Any]], level: str) -> None:
         self.folder = folder
         self.variables = list(variables)
         self.level = level
         self.columns = list(SCALARS)
         if level != "off":
-            self.columns += [GLOBAL_NORM, *(name for name, _ in variables)]
-        self.rows = np.empty((0, len(self.columns)), np.float32)  # of the epoch under way
-        for name in ("steps", "snapshots"):
+            self.columns += [GLOBAL_NORM, *(variable["name"] for variable in variables)]
+        count = len(self.variables)
+        self.pending: dict[str, Array] = {
+            "steps": np.empty((0, len(self.columns)), np.float32),
+            "stats": np.empty((0, count, len(STATISTICS)), np.float32),
+            "hist": np.empty((0, count, BINS), np.int32),
+        }
+        self._at = {kind: np.empty(0, np.int64) for kind in self.pending}  # the step of each pending row
+        for name in (*self.pending, "snapshots"):
             (folder / name).mkdir(exist_ok=True)
 
-    def add(self, rows: npt.NDArray[np.float32]) -> None:
-        """Add one row for each step, float32 [n, columns]."""
-        self.rows = np.concatenate([self.rows, rows])
+    def add(self, kind: str, steps: Sequence[int], rows: Array) -> None:
+        """Add the rows of some steps, which must be of one block, to what is pending of their kind."""
+        if len(self._at[kind]) and _block(self._at[kind][0]) != _block(steps[0]):
+            self._write(kind)
+        self._at[kind] = np.concatenate([self._at[kind], np.asarray(steps, np.int64)])
+        self.pending[kind] = np.concatenate([self.pending[kind], rows])
 
-    def snapshot(self, step: int, gradients: Sequence[npt.NDArray[np.float32]]) -> None:
+    def snapshot(self, step: int, gradients: Sequence[Array]) -> None:
         """Keep the whole gradients of a step."""
-        tensors = {name: gradient for (name, _), gradient in zip(self.variables, gradients, strict=True)}
+        tensors = {variable["name"]: gradient for variable, gradient in zip(self.variables, gradients, strict=True)}
         save_file(tensors, self.folder / "snapshots" / f"{step:08}.safetensors")
 
-    def end_epoch(self, epoch: int, last_step: int) -> None:
-        """Write the rows of the epoch and begin the next."""
-        steps = np.arange(last_step - len(self.rows) + 1, last_step + 1, dtype=np.int64)
-        save_file({"step": steps, "values": self.rows}, self.folder / "steps" / f"{epoch:06}.safetensors")
-        self.rows = self.rows[:0]
-
-    def finish(self, steps_per_epoch: int, epochs: Sequence[Mapping[str, Any]]) -> None:
-        """Write what describes the rest."""
+    def finish(self, settings: Mapping[str, Any], epochs: Sequence[Mapping[str, Any]]) -> None:
+        """Write what is pending, and what describes the rest; `settings` are those of the run."""
+        for kind in self.pending:
+            self._write(kind)
         document = {
-            "schema_version": 1,
+            "schema_version": 2,
             "level": self.level,
             "columns": self.columns,
-            "variables": [{"name": name, "shape": list(shape)} for name, shape in self.variables],
-            "steps_per_epoch": steps_per_epoch,
+            "statistics": list(STATISTICS),
+            "variables": self.variables,
+            "settings": dict(settings),
             "epochs": list(epochs),
         }
         (self.folder / "record.json").write_bytes(canonical_json(document))
 
+    def tensors(self) -> dict[str, Array]:
+        """Return what is pending, for a checkpoint."""
+        return {f"{kind}/rows": rows for kind, rows in self.pending.items()} | {
+            f"{kind}/at": at for kind, at in self._at.items()
+        }
 
-def is_snapshot(step: int, level: str, every: int) -> bool:
-    """Tell whether the whole gradients of `step`, counted from 1, are kept."""
-    if level != "full":
-        return False
-    if every and step % every == 0:
-        return True
-    while step % SNAPSHOT_GROWTH == 0:
-        step //= SNAPSHOT_GROWTH
-    return step == 1
+    def restore(self, tensors: Mapping[str, Array]) -> None:
+        """Take over what was pending at a checkpoint."""
+        for kind in self.pending:
+            self.pending[kind], self._at[kind] = tensors[f"{kind}/rows"], tensors[f"{kind}/at"]
+
+    def _write(self, kind: str) -> None:
+        at = self._at[kind]
+        if len(at):
+            path = self.folder / kind / f"{_block(at[0]) * BLOCK + 1:08}.safetensors"
+            save_file({"step": at, "values": self.pending[kind]}, path)
+        self._at[kind], self.pending[kind] = at[:0], self.pending[kind][:0]
+
+
+def _block(step: int) -> int:
+    return (int(step) - 1) // BLOCK

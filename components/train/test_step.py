@@ -9,18 +9,18 @@ import pytest
 import tensorflow as tf
 
 from components.step.errors import BadInput
-from components.train import loop, optimizers
+from components.train import data, loop, optimizers
 from components.train.component import MODELS, RULES, TrainParameters
 from components.train.models import convnet, simple
-from components.train.record import is_snapshot
 from components.train.rules import centralize, none
+from components.train.schedule import due
 
 IMAGES = tf.constant(np.random.default_rng(0).integers(0, 256, (24, 28, 28), np.uint8))
 LABELS = tf.constant(np.random.default_rng(1).integers(0, 10, 24, np.int32))
 
 
 def step(parameters, network, optimizer, images=IMAGES, labels=LABELS, rule=none.apply):
-    return loop.train_step(network, optimizer, rule, parameters, loop.normalised(images), labels)
+    return loop.train_step(network, optimizer, rule, parameters, data.normalised(images), labels)
 
 
 def network(seed=0):
@@ -115,24 +115,41 @@ def test_every_rule_is_a_choice():
 
 
 def test_the_order_is_new_each_epoch_and_follows_from_the_seed():
-    first = loop.batches(0, 1, 448, 14, 32)
+    first = data.batches(0, 1, 448, 14, 32)
     assert first.shape == (14, 32)
     assert sorted(first.reshape(-1)) == list(range(448))
-    assert (first == loop.batches(0, 1, 448, 14, 32)).all()
-    assert (first != loop.batches(0, 2, 448, 14, 32)).any()
-    assert (first != loop.batches(1, 1, 448, 14, 32)).any()
+    assert (first == data.batches(0, 1, 448, 14, 32)).all()
+    assert (first != data.batches(0, 2, 448, 14, 32)).any()
+    assert (first != data.batches(1, 1, 448, 14, 32)).any()
 
 
-def test_snapshots_are_at_powers_of_four_and_at_every_nth_step():
-    assert [step for step in range(1, 300) if is_snapshot(step, "full", 0)] == [1, 4, 16, 64, 256]
-    assert [step for step in range(1, 21) if is_snapshot(step, "full", 6)] == [1, 4, 6, 12, 16, 18]
-    assert not any(is_snapshot(step, level, 1) for step in range(9) for level in ("off", "norms"))
+def test_schedules_are_every_nth_step_and_the_powers_of_a_number():
+    def steps(kind, until=300, **values):
+        return [step for step in range(1, until) if kind in due(TrainParameters(**values), step)]
+
+    assert steps("full") == [1, 4, 16, 64, 256]
+    assert steps("full", 21, snapshot_every=6) == [1, 4, 6, 12, 16, 18]
+    assert steps("full", 21, snapshot_every=6, geometric=0) == [6, 12, 18]
+    assert steps("stats", 70, geometric=8) == [1, 8, 32, 64]
+    assert steps("hist", 200, geometric=0, gradient_level="hist") == [64, 128, 192]
+    assert steps("stats", 10, stats_every=0, geometric=2) == [1, 2, 4, 8]
+    for level, kinds in (("off", []), ("norms", []), ("stats", ["stats"]), ("hist", ["hist", "stats"])):
+        assert sorted(due(TrainParameters(gradient_level=level), 64)) == kinds
 
 
 def test_the_loop_comes_back_where_something_is_to_be_written():
     parameters = TrainParameters(checkpoints="x", checkpoint_every=60)
-    assert list(loop.stops(parameters, 0, 130)) == [1, 4, 16, 60, 64, 114, 120, 130]
-    assert list(loop.stops(TrainParameters(gradient_level="off"), 0, 120)) == [50, 100, 120]
+    assert list(loop.stops(parameters, 0, 130)) == [
+        (1, True), (3, False), (4, True), (15, False), (16, True), (31, False), (32, True), (60, False), (63, False),
+        (64, True), (95, False), (96, True), (120, False), (127, False), (128, True), (130, False),
+    ]  # fmt: skip
+    assert list(loop.stops(TrainParameters(gradient_level="off"), 460, 560)) == [
+        (500, False),
+        (550, False),
+        (560, False),
+    ]
+    every = TrainParameters(gradient_level="hist", stats_every=1)
+    assert list(loop.stops(every, 0, 60)) == [(50, True), (60, True)]
 
 
 def test_a_gpu_is_refused_where_there_is_none():
@@ -143,6 +160,16 @@ def test_a_gpu_is_refused_where_there_is_none():
         loop.choose_device("gpu")
 
 
-def test_snapshots_are_refused_where_no_gradients_are_kept():
-    with pytest.raises(BadInput, match="snapshot_every: 5 needs gradient_level full, not norms"):
-        TrainParameters.checked({"snapshot_every": 5, "gradient_level": "norms"})
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"snapshot_every": 5, "gradient_level": "norms"}, "snapshot_every: 5 needs gradient_level full, not norms"),
+        ({"geometric": 1}, "geometric: 1 has no other powers; give 2 or more, or 0 for none"),
+        ({"geometric": 0}, "gradient_level: full keeps whole gradients at no step; give snapshot_every or geometric"),
+        ({"loss_scale": 1000}, "loss_scale: 1000 is not a power of two, so it would round the gradients"),
+    ],
+)
+def test_parameters_that_do_not_go_together_are_refused(values, message):
+    with pytest.raises(BadInput) as error:
+        TrainParameters.checked(values)
+    assert str(error.value) == message

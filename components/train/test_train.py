@@ -49,7 +49,12 @@ def test_the_model_is_one_that_keras_loads(trained):
 def test_the_record_holds_every_step(trained):
     folder = trained / "gradients"
     record = json.loads((folder / "record.json").read_text())
-    assert record["steps_per_epoch"] == 14
+    assert record["settings"] == {
+        "steps_per_epoch": 14, "images_per_step": 32, "classes": 10, "clip_norm": 0, "frozen": []
+    }  # fmt: skip
+    assert record["variables"][0] == {
+        "name": "convnet/conv1/kernel", "shape": [3, 3, 1, 16], "activation": "relu", "connected": True
+    }  # fmt: skip
     assert [variable["name"] for variable in record["variables"]][:2] == ["convnet/conv1/kernel", "convnet/conv1/bias"]
     assert record["columns"][:5] == ["loss", "accuracy", "learning_rate", "global_norm", "convnet/conv1/kernel"]
     parts = [load_file(path) for path in sorted((folder / "steps").iterdir())]
@@ -59,6 +64,11 @@ def test_the_record_holds_every_step(trained):
     np.testing.assert_allclose(values[:, 3], np.sqrt((values[:, 4:] ** 2).sum(axis=1)), rtol=1e-5)
     assert values[0, 2] == pytest.approx(0.003)
     assert (np.diff(values[:, 2]) < 0).all()  # a cosine
+    stats, hist = (load_file(folder / kind / "00000001.safetensors") for kind in ("stats", "hist"))
+    assert stats["step"].tolist() == hist["step"].tolist() == [1, 4, 16]
+    l2 = stats["values"][:, :, record["statistics"].index("l2_norm")]
+    np.testing.assert_allclose(l2, values[[0, 3, 15], 4:], rtol=1e-6)
+    assert hist["values"].sum(axis=2)[0].tolist() == [np.prod(each["shape"]) for each in record["variables"]]
     snapshots = sorted(path.stem for path in (folder / "snapshots").iterdir())
     assert snapshots == ["00000001", "00000004", "00000016"]
     last = load_file(folder / "snapshots" / "00000016.safetensors")
@@ -99,7 +109,7 @@ def test_a_killed_run_goes_on_to_the_same_bytes(s3, ingested, trained, tmp_path)
     assert location.children(s3) == ["step-00000024", "step-00000027"]
 
 
-@pytest.mark.parametrize("step", [10, 14])
+@pytest.mark.parametrize("step", [10, 14, 15])  # the 16th has statistics that look back at the 15th
 def test_from_a_given_checkpoint_within_or_after_an_epoch(ingested, trained, tmp_path, step):
     places = tmp_path / "checkpoints"
     train(ingested, tmp_path / "one", checkpoints=str(places), checkpoint_every=step)
@@ -119,14 +129,26 @@ def test_a_checkpoint_of_another_run_is_refused(ingested, tmp_path):
 def test_levels_keep_what_they_say(ingested, tmp_path):
     off = train(ingested, tmp_path / "off", gradient_level="off", epochs=1) / "gradients"
     norms = train(ingested, tmp_path / "norms", gradient_level="norms", epochs=1) / "gradients"
-    shapes = [load_file(folder / "steps" / "000001.safetensors")["values"].shape for folder in (off, norms)]
+    shapes = [load_file(folder / "steps" / "00000001.safetensors")["values"].shape for folder in (off, norms)]
     assert shapes == [(14, 3), (14, 12)]
-    assert [list((folder / "snapshots").iterdir()) for folder in (off, norms)] == [[], []]
+    hist = train(ingested, tmp_path / "hist", gradient_level="hist", stats_every=5, hist_every=0, epochs=1)
+    for folder, kinds in ((off, []), (norms, []), (hist / "gradients", ["hist", "stats"])):
+        assert [kind for kind in ("hist", "snapshots", "stats") if list((folder / kind).iterdir())] == kinds
+    steps = [load_file(next((hist / "gradients" / kind).iterdir()))["step"].tolist() for kind in ("stats", "hist")]
+    assert steps == [[1, 4, 5, 10], [1, 4]]
+
+
+def test_a_network_learns_the_same_whatever_is_kept(ingested, trained, tmp_path):
+    for level in ("off", "hist"):
+        other = train(ingested, tmp_path / level, gradient_level=level, stats_every=3)
+        weights = [keras.models.load_model(path / "trained_model" / "model.keras") for path in (other, trained)]
+        for a, b in zip(*(network.get_weights() for network in weights), strict=True):
+            np.testing.assert_array_equal(a, b)
 
 
 def test_every_optimizer_schedule_and_switch_learns_and_eager_agrees(ingested, trained, tmp_path):
     def losses(folder):
-        return load_file(folder / "gradients" / "steps" / "000001.safetensors")["values"][:, 0]
+        return load_file(folder / "gradients" / "steps" / "00000001.safetensors")["values"][:, 0]
 
     sgd = train(ingested, tmp_path / "a", optimizer="sgd", schedule="one-cycle", learning_rate=0.1, accumulate=2)
     adamw = train(ingested, tmp_path / "b", optimizer="adamw", schedule="constant", clip_norm=1.0, rule="centralize")
@@ -143,9 +165,14 @@ def test_every_optimizer_schedule_and_switch_learns_and_eager_agrees(ingested, t
 
 
 def test_a_loss_that_diverges_is_named_with_its_step(ingested, tmp_path):
+    values = {"optimizer": "adamw", "weight_decay": 1.0, "learning_rate": 100.0, "epochs": 9}
     with pytest.raises(StepError, match=r"the loss is (nan|inf) at step \d+; try a lower learning_rate"):
-        train(ingested, tmp_path, optimizer="adamw", weight_decay=1.0, learning_rate=100.0, epochs=9)
-    assert list(tmp_path.iterdir()) == []
+        train(ingested, tmp_path / "failed", **values)
+    assert list((tmp_path / "failed").iterdir()) == []
+    record = train(ingested, tmp_path / "kept", diverged="publish", **values) / "gradients"
+    losses = load_file(record / "steps" / "00000001.safetensors")["values"][:, 0]
+    assert np.isfinite(losses[:3]).all()
+    assert not np.isfinite(losses).all()
 
 
 def test_a_batch_of_more_than_there_is(ingested, tmp_path):

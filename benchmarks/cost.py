@@ -1,0 +1,113 @@
+"""What it costs to keep gradients: the time of a step at each level, as a multiple of its time at level `off`.
+
+Each contestant is a process of its own that trains and writes its record as `train` does; they take turns, so that a
+machine whose speed drifts does so for all. Printed are the median, over the rounds, of the ratios within a round, and
+their range.
+
+uv run python -m benchmarks.cost --model simple --batch 32
+"""
+
+import argparse
+import multiprocessing
+import os
+import statistics
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+# A turn has 128 steps, so every schedule comes round.
+STEPS = 128
+NO_GEOMETRIC = {"geometric": 0}
+CONTESTANTS: dict[str, dict[str, Any]] = {
+    "off": {"gradient_level": "off"},
+    "norms, every step": {"gradient_level": "norms"},
+    "stats, every 32 steps": {"gradient_level": "stats"},
+    "stats, every 8 steps": {"gradient_level": "stats", "stats_every": 8},
+    "stats, every step": {"gradient_level": "stats", "stats_every": 1},
+    "hist, every 64 steps": {"gradient_level": "hist", "stats_every": 64},
+    "full, every 64 steps": {"gradient_level": "full", "snapshot_every": 64},
+}
+
+
+def serve(name: str, model: str, batch: int, pipe: Any) -> None:
+    """Prepare a contestant, warm it up, and let it take its turn whenever asked; answer with the seconds it took."""
+    import importlib
+
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+    import keras
+    import tensorflow as tf
+
+    from components.train import checkpoint, data, loop, observe, optimizers
+    from components.train.component import MODELS, TrainParameters
+    from components.train.record import Recorder
+
+    random = np.random.default_rng(0)
+    images = random.integers(0, 256, (20_000, 28, 28), np.uint8)
+    labels = random.integers(0, 10, 20_000).astype(np.int32)
+    order = random.integers(0, 20_000, (STEPS, batch)).astype(np.int32)
+    parameters = TrainParameters(model=model, batch_size=batch, **(NO_GEOMETRIC | CONTESTANTS[name]))
+    tf.config.experimental.enable_op_determinism()
+    keras.utils.set_random_seed(0)
+    network = importlib.import_module(MODELS[model]).build((28, 28), 10)
+    optimizer = optimizers.build(parameters, 1_000_000)
+    optimizer.build(network.trainable_variables)
+    split = data.Split(tf.constant(images), tf.constant(labels))
+    run = [loop.compile_steps(parameters, network, optimizer, split, observed=observed) for observed in (False, True)]
+    none_yet = [tf.fill(variable.shape, float("nan")) for variable in network.trainable_variables]
+    with tempfile.TemporaryDirectory() as folder:
+        recorder = Recorder(Path(folder), observe.variables_of(network), parameters.gradient_level)
+        state = checkpoint.State(parameters, "", network, optimizer, recorder, none_yet)
+        step = 0
+
+        def turn() -> float:
+            nonlocal step
+            began, start = time.perf_counter(), step
+            for end, observed in loop.stops(parameters, start, start + STEPS):
+                loop.advance(state, step, order[step - start : end - start], run[observed])
+                step = end
+            return time.perf_counter() - began
+
+        turn()
+        turn()
+        pipe.send("ready")
+        while pipe.recv():
+            pipe.send(turn())
+        pipe.send(None)
+
+
+def main() -> None:
+    """Let the contestants take turns, and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", default="simple")
+    parser.add_argument("--batch", type=int, default=128)
+    parser.add_argument("--rounds", type=int, default=9)
+    options = parser.parse_args()
+    context = multiprocessing.get_context("spawn")
+    pipes, seconds = {}, {name: list[float]() for name in CONTESTANTS}
+    for name in CONTESTANTS:  # one after the other, so that nobody compiles while another is warmed up
+        ours, theirs = context.Pipe()
+        arguments = (name, options.model, options.batch, theirs)
+        context.Process(target=serve, args=arguments, daemon=True).start()
+        ours.recv()
+        pipes[name] = ours
+    for _ in range(options.rounds):
+        for name, pipe in pipes.items():
+            pipe.send(True)
+            seconds[name].append(pipe.recv())
+    print(f"{options.model}, batch {options.batch}, {options.rounds} rounds of {STEPS} steps, {os.cpu_count()} CPUs")
+    print(f"{'':24} {'ms a step':>9} {'time, off = 1':>14} {'range':>12}")
+    for name, times in seconds.items():
+        ratios = [mine / base for mine, base in zip(times, seconds["off"], strict=True)]
+        spread = f"{min(ratios):.2f}–{max(ratios):.2f}"
+        milliseconds = 1000 * statistics.median(times) / STEPS
+        print(f"{name:24} {milliseconds:9.2f} {statistics.median(ratios):14.3f} {spread:>12}")
+    for pipe in pipes.values():
+        pipe.send(False)
+        pipe.recv()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,165 @@
+# mypy: allow-untyped-defs, allow-untyped-calls
+"""Each rule on a record made by hand: it finds what it is for, and nothing in a sound one."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from components.export import noise
+from components.export.diagnosis import at_least, diagnose, verdict, write_diagnosis
+from components.export.record import Record, Variable
+from components.export.rules import RULES
+from components.step.gradients import GLOBAL_NORM, SCALARS, STATISTICS
+
+NAMES = ("net/conv/kernel", "net/conv/bias", "net/logits/kernel", "net/logits/bias")
+SHAPES = ((3, 3, 1, 8), (8,), (200, 10), (10,))
+
+
+def sound(steps=200):
+    """Return the record of a run in which nothing is wrong: loss and norms fall, with a little noise."""
+    random = np.random.default_rng(0)
+    fall = np.exp(-np.arange(steps) / steps)[:, None]
+    sizes = np.sqrt([np.prod(shape) for shape in SHAPES])
+    norms = (0.02 * sizes * fall * random.uniform(0.9, 1.1, (steps, 4))).astype(np.float32)
+    loss = (2.3 * fall[:, 0] ** 3).astype(np.float32)
+    total = np.sqrt(np.square(norms).sum(axis=1))
+    at = np.arange(4, steps + 1, 4)
+    stats = np.zeros((len(at), 4, len(STATISTICS)), np.float32)
+    fill = {"update_ratio": 1e-3, "cosine": 0.3, "zeros": 0.05, "noise": 32.0, "signal": 1.0}
+    for name, value in fill.items():
+        stats[:, :, list(STATISTICS).index(name)] = value * random.uniform(0.95, 1.05, (len(at), 4))
+    stats[:, :, list(STATISTICS).index("l2_norm")] = norms[at - 1]
+    return Record(
+        folder=None,  # type: ignore[arg-type]
+        level="stats",
+        steps=np.arange(1, steps + 1),
+        values=np.column_stack([loss, 1 - loss / 3, np.full(steps, 1e-3), total, norms]).astype(np.float32),
+        columns=[*SCALARS, GLOBAL_NORM, *NAMES],
+        stats_steps=at,
+        stats=stats,
+        statistics=list(STATISTICS),
+        variables=[Variable(name, shape, "relu", connected=True) for name, shape in zip(NAMES, SHAPES, strict=True)],
+        settings={"steps_per_epoch": 100, "images_per_step": 32, "classes": 10, "clip_norm": 0.0, "frozen": []},
+        epochs=[{"epoch": 1, "validation_accuracy": 0.9}],
+    )
+
+
+def with_stat(record, name, value, variable=slice(None)):
+    stats = record.stats.copy()
+    stats[:, variable, record.statistics.index(name)] = value
+    return replace(record, stats=stats)
+
+
+def with_values(record, column, values):
+    changed = record.values.copy()
+    changed[:, record.columns.index(column)] = values
+    return replace(record, values=changed)
+
+
+def log_of_zero():
+    record = sound()
+    values = record.values.copy()
+    values[59:, 6:] = np.nan
+    return replace(record, values=values)
+
+
+def unconnected():
+    record = sound()
+    return replace(record, variables=[replace(record.variables[0], connected=False), *record.variables[1:]])
+
+
+def at_chance():
+    record = with_values(sound(), "loss", np.full(200, 2.31))
+    return replace(record, epochs=[{"epoch": 1, "validation_accuracy": 0.11}])
+
+
+GROWING = np.geomspace(0.5, 500, 200)
+BROKEN = [
+    ("not-finite", log_of_zero,
+     "From step 60 on there are NaN or infinities, first in the gradient of net/logits/bias and 1 more."),
+    ("exploding", lambda: with_values(sound(), GLOBAL_NORM, GROWING),
+     "The gradient's norm rose from 0.54 to 466, 870 times as much."),
+    ("exploding", lambda: with_values(sound(), GLOBAL_NORM, np.full(200, 999)),
+     "The gradient's norm is 999 from the start; about 1 is usual."),
+    ("no-gradient", unconnected, "The loss does not depend on net/conv/kernel."),
+    ("no-gradient", lambda: with_values(sound(), NAMES[2], 0), "The gradient of net/logits/kernel is 0 at every step."),
+    ("vanishing", lambda: with_values(sound(), NAMES[0], 1e-7),
+     "The gradient of net/conv/kernel is 1e-06 of that of the strongest layer."),
+    ("dead-relu", lambda: with_stat(sound(), "zeros", 0.75, 1),
+     "At least 75% of the ReLU units of conv never get a gradient."),
+    ("update-ratio", lambda: with_stat(sound(), "update_ratio", 0.5, 2),
+     "A step changes net/logits/kernel by 0.5 of its length, which is large: 0.001 is usual."),
+    ("update-ratio", lambda: with_stat(sound(), "update_ratio", 1e-8, 2),
+     "A step changes net/logits/kernel by 1e-08 of its length, which is small: 0.001 is usual."),
+    ("plateau", lambda: with_values(sound(), "loss", np.maximum(sound().column("loss"), 1.5)),
+     "The loss stays at 1.5; guessing has 2.3."),
+    ("oscillation", lambda: with_stat(sound(), "cosine", -0.5),
+     "Each gradient points against the one before: the cosine between them is -0.50."),
+    ("shuffled-labels", at_chance,
+     "The loss stays at 2.31, which is guessing, though every layer learns; 11% of the validation images are right."),
+    ("unnormalised-input", lambda: with_values(sound(), NAMES[0], sound().column(NAMES[0]) * 100),
+     "Number by number, the gradient of net/conv/kernel is 98 times that of its bias"),
+    ("frozen", lambda: replace(sound(), settings=sound().settings | {"frozen": ["net/old/kernel"]}),
+     "net/old/kernel is frozen: its layer is set not to learn."),
+    ("batch-size", lambda: with_stat(sound(), "noise", 32 * 32),
+     "Batch 32 is at least 32 times below the noise scale, which is 1,0"),
+    ("batch-size", lambda: with_stat(sound(), "noise", 1.0),
+     "Batch 32 is at least 32 times above the noise scale, which is 1 images or fewer."),
+]  # fmt: skip
+
+
+def test_a_sound_run_has_no_findings():
+    assert diagnose(sound(), RULES) == []
+    assert verdict([]) == "healthy"
+
+
+@pytest.mark.parametrize(("rule", "make", "sentence"), BROKEN, ids=[f"{case[0]}-{i}" for i, case in enumerate(BROKEN)])
+def test_a_broken_run_has_its_finding(rule, make, sentence):
+    findings = {finding.rule: finding for finding in diagnose(make(), RULES)}
+    assert findings[rule].sentence.startswith(sentence)
+    others = {"shuffled-labels": {"plateau"}, "plateau": set()}.get(rule, set())
+    assert findings.keys() - {rule} <= others
+
+
+def test_every_rule_is_in_the_list_above():
+    assert {rule.id for rule in RULES} == {case[0] for case in BROKEN}
+
+
+@pytest.mark.parametrize("steps", [1, 2, 10])
+def test_a_short_run_is_diagnosed_without_complaint(steps):
+    record = sound(200)
+    early = record.stats_steps <= steps
+    short = replace(record, steps=record.steps[:steps], values=record.values[:steps],
+                    stats_steps=record.stats_steps[early], stats=record.stats[early])  # fmt: skip
+    assert diagnose(short, RULES) == []
+    assert diagnose(replace(short, epochs=[]), RULES) == []
+
+
+def test_severities_are_ordered_and_written(tmp_path):
+    findings = diagnose(log_of_zero(), RULES) + diagnose(at_chance(), RULES)
+    assert {finding.rule for finding in at_least(findings, "warning")} == {"not-finite", "plateau", "shuffled-labels"}
+    assert [finding.rule for finding in at_least(findings, "error")] == ["not-finite"]
+    write_diagnosis(tmp_path / "diagnosis.json", findings, RULES)
+    document = json.loads((tmp_path / "diagnosis.json").read_text())
+    assert document["verdict"] == "error"
+    assert document["findings"][0] | {"remedy": ""} == {
+        "rule": "not-finite", "severity": "error", "variable": "", "first_step": 60, "last_step": 200, "remedy": "",
+        "sentence": findings[0].sentence, "evidence": {"steps": 141, "variables": 2},
+    }  # fmt: skip
+    assert [rule["id"] for rule in document["rules"]] == [rule.id for rule in RULES]
+
+
+def test_the_noise_scale_is_the_ratio_of_the_averages():
+    scale = noise.measure(sound())
+    assert scale is not None
+    assert scale.overall == pytest.approx(32, rel=0.02)
+    assert scale.low < scale.overall < scale.high
+    assert scale.total[-1] == pytest.approx(32, rel=0.05)
+    nothing = noise.measure(with_stat(sound(), "signal", 0))
+    assert nothing is not None
+    assert np.isnan(nothing.overall)
+    assert noise.measure(with_stat(sound(), "noise", np.nan)) is None
+    first = noise.smooth(np.array([[4.0], [np.nan], [4.0]]))
+    np.testing.assert_allclose(first, 4.0)
