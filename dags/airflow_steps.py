@@ -21,13 +21,13 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from components.step.artifact import Manifest
 from components.step.command import argument
 from components.step.declaration import Component
-from components.step.errors import BadInput, StoreRefused
+from components.step.errors import BadInput, Blocked, StoreRefused
 from components.step.processes import tie_this_process, tied
 from dags.airflow_settings import Settings
 from dags.workflow import Task, image_of, parameters_of
 
 ROOT = Path(__file__).parent.parent
-FINAL = (BadInput.exit_code, StoreRefused.exit_code)  # the same call would end in the same way
+FINAL = (BadInput.exit_code, Blocked.exit_code, StoreRefused.exit_code)  # the same call would end in the same way
 GRACE_SECONDS = 4  # Airflow kills a task after 5
 # What a container is told of the store. The values stay in the environment, out of sight.
 STORE_VARIABLES = (

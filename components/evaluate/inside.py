@@ -65,7 +65,9 @@ def class_cosines(network: keras.Model, images: npt.NDArray[np.uint8], labels: I
         chosen = np.flatnonzero(labels == label)
         parts = [chosen[i : i + BATCH] for i in range(0, len(chosen), BATCH)]
         nothing = [tf.fill([sum(int(np.prod(variable.shape)) for variable in variables)], float("nan"))]
-        rows.append(tf.add_n([gradient(images[part], labels[part]) for part in parts] or nothing))
+        rows.append(
+            tf.reduce_sum(tf.stack([gradient(images[part], labels[part]) for part in parts] or nothing), axis=0)
+        )
     matrix = tf.math.l2_normalize(tf.stack(rows), axis=1, epsilon=0.0)
     cosines: Floats = np.clip(tf.matmul(matrix, matrix, transpose_b=True).numpy(), -1, 1)
     return cosines

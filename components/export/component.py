@@ -8,7 +8,7 @@ class ExportParameters(Parameters):
 
     snapshots: bool = parameter(True, "Export the whole gradients too, not only the tables")
     fail_on: str = parameter(
-        "never", "Findings of this severity or a higher one end the step with exit code 1, with its report published",
+        "never", "Findings of this severity or a higher one end the step with exit code 5, with its report published",
         choices=("never", "warning", "error"),
     )  # fmt: skip
 

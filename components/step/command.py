@@ -15,7 +15,7 @@ from components.step.errors import BadInput, StepError, Terminated
 _EPILOG = """\
 Each input and output is a path, or an s3://bucket/prefix in the store that AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID and
 AWS_SECRET_ACCESS_KEY name. Exit codes: 1 the work failed, 2 bad input, 3 the store refused, 4 the store is
-unavailable (worth another try), 143 terminated."""
+unavailable (worth another try), 5 what was found blocks what would come next, 143 terminated."""
 
 
 class Parser(argparse.ArgumentParser):

@@ -21,6 +21,8 @@ class BadInput(StepError):
 class Blocked(StepError):
     """The work is done, but what came of it must not be built upon; only the named outputs are published."""
 
+    exit_code = 5
+
     def __init__(self, message: str, outputs: Sequence[str]) -> None:
         super().__init__(message)
         self.outputs = outputs

@@ -149,8 +149,8 @@ def test_what_a_step_is_called_with_is_what_its_command_line_takes(learn, eager)
 
 
 def test_bad_input_is_final_and_everything_else_is_tried_again():
-    final = {code: isinstance(failure("train", code), AirflowFailException) for code in (1, 2, 3, 4, 125, 137, 143)}
-    assert final == {1: False, 2: True, 3: True, 4: False, 125: False, 137: False, 143: False}
+    final = {code: isinstance(failure("train", code), AirflowFailException) for code in (1, 2, 3, 4, 5, 125, 137, 143)}
+    assert final == {1: False, 2: True, 3: True, 4: False, 5: True, 125: False, 137: False, 143: False}
     assert isinstance(failure("train", 4), AirflowException)
 
 
