@@ -30,7 +30,7 @@ def got(release):
 
 
 def test_from_nothing_to_a_bucket_that_can_be_written_and_read(installed):
-    installed.helm("test", RELEASE)
+    installed.test()
     assert [bucket.name for bucket in installed.store().client.list_buckets()] == ["tapeline"]
     said = installed.kubectl("logs", "--selector=app.kubernetes.io/component=buckets")
     assert said == f"tapeline at http://tapeline-store.{installed.name}.svc:9000: made\n"
@@ -87,7 +87,7 @@ def test_an_upgrade_keeps_the_secret_and_what_is_stored_and_an_uninstall_leaves_
     assert installed.get("secret", "tapeline-store")["data"] == secret
     assert got(installed) == b"of the previous version"
     assert [bucket.name for bucket in installed.store().client.list_buckets()] == ["more", "tapeline"]
-    installed.helm("test", RELEASE)
+    installed.test()
     installed.helm("uninstall", RELEASE, "--wait")
     await_("empty namespace", lambda: installed.objects() == volume)
     installed.install(f"store.kind={kind}")
