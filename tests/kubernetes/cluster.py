@@ -101,9 +101,8 @@ class Namespace:
 def namespace(name: str, volume: Path) -> Iterator[Namespace]:
     """Make a namespace that admits only pods of the profile `restricted`, with a volume; gone afterwards."""
     volume.mkdir(parents=True, exist_ok=True)
-    shutil.chown(
-        volume, 65532, 65532
-    )  # Kubernetes hands over a volume to the pod's group, but not a folder of the host
+    # Kubernetes hands a volume over to the pod's group, but not a folder of the host.
+    shutil.chown(volume, 65532, 65532)
     labels = {f"pod-security.kubernetes.io/{mode}": "restricted" for mode in ("enforce", "warn")}
     documents = [
         {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}},
