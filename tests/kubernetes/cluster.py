@@ -62,11 +62,18 @@ class Namespace:
         """Call helm in this namespace."""
         return call(["helm", *arguments, f"--namespace={self.name}"])
 
-    def install(self, *values: str, chart: Path = CHART, timeout: str = "90s") -> str:
+    def install(self, *values: str, chart: Path = CHART, timeout: str = "180s") -> str:
         """Install the chart, or upgrade what is installed; return what helm said."""
         flags = [flag for value in (*SMALL, f"store.storageClass={self.name}", *values) for flag in ("--set", value)]
         wait = ("--wait", "--wait-for-jobs", f"--timeout={timeout}")
         return self.helm("upgrade", "--install", RELEASE, str(chart), *wait, *flags)
+
+    def test(self) -> None:
+        """Run the chart's own tests; a failure comes with what the test said."""
+        try:
+            self.helm("test", RELEASE)
+        except Failed as error:
+            raise Failed(f"{error}\n{self.kubectl('logs', f'{RELEASE}-test-store')}") from None
 
     def store(self) -> Store:
         """Return the store of the release, as this machine reaches it."""
@@ -94,9 +101,8 @@ class Namespace:
 def namespace(name: str, volume: Path) -> Iterator[Namespace]:
     """Make a namespace that admits only pods of the profile `restricted`, with a volume; gone afterwards."""
     volume.mkdir(parents=True, exist_ok=True)
-    shutil.chown(
-        volume, 65532, 65532
-    )  # Kubernetes hands over a volume to the pod's group, but not a folder of the host
+    # Kubernetes hands a volume over to the pod's group, but not a folder of the host.
+    shutil.chown(volume, 65532, 65532)
     labels = {f"pod-security.kubernetes.io/{mode}": "restricted" for mode in ("enforce", "warn")}
     documents = [
         {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}},
@@ -116,7 +122,7 @@ def namespace(name: str, volume: Path) -> Iterator[Namespace]:
         call(["kubectl", "delete", f"namespace/{name}", f"persistentvolume/{name}", "--timeout=90s"])
 
 
-def await_(what: str, function: Callable[[], T], seconds: float = 60) -> T:
+def await_(what: str, function: Callable[[], T], seconds: float = 120) -> T:
     """Return the first true value of `function`, called twice a second."""
     end = time.monotonic() + seconds
     while not (value := function()):

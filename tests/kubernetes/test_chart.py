@@ -78,7 +78,7 @@ def test_airflow_may_start_pods_in_the_steps_namespace_and_nothing_else():
     role = named(objects, "Role", "tapeline-airflow")
     assert role["metadata"]["namespace"] == "steps"
     assert {resource: rule["verbs"] for rule in role["rules"] for resource in rule["resources"]} == {
-        "pods": ["create", "get", "list", "watch", "patch", "delete"], "pods/log": ["get"], "events": ["list"],
+        "pods": ["create", "get", "list", "watch", "patch", "delete"], "pods/log": ["get"], "events": ["list", "watch"],
     }  # fmt: skip
     (subject,) = named(objects, "RoleBinding", "tapeline-airflow")["subjects"]
     assert subject == {"kind": "ServiceAccount", "name": "tapeline-airflow", "namespace": "airflow"}

@@ -75,7 +75,7 @@ def story(gpu, expected, tmp_path_factory):
         name = waiting["metadata"]["name"]
         seen.limits = waiting["spec"]["containers"][0]["resources"]["limits"]
         seen.condition = await_("condition", lambda: _unscheduled(release, name))
-        await_("word in Airflow's log", lambda: f"Insufficient {GPU}" in release.kubectl("logs", "airflow"), 60)
+        await_("word in Airflow's log", lambda: f"Insufficient {GPU}" in release.kubectl("logs", "airflow"))
         gpu()
         await_("checkpoint", lambda: _checkpoints(release), 120)
         release.kubectl("delete", "pod", name, "--grace-period=0", "--force")
