@@ -3,19 +3,43 @@
 UV := $(shell command -v uv || echo .uv/bin/uv)
 # kfp pins what the steps need newer, so it has an environment of its own.
 KFP = UV_PROJECT_ENVIRONMENT=.venv-kubeflow $(UV) run --locked --quiet --no-default-groups --group kubeflow
+# Airflow wants what kfp forbids, so it has one too.
+AIRFLOW = UV_PROJECT_ENVIRONMENT=.venv-airflow $(UV) run --locked --quiet --no-default-groups --group airflow
 ARGS ?=
 
-.PHONY: help run test images sbom pipeline register kubeflow check format docs pictures bench clean
+.PHONY: help run airflow pipeline register test test-kubeflow test-airflow parity images sbom check format docs pictures bench clean
 .DEFAULT_GOAL := help
 
 help: ## Say what there is
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: $(UV) ## Run the whole workflow on this machine; ARGS="--epochs 1 --model convnet", ARGS=--help
 	@$(UV) run --locked --quiet python -m dags.local $(ARGS)
 
+airflow: $(UV) ## Start a whole Airflow on this machine with the DAGs; ARGS="--unpause --port 8080", ARGS=--help
+	@$(UV) sync --locked --quiet
+	@$(AIRFLOW) python -m dags.airflow_local $(ARGS)
+
+pipeline: $(UV) ## Compile the Kubeflow pipeline to pipeline.yaml; ARGS="--registry R --tag T"
+	@$(KFP) python -m dags.kubeflow_pipeline pipeline.yaml $(ARGS)
+
+register: $(UV) ## Register it with a running Kubeflow; ARGS="--host http://… --run --parameter epochs=3"
+	@$(KFP) python -m dags.kubeflow_register pipeline.yaml $(ARGS)
+
 test: $(UV) ## Run all tests
 	@$(UV) run --locked --quiet pytest components tests $(ARGS)
+
+test-kubeflow: $(UV) ## Test the pipeline, and the images if they are built (after `make test`: it compares with the local run)
+	@$(KFP) pytest tests/kubeflow $(ARGS)
+
+test-airflow: $(UV) ## Test the DAGs in a real Airflow, and on the images if they are built (after `make test`)
+	@$(AIRFLOW) pytest tests/airflow $(ARGS)
+
+parity: $(UV) ## Compare the bytes that `make run`, Kubeflow and Airflow make (needs Docker and the images)
+	@$(UV) sync --locked --quiet
+	@$(KFP) pytest tests/kubeflow -k same_bytes --quiet
+	@$(AIRFLOW) pytest tests/airflow -k same_bytes --quiet
+	@$(UV) run --locked --quiet python -m tests.parity
 
 images: ## Build the images of the steps (needs Docker with BuildKit)
 	@images/build
@@ -26,15 +50,6 @@ sbom: $(UV) ## Write run/sbom/IMAGE.cdx.json, the Python packages of each image
 	  $(UV) export --locked --quiet --no-default-groups --group $$group --format cyclonedx1.5 \
 	    --output-file run/sbom/$$group.cdx.json 2>/dev/null >&2 || exit 1; \
 	done; ls run/sbom
-
-pipeline: $(UV) ## Compile the Kubeflow pipeline to pipeline.yaml; ARGS="--registry R --tag T"
-	@$(KFP) python -m dags.kubeflow_pipeline pipeline.yaml $(ARGS)
-
-register: $(UV) ## Register it with a running Kubeflow; ARGS="--host http://… --run --parameter epochs=3"
-	@$(KFP) python -m dags.kubeflow_register pipeline.yaml $(ARGS)
-
-kubeflow: $(UV) ## Test the pipeline, and the images if they are built (after `make test`: it compares with the local run)
-	@$(KFP) pytest tests/kubeflow $(ARGS)
 
 check: $(UV) ## Lint, check formatting and types, and see that the generated pages are up to date
 	@$(UV) run --locked --quiet ruff check
@@ -50,14 +65,15 @@ format: $(UV) ## Format the code
 docs: $(UV) ## Write the components' README pages from their declarations
 	@$(UV) run --locked --quiet python -m dags.reference
 
-pictures: ## Take the README's pictures of the last run's reports (needs chromium)
+pictures: $(UV) ## Take the README's pictures, of the last run's reports and of Airflow (needs chromium)
 	@docs/pictures.sh run/reports docs
+	@$(AIRFLOW) python -m docs.airflow_picture
 
 bench: $(UV) ## Compare the speed with Keras, PyTorch and JAX (installs them into .venv)
 	@$(UV) run --locked --quiet --group benchmarks python -m benchmarks.speed $(ARGS)
 
 clean: ## Remove what was made here: environments, and everything that was run
-	rm -rf .venv .venv-kubeflow .uv run pipeline.yaml .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .venv-kubeflow .venv-airflow .uv run pipeline.yaml .mypy_cache .pytest_cache .ruff_cache
 
 .uv/bin/uv:
 	@python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

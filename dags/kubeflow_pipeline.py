@@ -10,13 +10,10 @@ from typing import Any, cast
 from kfp import compiler, dsl, kubernetes
 
 from components.step.declaration import Component
-from dags.workflow import REGISTRY, TAG, WORKFLOW, Task, image_of
+from dags.workflow import CONFIG_KEYS, REGISTRY, SECRET_KEYS, TAG, WORKFLOW, Task, image_of
 
 NAME = "tapeline"
 RETRIES = {"num_retries": 2, "backoff_duration": "30s", "backoff_factor": 2.0, "backoff_max_duration": "300s"}
-# Kubeflow's own keys of a store's credentials -> the names that every S3 client reads.
-SECRET_KEYS = {"accesskey": "AWS_ACCESS_KEY_ID", "secretkey": "AWS_SECRET_ACCESS_KEY"}
-CONFIG_KEYS = {"endpoint": "AWS_ENDPOINT_URL", "region": "AWS_REGION"}
 
 # What the form asks for besides the steps' own parameters. A number of GPUs is text: the backend drops a whole number.
 PLATFORM: dict[str, tuple[type, Any, str]] = {

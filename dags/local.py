@@ -6,7 +6,6 @@ code, its parameters and the digests of its inputs; where its outputs are there 
 
 import argparse
 import contextlib
-import fcntl
 import hashlib
 import json
 import os
@@ -14,7 +13,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,10 +21,10 @@ import rich.console
 import rich.table
 
 from components.step.artifact import canonical_json, sha256
-from components.step.command import Parser, add_parameters, guard
+from components.step.command import Parser, add_parameters, argument, guard
 from components.step.declaration import Component, Parameters
 from components.step.embedded import serve
-from components.step.errors import BadInput, StepError
+from components.step.errors import StepError
 from components.step.processes import tied
 from components.step.store import Store
 from dags.workflow import WORKFLOW, Task, parameters_of
@@ -76,7 +75,7 @@ def run(options: argparse.Namespace) -> None:
     """Run the workflow, print what came of it, and keep the reports in the folder."""
     parameters = parameters_of(options.values)  # before anything is started
     folder: Path = options.folder
-    with _alone(folder), serve(folder / "store", BUCKET) as settings:
+    with serve(folder / "store", BUCKET) as settings:
         store = Store.from_environment(settings)
         done: dict[str, Done] = {}
         for task in WORKFLOW:
@@ -106,10 +105,8 @@ def _run_task(  # noqa: PLR0913 - what a task depends on
         print("nothing has changed since it ran", flush=True)
         return Done(outputs, None)
     began = time.monotonic()
-    command = [sys.executable, *component.command[1:]]
-    for name, value in (*inputs.items(), *outputs.items(), *parameters):
-        flag = name.replace("_", "-")
-        command += [f"--{flag}" if value else f"--no-{flag}"] if isinstance(value, bool) else [f"--{flag}={value}"]
+    given = (*inputs.items(), *outputs.items(), *parameters)
+    command = [sys.executable, *component.command[1:], *(argument(name, value) for name, value in given)]
     try:
         _call(component.name, command, settings)
     except Interrupted:
@@ -210,18 +207,6 @@ def _keep_serving(settings: Mapping[str, str], folder: Path) -> None:
         signal.pause()
     finally:
         path.unlink()
-
-
-@contextlib.contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Hold the folder's lock: two servers on the same files would ruin them."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise BadInput(f"another run is at work in {folder}; wait for it, or give another --folder") from None
-        yield
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Write the README page of each component from its declaration, or check that it is up to date.
+"""Write the pages that come from declarations, of the components and of Airflow's settings, or check them.
 
 python -m dags.reference [--check]
 """
@@ -6,7 +6,8 @@ python -m dags.reference [--check]
 import sys
 from pathlib import Path
 
-from components.step.declaration import Component, Input, Output
+from components.step.declaration import Component, Input, Output, Parameters
+from dags.airflow_settings import PREFIX, Settings
 from dags.workflow import WORKFLOW
 
 ROOT = Path(__file__).parent.parent
@@ -14,15 +15,14 @@ ROOT = Path(__file__).parent.parent
 
 def main() -> None:
     """Write the pages; with --check, only say which ones are stale, and exit with 1 if any is."""
-    stale = []
-    for task in WORKFLOW:
-        path = ROOT / "components" / task.component.name / "README.md"
-        text = page(task.component)
-        if "--check" not in sys.argv[1:]:
-            path.write_text(text, encoding="utf-8")
-        elif not path.is_file() or path.read_text(encoding="utf-8") != text:
-            stale.append(path.relative_to(ROOT).as_posix())
-    if stale:
+    pages = {f"components/{task.component.name}/README.md": page(task.component) for task in WORKFLOW}
+    pages["docs/airflow.md"] = airflow_page()
+    if "--check" not in sys.argv[1:]:
+        for name, text in pages.items():
+            (ROOT / name).write_text(text, encoding="utf-8")
+        return
+    there = {name: (ROOT / name).is_file() and (ROOT / name).read_text(encoding="utf-8") for name in pages}
+    if stale := [name for name, text in pages.items() if there[name] != text]:
         sys.exit(f"out of date: {', '.join(stale)}; run `make docs`")
 
 
@@ -41,11 +41,26 @@ def page(component: Component) -> str:
             lines += [f"| {title} | type | |", "|---|---|---|"]
             lines += [f"| `{item.name}` | {item.kind} | {item.help}{_optional(item)} |" for item in items]
             lines.append("")
-    lines += ["| parameter | default | | bounds |", "|---|---|---|---|"]
-    for name, schema in component.parameters.model_json_schema()["properties"].items():
+    return "\n".join(lines + _table("parameter", component.parameters)) + "\n"
+
+
+def airflow_page() -> str:
+    """Return the page of what a deployment of the Airflow DAGs may set, in Markdown."""
+    lines = [
+        "<!-- Made by `make docs` from dags/airflow_settings.py. -->\n# Settings of the Airflow DAGs\n",
+        f"Environment variables: `{PREFIX}` and the name in capitals, such as `{PREFIX}RUNNER=docker`. They",
+        "must be the same for the scheduler, the workers, the DAG processor and the triggerer. An unknown or wrong one",
+        "is an import error of the DAGs, which Airflow shows on its first page.\n",
+    ]
+    return "\n".join(lines + _table("setting", Settings)) + "\n"
+
+
+def _table(title: str, parameters: type[Parameters]) -> list[str]:
+    lines = [f"| {title} | default | | bounds |", "|---|---|---|---|"]
+    for name, schema in parameters.model_json_schema()["properties"].items():
         default = f"`{schema['default']}`" if schema["default"] != "" else ""
         lines.append(f"| `{name}` | {default} | {schema['description']} | {_bounds(schema)} |")
-    return "\n".join(lines) + "\n"
+    return lines
 
 
 def _optional(item: Input | Output) -> str:

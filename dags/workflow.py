@@ -32,6 +32,7 @@ class Task:
     component: Component
     resources: Resources
     inputs: Mapping[str, tuple[Component, str]] = field(default_factory=dict)
+    checkpoints: str = ""  # the parameter that names a place from which another try goes on
 
 
 # In an order in which they can run.
@@ -41,6 +42,7 @@ WORKFLOW = (
         TRAIN,
         Resources("2", "8", "3Gi", "12Gi", timeout_seconds=6 * 3600, gpu=True, shared_memory="2Gi"),
         {"dataset": (INGEST, "dataset")},
+        checkpoints="checkpoints",
     ),
     Task(EXPORT, Resources("500m", "2", "1Gi", "4Gi", timeout_seconds=1800), {"gradients": (TRAIN, "gradients")}),
     Task(
@@ -49,6 +51,10 @@ WORKFLOW = (
         {"dataset": (INGEST, "dataset"), "trained_model": (TRAIN, "trained_model")},
     ),
 )
+
+# Kubeflow's own keys of a store's credentials -> the names that every S3 client reads.
+SECRET_KEYS = {"accesskey": "AWS_ACCESS_KEY_ID", "secretkey": "AWS_SECRET_ACCESS_KEY"}
+CONFIG_KEYS = {"endpoint": "AWS_ENDPOINT_URL", "region": "AWS_REGION"}
 
 # Where the images are; a caller may give another registry, tag, or digest.
 REGISTRY = "tapeline"

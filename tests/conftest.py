@@ -2,5 +2,6 @@
 
 from importlib.util import find_spec
 
-# kfp pins what the steps need newer, so its tests have an environment of their own (`make kubeflow`).
-collect_ignore = ["kubeflow"] if find_spec("kfp") is None else ["test_local.py", "test_workflow.py"]
+# kfp and Airflow want what the steps, and each other, forbid; so the tests of each have an environment of their own.
+NEEDS = {"kubeflow": "kfp", "airflow": "airflow", "test_local.py": "tensorflow"}
+collect_ignore = [name for name, package in NEEDS.items() if find_spec(package) is None]

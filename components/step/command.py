@@ -29,8 +29,8 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Raise instead of exiting, so that every bad input ends in the same way."""
         if unknown := re.match(r"unrecognized arguments: (\S+)", message):
-            flag = unknown[1].partition("=")[0]
-            raise BadInput(f"unrecognized argument {flag}{did_you_mean(flag, self._option_string_actions)}")
+            given = unknown[1].partition("=")[0]
+            raise BadInput(f"unrecognized argument {given}{did_you_mean(given, self._option_string_actions)}")
         raise BadInput(f"{message}; see --help")
 
 
@@ -41,7 +41,6 @@ def add_parameters(
     for name, field in parameters.model_fields.items():
         if name in leave_out:
             continue
-        flag = "--" + name.replace("_", "-")
         choices = parameters.choices(name)
         options: dict[str, Any] = {"dest": name, "default": argparse.SUPPRESS}
         shown = "" if field.default == "" else f" (default: {field.default})"
@@ -52,7 +51,19 @@ def add_parameters(
         options["help"] = f"{field.description}{shown}".replace("%", "%%")
         if field.annotation is bool:
             options["action"] = argparse.BooleanOptionalAction
-        group.add_argument(flag, **options)
+        group.add_argument(flag(name), **options)
+
+
+def flag(name: str) -> str:
+    """Return the flag of a step's input, output or parameter."""
+    return "--" + name.replace("_", "-")
+
+
+def argument(name: str, value: Any) -> str:
+    """Return the argument that gives a step's input, output or parameter that value."""
+    if isinstance(value, bool):
+        return flag(name) if value else flag(f"no_{name}")
+    return f"{flag(name)}={value}"
 
 
 def parser_of(component: Component) -> Parser:
@@ -64,8 +75,9 @@ def parser_of(component: Component) -> Parser:
             group = parser.add_argument_group(title)
             for item in items:
                 text = item.help + (" (optional)" if getattr(item, "optional", False) else "")
-                flag = "--" + item.name.replace("_", "-")
-                group.add_argument(flag, dest=item.name, metavar="LOCATION", help=text, default=argparse.SUPPRESS)
+                group.add_argument(
+                    flag(item.name), dest=item.name, metavar="LOCATION", help=text, default=argparse.SUPPRESS
+                )
     add_parameters(parser.add_argument_group("parameters"), component.parameters)
     return parser
 

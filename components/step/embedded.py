@@ -1,6 +1,7 @@
 """A real S3 server on this machine's loopback, for laptops and tests: SeaweedFS's `weed`, from a wheel."""
 
 import contextlib
+import fcntl
 import os
 import secrets
 import shutil
@@ -14,7 +15,7 @@ from pathlib import Path
 
 from minio import Minio
 
-from components.step.errors import StoreUnavailable
+from components.step.errors import BadInput, StoreUnavailable
 from components.step.processes import tied
 from components.step.store import Store
 
@@ -26,9 +27,14 @@ STOP_SECONDS = 1  # weed may sit on a SIGTERM for minutes; what it has answered 
 def serve(folder: Path, *buckets: str) -> Iterator[dict[str, str]]:
     """Serve S3 from `folder` and yield the environment variables that lead there; stopped in every case.
 
-    The credentials are random and live only as long as the server. Raises `StoreUnavailable` if it does not start.
+    The credentials are random and live only as long as the server. Raises `StoreUnavailable` if it does not start,
+    and `BadInput` if the folder is in use.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    with _alone(folder):
+        yield from _serve(folder, *buckets)
+
+
+def _serve(folder: Path, *buckets: str) -> Iterator[dict[str, str]]:
     key, secret = secrets.token_hex(10), secrets.token_hex(20)
     with _free_ports(8) as ports:
         master, volume, filer, s3, master_grpc, volume_grpc, filer_grpc, s3_grpc = ports
@@ -52,6 +58,9 @@ def serve(folder: Path, *buckets: str) -> Iterator[dict[str, str]]:
         "AWS_ACCESS_KEY_ID": key,
         "AWS_SECRET_ACCESS_KEY": secret,
         "AWS_REGION": "us-east-1",
+        # What would lead elsewhere if the environment has it.
+        "AWS_ENDPOINT_URL_S3": f"http://127.0.0.1:{s3}",
+        "AWS_SESSION_TOKEN": "",
     }
     try:
         _wait(server, settings, buckets, folder / "weed.log")
@@ -65,6 +74,18 @@ def serve(folder: Path, *buckets: str) -> Iterator[dict[str, str]]:
         for port in ports:  # weed leaves its local sockets behind when it is killed
             for path in Path("/tmp").glob(f"seaweedfs-*-{port}.sock"):  # noqa: S108 - where weed puts them
                 path.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Hold the folder's lock: two servers on the same files would ruin them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise BadInput(f"another run is at work in {folder}; wait for it, or give another --folder") from None
+        yield
 
 
 def _wait(server: subprocess.Popen[bytes], settings: dict[str, str], buckets: tuple[str, ...], log: Path) -> None:

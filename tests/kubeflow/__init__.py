@@ -1,1 +1,1 @@
-"""Tests of the Kubeflow pipeline, in the environment of kfp (`make kubeflow`)."""
+"""Tests of the Kubeflow pipeline, in the environment of kfp (`make test-kubeflow`)."""

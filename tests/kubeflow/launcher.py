@@ -6,7 +6,6 @@ as the backend does, and uploads the outputs. After kubeflow/pipelines 2.17, bac
 
 import json
 import os
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -14,9 +13,9 @@ from typing import Any
 from minio import Minio
 
 from dags.workflow import Task, image_of
+from tests.containers import DOCKER
 
 BUCKET = "mlpipeline"
-DOCKER = shutil.which("docker") or "docker"
 
 
 def refuse(constant: str) -> Any:

@@ -4,14 +4,11 @@
 Whoever calls, the artifacts are the same to the byte: the manifests' digests are compared with those of `make run`.
 """
 
-import hashlib
 import json
 import os
-import shutil
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 from kfp import components, local
@@ -20,62 +17,30 @@ from components.step import artifact
 from components.step.embedded import serve
 from components.step.store import Store
 from dags.workflow import WORKFLOW, image_of, parameters_of
-from tests.kubeflow.launcher import BUCKET, DOCKER, docker, launch
+from tests import parity
+from tests.containers import DOCKER, needs_images
+from tests.kubeflow.launcher import BUCKET, docker, launch
 
-ROOT = Path(__file__).parents[2]
-CACHE = Path("~/.cache/tapeline").expanduser()
-VALUES = {"model": "convnet", "epochs": 1, "seed": 3, "min_accuracy": 0.9}
-
-
-def built(image):
-    return subprocess.run([DOCKER, "image", "inspect", image], check=False, capture_output=True).returncode == 0
-
-
-pytestmark = pytest.mark.skipif(
-    not os.environ.get("CI")
-    and (not shutil.which("docker") or not all(built(image_of(t.component)) for t in WORKFLOW)),
-    reason="needs Docker and the images: make images",
-)
+pytestmark = needs_images
 
 
 @pytest.fixture(scope="module")
-def expected(tmp_path_factory):
-    """Return {(component, output): digest} of a local run; of one that is a file, the file's."""
-    folder = tmp_path_factory.mktemp("local")
-    flags = [f"--{name.replace('_', '-')}={value}" for name, value in VALUES.items()]
-    command = [str(ROOT / ".venv/bin/python"), "-m", "dags.local", f"--folder={folder}", *flags]
-    subprocess.run(command, check=True, cwd=ROOT, stdout=subprocess.DEVNULL)
-    summary = json.loads((folder / "summary.json").read_text())
-    digests = {}
-    with serve(folder / "store", "tapeline") as settings:
-        store = Store.from_environment(settings)
-        for task in WORKFLOW:
-            for item in task.component.outputs:
-                text = store.manifest(summary["artifacts"][task.component.name][item.name])
-                assert text
-                manifest = artifact.Manifest.parse(text, item.name)
-                digest = manifest.files[item.file].sha256 if item.file else hashlib.sha256(text).hexdigest()
-                digests[task.component.name, item.name] = digest
-    return digests
+def expected():
+    """Return the digests of a local run."""
+    return parity.local()
 
 
 def digests_in(folder):
-    """Return the same of a folder that has one folder a component, with its outputs."""
+    """Return the digests in a folder that has one folder a component, with its outputs."""
     found = {}
     for task in WORKFLOW:
         for item in task.component.outputs:
             path = folder / task.component.name / item.name
             if not item.file:
                 artifact.verify(path)
-            found[task.component.name, item.name] = artifact.sha256(path) if item.file else artifact.digest(path)
+            digest = artifact.sha256(path) if item.file else artifact.digest(path)
+            found[f"{task.component.name}/{item.name}"] = digest
     return found
-
-
-def table(name, found, expected):
-    """Print the digests side by side; `pytest -s` shows them."""
-    for (component, output), digest in found.items():
-        same = "=" if digest == expected[component, output] else "≠"
-        print(f"{component:9} {output:16} {digest[:16]} ({name}) {same} {expected[component, output][:16]} (local)")
 
 
 @pytest.mark.filterwarnings("ignore:.*have no effect in the current local runner")
@@ -87,20 +52,18 @@ def test_kfp_local_gives_the_same_bytes_as_make_run(expected, tmp_path):
         read_only=True,
         tmpfs={"/tmp": ""},  # noqa: S108 - a container's own
         cap_drop=["ALL"],
-        mounts=[docker_sdk.types.Mount(target="/cache", source=str(CACHE), type="bind")],
+        mounts=[docker_sdk.types.Mount(target="/cache", source=str(parity.CACHE), type="bind")],
     )
     local.init(runner, pipeline_root=str(tmp_path))
     compiled = str(tmp_path / "pipeline.yaml")
     subprocess.run([sys.executable, "-m", "dags.kubeflow_pipeline", compiled, "--fixed-images"], check=True)
-    components.load_component_from_file(compiled)(**VALUES, cache="/cache")
+    components.load_component_from_file(compiled)(**parity.VALUES, cache="/cache")
     (run,) = (path for path in tmp_path.iterdir() if path.is_dir())
-    found = digests_in(run)
-    table("kfp.local", found, expected)
-    assert found == expected
+    assert parity.record("kfp.local", digests_in(run)) == expected
 
 
 def test_kubeflows_launcher_gives_the_same_bytes_and_a_strict_output(expected, tmp_path):
-    parameters = {name: dict(each) for name, each in parameters_of(VALUES | {"cache": "/cache"}).items()}
+    parameters = {name: dict(each) for name, each in parameters_of(parity.VALUES | {"cache": "/cache"}).items()}
     outputs = {}
     with serve(tmp_path / "store", BUCKET) as settings:
         client = Store.from_environment(settings).client
@@ -109,13 +72,11 @@ def test_kubeflows_launcher_gives_the_same_bytes_and_a_strict_output(expected, t
             scratch.mkdir()
             # The backend keeps every number as a double.
             values = {k: float(v) if type(v) is int else v for k, v in parameters[task.component.name].items()}
-            outputs[task.component.name] = launch(client, task, values, scratch, f"--volume={CACHE}:/cache")
+            outputs[task.component.name] = launch(client, task, values, scratch, f"--volume={parity.CACHE}:/cache")
         for found in client.list_objects(BUCKET, "v2/artifacts/tapeline/run/", recursive=True):
             name = str(found.object_name).removeprefix("v2/artifacts/tapeline/run/")
             client.fget_object(BUCKET, str(found.object_name), str(tmp_path / "got" / name))
-    found = digests_in(tmp_path / "got")
-    table("launcher", found, expected)
-    assert found == expected
+    assert parity.record("launcher", digests_in(tmp_path / "got")) == expected
     metrics = outputs["evaluate"]["artifacts"]["metrics"]["artifacts"][0]["metadata"]
     assert metrics["accuracy"] > 0.9
     assert metrics["verdict"] == "blessed"
@@ -188,7 +149,7 @@ def test_docker_stop_ends_a_training_at_once_and_leaves_nothing(expected, tmp_pa
         "--trained-model /w/m --gradients /w/g --metrics /w/e"
     )
     flags = ["--source=mnist", "--cache=/cache", "--dataset=/w/dataset", "--report=/w/report"]
-    options = [f"--volume={work}:/w", f"--volume={CACHE}:/cache"]
+    options = [f"--volume={work}:/w", f"--volume={parity.CACHE}:/cache"]
     made = docker("tapeline/ingest:dev", ["python", "-m", "components.ingest", *flags], *options)
     assert made.returncode == 0, made.stderr
     before = sorted(path.name for path in work.iterdir())

@@ -1,0 +1,111 @@
+"""A step as a pod: Airflow's KubernetesPodOperator, with what this workflow asks of a cluster."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from airflow.providers.cncf.kubernetes.operators.pod import KubernetesPodOperator
+from airflow.sdk.exceptions import AirflowException, AirflowSkipException
+from kubernetes.client import models as k8s
+
+from dags.airflow_settings import Settings
+from dags.airflow_steps import FINAL, failure
+from dags.workflow import CONFIG_KEYS, SECRET_KEYS, Task, image_of
+
+NAME = "tapeline"
+
+
+class StepPod(KubernetesPodOperator):
+    """Runs a step as a pod, and waits for it in the triggerer.
+
+    A pod that failed stays, for `kubectl describe`; one that succeeded, or whose task was killed, goes. Its log is
+    brought over every half minute; its events and the state of its containers are in the task's log.
+    """
+
+    def __init__(self, *, task: Task, settings: Settings, arguments: Sequence[str], **options: Any) -> None:
+        component, needs = task.component, task.resources
+        limits = {"cpu": needs.cpu_limit, "memory": needs.memory_limit}
+        if needs.gpu:
+            options["node_selector"] = json.loads(settings.node_selector)
+            options["tolerations"] = [
+                k8s.V1Toleration(**{_snake(key): value for key, value in each.items()})
+                for each in json.loads(settings.tolerations)
+            ]
+            if settings.gpu_count:
+                limits[settings.gpu_resource] = str(settings.gpu_count)
+        volumes = {"tmp": k8s.V1EmptyDirVolumeSource()}
+        mounts = [k8s.V1VolumeMount(name="tmp", mount_path="/tmp")]  # noqa: S108 - the pod's own
+        if needs.shared_memory:
+            volumes["shm"] = k8s.V1EmptyDirVolumeSource(medium="Memory", size_limit=needs.shared_memory)
+            mounts.append(k8s.V1VolumeMount(name="shm", mount_path="/dev/shm"))  # noqa: S108
+        super().__init__(
+            name=f"{NAME}-{component.name}",
+            namespace=settings.namespace,
+            image=image_of(component, settings.registry, settings.tag),
+            image_pull_secrets=[k8s.V1LocalObjectReference(name) for name in settings.pull_secret.split()],
+            cmds=component.command,
+            arguments=list(arguments),
+            env_vars=_store_variables(settings),
+            labels={"app.kubernetes.io/part-of": NAME, "app.kubernetes.io/component": component.name},
+            container_resources=k8s.V1ResourceRequirements(
+                requests={"cpu": needs.cpu, "memory": needs.memory}, limits=limits
+            ),
+            volumes=[k8s.V1Volume(name=name, empty_dir=source) for name, source in volumes.items()],
+            volume_mounts=mounts,
+            service_account_name=settings.service_account,
+            automount_service_account_token=False,
+            security_context=k8s.V1PodSecurityContext(
+                run_as_non_root=True, seccomp_profile=k8s.V1SeccompProfile(type="RuntimeDefault")
+            ),
+            container_security_context=k8s.V1SecurityContext(
+                allow_privilege_escalation=False, read_only_root_filesystem=True,
+                capabilities=k8s.V1Capabilities(drop=["ALL"]),
+            ),
+            deferrable=True,
+            poll_interval=5,
+            logging_interval=30,
+            startup_timeout_seconds=600,  # an image with CUDA has 6 GB
+            schedule_timeout_seconds=settings.start_seconds if needs.gpu else 600,  # a GPU's node may have to be made
+            log_events_on_failure=True,
+            log_pod_spec_on_failure=False,  # pages of it would hide what the step says
+            termination_message_policy="FallbackToLogsOnError",
+            on_finish_action="delete_succeeded_pod",
+            on_kill_action="delete_pod",
+            **options,
+        )  # fmt: skip
+
+    def cleanup(self, pod: k8s.V1Pod, remote_pod: k8s.V1Pod, *arguments: Any, **options: Any) -> None:
+        """Clean up as Airflow does, but take the step's exit code for what it is."""
+        try:
+            super().cleanup(pod, remote_pod, *arguments, **options)
+        except AirflowSkipException:
+            raise
+        except AirflowException as error:
+            if (code := _exit_code(remote_pod)) in FINAL:
+                raise failure(self.task_id, code) from error
+            raise
+
+
+def _store_variables(settings: Settings) -> list[k8s.V1EnvVar]:
+    """Return the store's address and credentials, by reference: no value passes through Airflow."""
+    references: dict[str, k8s.V1EnvVarSource] = {}
+    for key, name in SECRET_KEYS.items():
+        selector = k8s.V1SecretKeySelector(key=key, name=settings.s3_secret)
+        references[name] = k8s.V1EnvVarSource(secret_key_ref=selector)
+    for key, name in CONFIG_KEYS.items():
+        selector = k8s.V1ConfigMapKeySelector(key=key, name=settings.s3_config)
+        references[name] = k8s.V1EnvVarSource(config_map_key_ref=selector)
+    return [k8s.V1EnvVar(name, value_from=reference) for name, reference in references.items()]
+
+
+def _exit_code(pod: k8s.V1Pod) -> int | None:
+    """Return the exit code of the step in a pod that has ended."""
+    for status in pod.status.container_statuses or ():
+        if status.name == "base" and status.state.terminated:
+            return int(status.state.terminated.exit_code)
+    return None
+
+
+def _snake(key: str) -> str:
+    """Return Python's name for a key of a toleration: tolerationSeconds -> toleration_seconds."""
+    return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in key)

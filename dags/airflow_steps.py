@@ -1,0 +1,179 @@
+"""A step as an Airflow task: what it is called with, what runs it, and what it hands over.
+
+A process and a container are one operator here, since `docker run` is a process too: it passes signals on and the
+exit code back. So a container ends with its task, also when Airflow is killed, which Airflow's DockerOperator, a
+client of the daemon, cannot promise. Pods are in airflow_pods.py.
+"""
+
+import contextlib
+import hashlib
+import shlex
+import signal
+import subprocess
+from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from airflow.sdk import Asset, BaseOperator, Context
+from airflow.sdk.exceptions import AirflowException, AirflowFailException
+
+from components.step.artifact import Manifest
+from components.step.command import argument
+from components.step.declaration import Component
+from components.step.errors import BadInput, StoreRefused
+from components.step.processes import tie_this_process, tied
+from dags.airflow_settings import Settings
+from dags.workflow import Task, image_of, parameters_of
+
+ROOT = Path(__file__).parent.parent
+FINAL = (BadInput.exit_code, StoreRefused.exit_code)  # the same call would end in the same way
+GRACE_SECONDS = 4  # Airflow kills a task after 5
+# What a container is told of the store. The values stay in the environment, out of sight.
+STORE_VARIABLES = (
+    "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_REGION", "AWS_DEFAULT_REGION",
+    "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN",
+)  # fmt: skip
+
+
+def step(
+    task: Task, settings: Settings, inputs: Mapping[str, str], assets: Mapping[str, Asset] | None = None
+) -> BaseOperator:
+    """Return the Airflow task that runs a step, for the DAG that is being made.
+
+    `inputs` are templates of their locations; `assets` what an input or output is to Airflow, by its name.
+    """
+    component, assets = task.component, assets or {}
+    options: dict[str, Any] = {
+        "task_id": component.name,
+        "task_display_name": component.title,
+        "doc_md": component.help,
+        "arguments": _arguments(task, settings, inputs),
+        "execution_timeout": timedelta(seconds=task.resources.timeout_seconds),
+        "inlets": [assets[item.name] for item in component.inputs if item.name in assets],
+        "outlets": [assets[item.name] for item in component.outputs if item.name in assets],
+        "pre_execute": _check,
+        "post_execute": _hand_over(component, settings, assets),
+    }
+    if task.resources.gpu:
+        options["pool"] = settings.gpu_pool
+    match settings.runner:
+        case "process":
+            return Step(command=[str(ROOT / settings.python), *component.command[1:]], **options)
+        case "docker":
+            return Step(command=[*_docker_run(task, settings), *component.command], **options)
+        case _:
+            from dags.airflow_pods import StepPod  # noqa: PLC0415 - Kubernetes' client takes a second to import
+
+            return StepPod(task=task, settings=settings, **options)
+
+
+def output_of(settings: Settings, component: Component, output: str, *, run: tuple[str, str] | None = None) -> str:
+    """Return the location of an output in a run, given as DAG and run id; in the present run, as a template."""
+    dag_id, run_id = run or ("{{ dag.dag_id }}", "{{ run_id }}")
+    return f"{settings.store}/{dag_id}/{run_id}/{component.name}/{output}"
+
+
+def _arguments(task: Task, settings: Settings, inputs: Mapping[str, str]) -> list[str]:
+    component = task.component
+    places = dict(inputs) | {item.name: output_of(settings, component, item.name) for item in component.outputs}
+    if task.checkpoints:
+        places[task.checkpoints] = output_of(settings, component, task.checkpoints)
+    arguments = [argument(name, place) for name, place in places.items()]
+    for name, field in component.parameters.model_fields.items():
+        if name in places:
+            continue
+        if field.annotation is bool:
+            given, not_given = argument(name, value=True), argument(name, value=False)
+            arguments.append(f"{{{{ '{given}' if params.{name} else '{not_given}' }}}}")
+        else:
+            arguments.append(argument(name, f"{{{{ params.{name} }}}}"))
+    return arguments
+
+
+def _docker_run(task: Task, settings: Settings) -> list[str]:
+    """Return the command that starts a container as a cluster would: no root, no file to write but in /tmp."""
+    needs = task.resources
+    command = ["docker", "run", "--rm", "--read-only", "--tmpfs=/tmp", "--cap-drop=ALL"]
+    command += ["--security-opt=no-new-privileges", f"--memory={needs.memory_limit.removesuffix('i').lower()}"]
+    command += ["--label=app.kubernetes.io/part-of=tapeline", *(f"--env={name}" for name in STORE_VARIABLES)]
+    if needs.shared_memory:
+        command.append(f"--shm-size={needs.shared_memory.removesuffix('i').lower()}")
+    if needs.gpu and settings.gpu_count:
+        command.append(f"--gpus={settings.gpu_count}")
+    return [*command, *shlex.split(settings.docker_options), image_of(task.component, settings.registry, settings.tag)]
+
+
+class Step(BaseOperator):
+    """Runs a step as a process, and ends with it."""
+
+    template_fields: Sequence[str] = ("arguments",)
+
+    def __init__(self, *, command: Sequence[str], arguments: Sequence[str], **options: Any) -> None:
+        super().__init__(**options)
+        self.command = command
+        self.arguments = arguments
+        self._process: subprocess.Popen[str] | None = None
+
+    def execute(self, context: Context) -> None:  # noqa: ARG002 - the operator's interface
+        """Run the step; its lines are the task's log. Raises for every exit code but 0."""
+        tie_this_process(signal.SIGTERM)  # if Airflow is killed, this task must not go on alone
+        self._process = subprocess.Popen(
+            tied([*self.command, *self.arguments], signal.SIGTERM), cwd=ROOT, text=True, errors="replace",
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            start_new_session=True,  # signals reach the step through on_kill alone
+        )  # fmt: skip
+        assert self._process.stdout
+        with self._process:
+            for line in self._process.stdout:
+                self.log.info("%s", line.rstrip("\n"))
+        if code := self._process.returncode:
+            raise failure(self.task_id, code)
+
+    def on_kill(self) -> None:
+        """End the step. What it has not published by now is not there."""
+        if self._process and self._process.poll() is None:
+            self._process.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(GRACE_SECONDS)
+            self._process.kill()
+
+
+def failure(name: str, code: int) -> AirflowException:
+    """Return what to raise for an exit code: bad input is not tried again."""
+    if code in FINAL:
+        return AirflowFailException(f"{name} ended with exit code {code}: the same call would end in the same way")
+    return AirflowException(f"{name} ended with exit code {code}; its last lines say why")
+
+
+def _check(context: Context) -> None:
+    """Refuse what the form cannot check, before the first step rather than at the one that it concerns."""
+    try:
+        parameters_of(dict(context["params"]))
+    except BadInput as error:
+        raise AirflowFailException(str(error)) from None
+
+
+def _hand_over(component: Component, settings: Settings, assets: Mapping[str, Asset]) -> Callable[..., None]:
+    """Return what tells Airflow of the outputs: the place, the digest and the figures of each, read from the store."""
+
+    def post_execute(context: Context, _: object = None) -> None:
+        from components.step.store import Store  # noqa: PLC0415 - reading a DAG must not wait for the S3 client
+
+        store, run = Store.from_environment(), context["dag_run"]
+        figures: dict[str, Any] = {}
+        told = {}
+        for item in component.outputs:
+            uri = output_of(settings, component, item.name, run=(run.dag_id, run.run_id))
+            text = store.manifest(uri)
+            if text is None:
+                raise AirflowException(f"{component.name} ended well, but there is no artifact at {uri}")
+            said = Manifest.parse(text, uri).metadata.items()
+            small = {name: value for name, value in said if isinstance(value, bool | int | float | str)}
+            told[item.name] = small | {"uri": uri, "digest": hashlib.sha256(text).hexdigest()}
+            context["ti"].xcom_push(item.name, told[item.name])
+            figures |= small
+        for name in told.keys() & assets.keys():
+            context["outlet_events"][assets[name]].extra = figures | told[name]
+
+    return post_execute

@@ -1,0 +1,1 @@
+"""Tests of the Airflow DAGs, in the environment of Airflow (`make test-airflow`)."""

@@ -1,0 +1,213 @@
+# mypy: allow-untyped-defs, allow-untyped-calls
+"""What matters in the DAGs, and the traps that others fell into."""
+
+import copy
+import json
+import os
+import subprocess
+import sys
+from datetime import timedelta
+
+import pytest
+from airflow.dag_processing.dagbag import DagBag
+from airflow.sdk.exceptions import AirflowException, AirflowFailException, ParamValidationError
+from airflow.serialization.serialized_objects import DagSerialization
+
+from components.step.command import parser_of
+from components.step.errors import BadInput
+from dags.airflow_settings import RUNNERS, Settings
+from dags.airflow_steps import failure
+from dags.workflow import WORKFLOW
+
+
+def bag(runner, monkeypatch):
+    monkeypatch.setenv("TAPELINE_AIRFLOW_RUNNER", runner)
+    # What takes longer is an import error. Kubernetes' client alone takes a second, and more where others work.
+    monkeypatch.setenv("AIRFLOW__CORE__DAGBAG_IMPORT_TIMEOUT", "30" if runner == "kubernetes" else "2")
+    found = DagBag(os.environ["AIRFLOW__CORE__DAGS_FOLDER"])
+    assert found.import_errors == {}
+    return found.dags
+
+
+@pytest.fixture(params=RUNNERS)
+def dags(request, monkeypatch):
+    """Return the DAGs as they are with each runner; importing them in time is part of it."""
+    return bag(request.param, monkeypatch)
+
+
+@pytest.fixture
+def learn(monkeypatch):
+    """Return the DAG that learns, with processes."""
+    return bag("process", monkeypatch)["tapeline"]
+
+
+def test_the_graphs_read_as_a_sentence(dags):
+    assert {name: {t.task_id: (t.task_display_name, t.downstream_task_ids) for t in dag.tasks}
+            for name, dag in dags.items()} == {
+        "tapeline": {
+            "ingest": ("Ingest and validate", {"train", "evaluate"}),
+            "train": ("Train with GradientTape", {"export", "evaluate"}),
+            "export": ("Export the gradients", set()),
+            "evaluate": ("Judge on the test set", {"bless"}),
+            "bless": ("Bless the model", set()),
+        },
+        "tapeline_reevaluate": {
+            "find": ("Find the blessed model", {"evaluate"}),
+            "evaluate": ("Judge on the test set", {"confirm"}),
+            "confirm": ("Confirm the verdict", set()),
+        },
+    }  # fmt: skip
+
+
+def test_the_policies_are_those_of_a_platform(dags):
+    learn, again = dags["tapeline"], dags["tapeline_reevaluate"]
+    assert learn.schedule == "0 3 * * *"
+    assert [asset.name for asset in again.schedule] == ["tapeline_model"]
+    for dag in (learn, again):
+        assert (dag.catchup, dag.max_active_runs, dag.tags) == (False, 1, {"mnist", "tapeline"})
+        assert dag.doc_md
+        for task in dag.tasks:
+            assert (task.owner, task.retries, task.retry_delay) == ("tapeline", 2, timedelta(seconds=30))
+            assert (task.retry_exponential_backoff, task.max_retry_delay) == (True, timedelta(minutes=5))
+    for step in WORKFLOW:
+        task = learn.task_dict[step.component.name]
+        assert task.execution_timeout == timedelta(seconds=step.resources.timeout_seconds)
+        assert task.pool == ("gpu" if step.component.name == "train" else "default_pool")
+        assert task.doc_md == step.component.help
+    inlets = {task.task_id: [asset.name for asset in task.inlets] for task in learn.tasks if task.inlets}
+    assert inlets == {
+        "train": ["tapeline_dataset"], "export": ["tapeline_gradients"], "evaluate": ["tapeline_dataset"],
+    }  # fmt: skip
+    outlets = {task.task_id: [asset.name for asset in task.outlets] for task in learn.tasks if task.outlets}
+    assert outlets == {"ingest": ["tapeline_dataset"], "train": ["tapeline_gradients"], "bless": ["tapeline_model"]}
+
+
+def test_a_dag_survives_serialization(dags):
+    for dag in dags.values():
+        again = DagSerialization.from_dict(json.loads(json.dumps(DagSerialization.to_dict(dag))))
+        assert {t.task_id: t.downstream_task_ids for t in again.tasks} == {
+            t.task_id: t.downstream_task_ids for t in dag.tasks
+        }
+        assert again.params.dump() == dag.params.dump()
+        assert [t.execution_timeout for t in again.tasks] == [t.execution_timeout for t in dag.tasks]
+
+
+def test_the_form_has_every_parameter_but_the_checkpoints_place(learn):
+    for step in WORKFLOW:
+        for name, schema in step.component.parameters.model_json_schema()["properties"].items():
+            if name == "checkpoints":
+                assert name not in learn.params
+                continue
+            param = learn.params.get_param(name)
+            assert param.value == schema["default"]
+            expected = {k: v for k, v in schema.items() if k in {"type", "enum", "minimum", "exclusiveMinimum",
+                                                                 "maximum", "exclusiveMaximum"}}  # fmt: skip
+            assert param.schema | expected | {"description_md": schema["description"]} == param.schema, name
+    sections = {name: learn.params.get_param(name).schema["section"] for name in ("seed", "epochs", "min_recall")}
+    assert sections == {
+        "seed": "Ingest and validate", "epochs": "Train with GradientTape", "min_recall": "Judge on the test set",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("epochs", 0, "0 is less than the minimum of 1"),
+        ("epochs", 1.5, "1.5 is not of type 'integer'"),
+        ("model", "convent", "'convent' is not one of ['convnet', 'simple']"),
+        ("momentum", 1, "1 is greater than or equal to the maximum of 1"),
+        ("eager", "yes", "'yes' is not of type 'boolean'"),
+    ],
+)
+def test_a_parameter_out_of_bounds_is_refused(learn, name, value, message):
+    with pytest.raises(ParamValidationError) as error:
+        copy.deepcopy(learn.params).update({name: value})
+    assert f"Invalid input for param {name}: {message}" in str(error.value)
+
+
+@pytest.mark.parametrize("eager", [False, True])
+def test_what_a_step_is_called_with_is_what_its_command_line_takes(learn, eager):
+    values = learn.params.dump() | {"eager": eager, "source": "{{ 1 + 1 }} $(id); 'x'", "epochs": 3}
+    root = "s3://tapeline/airflow/tapeline/manual__1"
+    for step in WORKFLOW:
+        component = step.component
+        task = copy.copy(learn.task_dict[component.name])
+        task.render_template_fields({"params": values, "dag": learn, "run_id": "manual__1"})
+        assert task.command[1:] == ["-m", f"components.{component.name}"]
+        given = vars(parser_of(component).parse_args(task.arguments))
+        assert given.pop("executor_input") is None
+        places = {item.name: f"{root}/{component.name}/{item.name}" for item in component.outputs}
+        places |= {name: f"{root}/{source.name}/{output}" for name, (source, output) in step.inputs.items()}
+        assert {name: given.pop(name) for name in places} == places
+        if component.name == "train":
+            assert given.pop("checkpoints") == f"{root}/train/checkpoints"
+            assert given["eager"] is eager
+        declared = set(component.parameters.model_fields) - {"checkpoints"}
+        assert component.parameters.checked(given) == component.parameters.checked(
+            {name: values[name] for name in declared}
+        )
+
+
+def test_bad_input_is_final_and_everything_else_is_tried_again():
+    final = {code: isinstance(failure("train", code), AirflowFailException) for code in (1, 2, 3, 4, 125, 137, 143)}
+    assert final == {1: False, 2: True, 3: True, 4: False, 125: False, 137: False, 143: False}
+    assert isinstance(failure("train", 4), AirflowException)
+
+
+def test_a_container_gets_no_secret_by_argument_and_may_do_little(monkeypatch):
+    monkeypatch.setenv("TAPELINE_AIRFLOW_GPU_COUNT", "1")
+    monkeypatch.setenv("TAPELINE_AIRFLOW_DOCKER_OPTIONS", "--network=host --volume='/a b:/c'")
+    monkeypatch.setenv("TAPELINE_AIRFLOW_TAG", "sha256:abc")
+    train = bag("docker", monkeypatch)["tapeline"].task_dict["train"]
+    assert train.command == [
+        "docker", "run", "--rm", "--read-only", "--tmpfs=/tmp", "--cap-drop=ALL",
+        "--security-opt=no-new-privileges", "--memory=12g", "--label=app.kubernetes.io/part-of=tapeline",
+        "--env=AWS_ENDPOINT_URL", "--env=AWS_ENDPOINT_URL_S3", "--env=AWS_REGION", "--env=AWS_DEFAULT_REGION",
+        "--env=AWS_ACCESS_KEY_ID", "--env=AWS_SECRET_ACCESS_KEY", "--env=AWS_SESSION_TOKEN",
+        "--shm-size=2g", "--gpus=1", "--network=host", "--volume=/a b:/c",
+        "tapeline/train@sha256:abc", "python", "-m", "components.train",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("RUNNER", "dokcer", "runner: 'dokcer' is not one of docker, kubernetes, process (did you mean docker?)"),
+        ("RUNER", "docker", "runer: no such parameter (did you mean runner?)"),
+        ("STORE", "tapeline", "store: 'tapeline' is not of the form s3://bucket/prefix"),
+        ("PARAMETERS", '{"epoch": 3}', "parameters: epoch: no such parameter (did you mean epochs?)"),
+        ("PARAMETERS", '{"epochs": 0}', "parameters: epochs: 0 is less than 1"),
+        ("TOLERATIONS", "{}", "tolerations: '{}': Value error, a JSON list is needed"),
+        ("NODE_SELECTOR", "{", "node_selector: '{': Value error, not JSON"),
+        ("ON_FAILURE", "alarm", "on_failure: 'alarm' is not of the form module:function"),
+        ("RETRIES", "-1", "retries: -1 is less than 0"),
+    ],
+)  # fmt: skip
+def test_a_wrong_setting_is_said_where_airflow_shows_it(name, value, message, monkeypatch):
+    with pytest.raises(BadInput) as error:
+        Settings.from_environment({f"TAPELINE_AIRFLOW_{name}": value})
+    assert str(error.value).startswith(f"among the variables TAPELINE_AIRFLOW_…:\n{message}")
+    monkeypatch.setenv(f"TAPELINE_AIRFLOW_{name}", value)
+    (trace,) = DagBag(os.environ["AIRFLOW__CORE__DAGS_FOLDER"]).import_errors.values()
+    assert message in trace
+
+
+def test_the_command_line_of_airflow_finds_no_error_and_says_one():
+    subprocess.run([sys.executable, "-m", "airflow", "db", "migrate"], check=True, capture_output=True)
+    command = [sys.executable, "-m", "airflow", "dags", "list-import-errors", "--local", "-o", "plain"]
+    good = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert (good.returncode, "No data found" in good.stdout) == (0, True)
+    wrong = os.environ | {"TAPELINE_AIRFLOW_RUNNER": "spaceship"}
+    bad = subprocess.run(command, check=False, capture_output=True, text=True, env=wrong)
+    assert (bad.returncode, "'spaceship' is not one of docker, kubernetes, process" in bad.stdout) == (1, True)
+
+
+def test_a_deployment_may_set_the_schedule_the_defaults_and_who_is_told(monkeypatch):
+    monkeypatch.setenv("TAPELINE_AIRFLOW_SCHEDULE", "")
+    monkeypatch.setenv("TAPELINE_AIRFLOW_PARAMETERS", '{"epochs": 3, "min_accuracy": 0.97}')
+    monkeypatch.setenv("TAPELINE_AIRFLOW_ON_FAILURE", "tests.airflow.alarm:note")
+    dags = bag("process", monkeypatch)
+    assert dags["tapeline"].schedule is None
+    assert [dags["tapeline"].params[name] for name in ("epochs", "min_accuracy", "seed")] == [3, 0.97, 0]
+    assert dags["tapeline_reevaluate"].params["min_accuracy"] == 0.97
+    assert [each.__name__ for each in dags["tapeline"].task_dict["train"].on_failure_callback] == ["note"]
