@@ -149,7 +149,7 @@ def test_the_report_shows_the_mistakes_and_stands_alone(evaluated):
     assert "<script" not in text
     assert "https://" not in text
     assert text.count("<svg") == 4
-    assert text.count('alt="test image ') == min(24, figures(evaluated)["mistakes"])
+    assert text.count('alt="test image ') == min(24, figures(evaluated)["mistakes"]) + 24 + 8  # suspects, saliency
 
 
 def test_a_model_for_other_images_is_refused(trained, ingested, tmp_path):
