@@ -77,22 +77,18 @@ def test_a_wrong_secret_is_said_by_the_job(installed, kind, tmp_path):
     assert said.endswith(f"at {address}: the secret key is wrong; check AWS_SECRET_ACCESS_KEY\n")
 
 
-def test_an_upgrade_keeps_the_secret_and_what_is_stored_and_an_uninstall_leaves_the_volume(installed, kind):
+def test_an_uninstall_leaves_the_volume_and_an_upgrade_keeps_the_secret_and_what_is_stored(installed, kind):
+    put(installed, b"kept")
     installed.helm("uninstall", RELEASE, "--wait")
-    volume = {"persistentvolumeclaim/data-tapeline-store-0"}
-    await_("empty namespace", lambda: installed.objects() == volume)
+    await_("empty namespace", lambda: installed.objects() == {"persistentvolumeclaim/data-tapeline-store-0"})
     installed.install(f"store.kind={kind}", chart=PREVIOUS)
-    put(installed, b"of the previous version")
+    assert got(installed) == b"kept"
     secret = installed.get("secret", "tapeline-store")["data"]
     installed.install(f"store.kind={kind}", "airflow.enabled=true", "store.buckets={tapeline,more}")
     assert installed.get("secret", "tapeline-store")["data"] == secret
-    assert got(installed) == b"of the previous version"
+    assert got(installed) == b"kept"
     assert [bucket.name for bucket in installed.store().client.list_buckets()] == ["more", "tapeline"]
     installed.test()
-    installed.helm("uninstall", RELEASE, "--wait")
-    await_("empty namespace", lambda: installed.objects() == volume)
-    installed.install(f"store.kind={kind}")
-    assert got(installed) == b"of the previous version"
 
 
 def test_the_pipeline_is_registered_once_however_often_it_is_installed(cluster, tmp_path):
