@@ -161,18 +161,6 @@ def test_the_assets_say_where_they_are_and_how_good(runs, scheduled):
     assert model["accuracy"] == runs.said(scheduled, "evaluate", "metrics")["accuracy"] > 0.2
 
 
-def test_a_run_by_the_api_makes_the_same_bytes(runs, scheduled):
-    run = runs.trigger()
-    assert runs.end_of(run)[0] == "success"
-    for step, output in (
-        ("ingest", "dataset"),
-        ("train", "gradients"),
-        ("export", "gradient_tables"),
-        ("evaluate", "metrics"),
-    ):
-        assert runs.said(run, step, output)["digest"] == runs.said(scheduled, step, output)["digest"]
-
-
 def test_a_parameter_out_of_bounds_is_refused_by_the_api(runs):
     with pytest.raises(StepError) as error:
         runs.trigger(epochs=0)
@@ -190,11 +178,13 @@ def test_a_backfill_runs_too(runs, scheduled):
     assert runs.said(run, "train", "gradients")["digest"] == runs.said(scheduled, "train", "gradients")["digest"]
 
 
-def test_a_model_below_the_threshold_is_no_asset(runs):
+def test_a_run_by_the_api_makes_the_same_bytes_and_a_model_below_its_threshold_is_no_asset(runs, scheduled):
     run = runs.trigger(min_accuracy=1)
     state, tasks = runs.end_of(run)
     assert (state, tasks["evaluate"], tasks["bless"]) == ("success", "success", "skipped")
     assert "the model is rejected; see the report of evaluate" in runs.log(run, "bless", 1)
+    for step, output in (("ingest", "dataset"), ("train", "gradients"), ("export", "gradient_tables")):
+        assert runs.said(run, step, output)["digest"] == runs.said(scheduled, step, output)["digest"]
 
 
 def test_bad_input_fails_at_once_and_somebody_is_told(runs):
