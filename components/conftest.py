@@ -62,5 +62,4 @@ def s3(_server: dict[str, str], monkeypatch: pytest.MonkeyPatch, request: pytest
         monkeypatch.delenv(name)
     for name, value in _server.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.delenv("AWS_ENDPOINT_URL_S3")  # so that a test which sets another AWS_ENDPOINT_URL is heard
     return f"s3://tests/{request.node.name.replace('[', '-').replace(']', '')}"

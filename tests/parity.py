@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from components.step.artifact import Manifest
+from components.step.command import argument
 from components.step.embedded import serve
 from components.step.store import Store
 from dags.workflow import WORKFLOW
@@ -33,7 +34,7 @@ def local() -> Digests:
 
 def run_locally(values: Mapping[str, object], folder: Path) -> Digests:
     """Run the workflow on this machine, everything in `folder`; return the digests."""
-    flags = [f"--{name.replace('_', '-')}={value}" for name, value in values.items()]
+    flags = [argument(name, value) for name, value in values.items()]
     command = [str(ROOT / ".venv/bin/python"), "-m", "dags.local", f"--folder={folder}", *flags]
     subprocess.run(command, check=True, cwd=ROOT, stdout=subprocess.DEVNULL)
     places = json.loads((folder / "summary.json").read_text())["artifacts"]

@@ -112,7 +112,7 @@ def _run(component: Component, arguments: Sequence[str] | None) -> None:
     given = vars(parser_of(component).parse_args(arguments))
     executor_input = given.pop("executor_input")
     if executor_input is not None and given:
-        raise BadInput(f"--executor-input says everything; leave out --{next(iter(given)).replace('_', '-')}")
+        raise BadInput(f"--executor-input says everything; leave out {flag(next(iter(given)))}")
     from components.step.run import run, run_for_kubeflow  # noqa: PLC0415 - --help must not wait for the S3 client
 
     if executor_input is not None:

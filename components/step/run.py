@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from components.step import artifact, kubeflow, location
+from components.step.command import flag
 from components.step.declaration import Component, Metadata, Output, Parameters
 from components.step.errors import BadInput, Blocked
 
@@ -97,5 +98,5 @@ def _target(item: Output, folder: Path) -> Path:
 
 
 def _require(what: str, names: list[str], given: Mapping[str, str]) -> None:
-    if missing := [f"--{name.replace('_', '-')}" for name in names if not given.get(name)]:
+    if missing := [flag(name) for name in names if not given.get(name)]:
         raise BadInput(f"missing {what}: {', '.join(missing)} (a path or an s3://bucket/prefix)")
