@@ -21,14 +21,14 @@ def tape(images: Any, labels: Any) -> tuple[list[Any], list[Any]]:
     import keras
     import tensorflow as tf
 
-    from components.train import loop
+    from components.train import tape
     from components.train.component import TrainParameters
     from components.train.models import simple
     from components.train.rules import none
 
     keras.utils.set_random_seed(0)
     network = simple.build((28, 28), 10)
-    _, _, gradients, _ = loop.train_step(
+    _, _, gradients, _ = tape.train_step(
         network, keras.optimizers.SGD(0.0), none.apply, TrainParameters(), tf.constant(images), tf.constant(labels)
     )
     return network.get_weights(), [gradient.numpy() for gradient in gradients]

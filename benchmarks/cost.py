@@ -1,8 +1,8 @@
 """What it costs to keep gradients: the time of a step at each level, as a multiple of its time at level `off`.
 
 Each contestant is a process of its own that trains and writes its record as `train` does; they take turns, so that a
-machine whose speed drifts does so for all. Printed are the median, over the rounds, of the ratios within a round, and
-their range.
+machine whose speed drifts does so for all. Printed are the median and the quartiles, over the rounds, of the ratios
+within a round.
 
 uv run python -m benchmarks.cost --model simple --batch 32
 """
@@ -28,7 +28,8 @@ CONTESTANTS: dict[str, dict[str, Any]] = {
     "stats, every 8 steps": {"gradient_level": "stats", "stats_every": 8},
     "stats, every step": {"gradient_level": "stats", "stats_every": 1},
     "hist, every 64 steps": {"gradient_level": "hist", "stats_every": 64},
-    "full, every 64 steps": {"gradient_level": "full", "snapshot_every": 64},
+    "full, every 64 steps": {"gradient_level": "full", "stats_every": 64, "snapshot_every": 64},
+    "stats 32, hist 64: default": {"gradient_level": "hist"},
 }
 
 
@@ -40,7 +41,7 @@ def serve(name: str, model: str, batch: int, pipe: Any) -> None:
     import keras
     import tensorflow as tf
 
-    from components.train import checkpoint, data, loop, observe, optimizers
+    from components.train import checkpoint, data, loop, observe, optimizers, schedule, tape
     from components.train.component import MODELS, TrainParameters
     from components.train.record import Recorder
 
@@ -55,7 +56,7 @@ def serve(name: str, model: str, batch: int, pipe: Any) -> None:
     optimizer = optimizers.build(parameters, 1_000_000)
     optimizer.build(network.trainable_variables)
     split = data.Split(tf.constant(images), tf.constant(labels))
-    run = [loop.compile_steps(parameters, network, optimizer, split, observed=observed) for observed in (False, True)]
+    run = [tape.compile_steps(parameters, network, optimizer, split, observed=observed) for observed in (False, True)]
     none_yet = [tf.fill(variable.shape, float("nan")) for variable in network.trainable_variables]
     with tempfile.TemporaryDirectory() as folder:
         recorder = Recorder(Path(folder), observe.variables_of(network), parameters.gradient_level)
@@ -65,7 +66,7 @@ def serve(name: str, model: str, batch: int, pipe: Any) -> None:
         def turn() -> float:
             nonlocal step
             began, start = time.perf_counter(), step
-            for end, observed in loop.stops(parameters, start, start + STEPS):
+            for end, observed in schedule.stops(parameters, start, start + STEPS):
                 loop.advance(state, step, order[step - start : end - start], run[observed])
                 step = end
             return time.perf_counter() - began
@@ -98,12 +99,12 @@ def main() -> None:
             pipe.send(True)
             seconds[name].append(pipe.recv())
     print(f"{options.model}, batch {options.batch}, {options.rounds} rounds of {STEPS} steps, {os.cpu_count()} CPUs")
-    print(f"{'':24} {'ms a step':>9} {'time, off = 1':>14} {'range':>12}")
+    print(f"{'':26} {'ms a step':>9} {'time, off = 1':>14} {'quartiles':>11}")
     for name, times in seconds.items():
         ratios = [mine / base for mine, base in zip(times, seconds["off"], strict=True)]
-        spread = f"{min(ratios):.2f}–{max(ratios):.2f}"
+        low, middle, high = statistics.quantiles(ratios, n=4)
         milliseconds = 1000 * statistics.median(times) / STEPS
-        print(f"{name:24} {milliseconds:9.2f} {statistics.median(ratios):14.3f} {spread:>12}")
+        print(f"{name:26} {milliseconds:9.2f} {middle:14.2f} {low:6.2f}–{high:.2f}")
     for pipe in pipes.values():
         pipe.send(False)
         pipe.recv()

@@ -27,7 +27,7 @@ def tape(level: str) -> Callable[[Arrays], Callable[[], object]]:
     def prepare(arrays: Arrays) -> Callable[[], object]:
         import tensorflow as tf
 
-        from components.train import data, loop, optimizers
+        from components.train import data, optimizers, tape
         from components.train.component import TrainParameters
         from components.train.models import simple
 
@@ -39,7 +39,7 @@ def tape(level: str) -> Callable[[Arrays], Callable[[], object]]:
         optimizer = optimizers.build(parameters, 100_000)
         optimizer.build(network.trainable_variables)
         split = data.Split(tf.constant(images), tf.constant(labels))
-        run = loop.compile_steps(parameters, network, optimizer, split)
+        run = tape.compile_steps(parameters, network, optimizer, split)
         steps = tf.constant(order)
         before = [tf.zeros(variable.shape) for variable in network.trainable_variables]
         return lambda: run(steps, before)[0].numpy()  # noqa: PLW0108 - it must run at each call

@@ -11,14 +11,13 @@ import os
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from websockets.sync.client import ClientConnection, connect
 
-from components.step.errors import StepError
 from dags.airflow_local import ROOT, start
+from tests.waiting import eventually
 
 PORT = 8080
 VALUES = {
@@ -34,9 +33,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as scratch, start(Path(scratch), PORT) as airflow:
         airflow.call("PATCH", "dags/tapeline", {"is_paused": False})
         path = "dags/tapeline/dagRuns"
-        eventually(lambda: all_ended(airflow.call("GET", path)["dag_runs"]))
+        eventually("end of the runs", lambda: all_ended(airflow.call("GET", path)["dag_runs"]))
         run = airflow.call("POST", path, {"logical_date": None, "conf": {}})["dag_run_id"]
-        eventually(lambda: all_ended([airflow.call("GET", f"{path}/{run}")]))
+        eventually("end of the run", lambda: all_ended([airflow.call("GET", f"{path}/{run}")]))
         look(f"{airflow.address}/dags/tapeline/runs/{run}", Path(scratch) / "chromium", ROOT / "docs/airflow.png")
 
 
@@ -52,7 +51,7 @@ def look(address: str, profile: Path, picture: Path) -> None:
     with subprocess.Popen(["chromium", *options], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as browser:
         try:
             port_file = profile / "DevToolsActivePort"
-            port, place = eventually(lambda: port_file.is_file() and port_file.read_text()).split()
+            port, place = eventually("browser", lambda: port_file.is_file() and port_file.read_text()).split()
             with connect(f"ws://127.0.0.1:{port}{place}", max_size=None) as connection:
                 take(Page(connection, address), address, picture)
         finally:
@@ -84,22 +83,12 @@ class Page:
 
 def take(page: Page, address: str, picture: Path) -> None:
     """Take the picture of the graph, which is not what Airflow shows first."""
-    eventually(lambda: page.run("location.host && document.readyState == 'complete'"))
+    eventually("page", lambda: page.run("location.host && document.readyState == 'complete'"))
     page.run("localStorage.setItem('default_dag_view', '\"graph\"')")
     page.ask("Page.navigate", url=address)
-    eventually(lambda: page.run("document.querySelectorAll('.react-flow__node').length >= 5"))
+    eventually("graph", lambda: page.run("document.querySelectorAll('.react-flow__node').length >= 5"))
     time.sleep(3)  # until it has settled
     picture.write_bytes(base64.b64decode(page.ask("Page.captureScreenshot")["data"]))
-
-
-def eventually(what: Callable[[], Any], seconds: float = 300) -> Any:
-    """Return the first true answer of `what`; raise `StepError` if none comes."""
-    end = time.monotonic() + seconds
-    while not (answer := what()):
-        if time.monotonic() > end:
-            raise StepError("what was waited for did not come")
-        time.sleep(0.2)
-    return answer
 
 
 if __name__ == "__main__":

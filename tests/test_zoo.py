@@ -3,7 +3,8 @@
 
 import pytest
 
-from benchmarks.zoo import ANIMALS, BROKEN, SOUND, watch
+from benchmarks.animals import ANIMALS, BROKEN, SOUND
+from benchmarks.zoo import watch
 from components.conftest import SMALL, make
 from components.export.rules import RULES
 from components.ingest.component import COMPONENT as INGEST

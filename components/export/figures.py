@@ -17,7 +17,7 @@ Floats = npt.NDArray[np.floating]
 
 POINTS = 150  # on a curve; a longer run is shown by the mean and the range of so many equal parts
 COLUMNS = 120  # of a heat map
-SHOWN = 12  # variables that get a picture of their own; the largest ones
+SHOWN = 12  # variables or layers that get a picture or a curve of their own: the first ones
 HEAT = "viridis"
 USUAL_RATIO = (1e-4, 1e-2)
 

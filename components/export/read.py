@@ -5,8 +5,9 @@ python -m components.export.read diff ./gradients s3://bucket/other/gradients --
 python -m components.export.read verify ./gradients
 python -m components.export.read to-csv ./gradients statistics > statistics.csv
 
-A record is the output `gradients` of train: a folder, or an s3://bucket/prefix. `diff` and `verify` exit with 0 where
-all is alike or whole; with 1 where two records differ; with 2 where a file is damaged.
+A record is the output `gradients` of train: a folder, or an s3://bucket/prefix. `diff` compares each number of the
+steps and statistics, and whole gradients by their distance. `diff` and `verify` exit with 0 where all is alike or
+whole; with 1 where two records differ; with 2 where a file is damaged.
 """
 
 import contextlib
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from safetensors.numpy import load_file
 
 from components.export import noise
 from components.export.diagnosis import diagnose, verdict
@@ -105,6 +107,22 @@ def diff(record: Record, other: Record, tolerance: float) -> Iterator[str]:
         for statistic, (index, variable) in itertools.product(record.statistics, enumerate(record.variables)):
             here, there = record.stat(statistic)[mine_at, index], other.stat(statistic)[theirs_at, index]
             yield from _compare(f"{statistic} of {variable.name}", common, here, there, tolerance)
+    yield from _diff_of_snapshots(record, other, tolerance)
+
+
+def _diff_of_snapshots(record: Record, other: Record, tolerance: float) -> Iterator[str]:
+    mine, theirs = ({int(path.stem): path for path in each.snapshots()} for each in (record, other))
+    if mine.keys() != theirs.keys():
+        yield f"steps with whole gradients: {len(mine):,} here, {len(theirs):,} there"
+    for step in sorted(mine.keys() & theirs.keys()):
+        here, there = load_file(mine[step]), load_file(theirs[step])
+        for name in (name for name in here if name in there and here[name].shape == there[name].shape):
+            if np.array_equal(here[name], there[name], equal_nan=True):
+                continue
+            length = max(np.linalg.norm(here[name]), np.linalg.norm(there[name]))
+            distance = np.linalg.norm(here[name] - there[name]) / length
+            if not distance <= tolerance:
+                yield f"whole gradient of {name} at step {step}: {distance:.2g} of its length away"
 
 
 def _compare(name: str, steps: Any, here: Any, there: Any, tolerance: float) -> Iterator[str]:

@@ -11,45 +11,23 @@ import mimetypes
 import os
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, NoReturn, Self, TypeVar
-from urllib.parse import urlsplit
+from typing import Any, Self, TypeVar
 
-import tenacity
-import urllib3
 from minio import Minio
-from minio.credentials.providers import AWSConfigProvider, IamAwsProvider, Provider, StaticProvider
-from minio.error import InvalidResponseError, MinioException, S3Error, ServerError
+from minio.error import S3Error
 
 from components.step.artifact import MANIFEST, File, Manifest, check
-from components.step.errors import BadInput, StoreRefused, StoreUnavailable
+from components.step.connection import CONNECTIONS, call, connect
+from components.step.errors import BadInput, StoreRefused
 
 T = TypeVar("T")
 
-WORKERS = 4  # files in flight; with parts of PART bytes this bounds the memory of an upload to 64 MiB
-PART = 16 * 2**20
+PART = 16 * 2**20  # a file on each connection, in parts of so many bytes: an upload takes 64 MiB of memory at most
 CHUNK = 2**20
-ATTEMPTS = 5
-
-_PASSING = {"InternalError", "OperationAborted", "RequestTimeout", "ServiceUnavailable", "SlowDown", "XMinioServerBusy"}
-_REFUSALS = {
-    "AccessDenied": "these credentials may not do this",
-    "ExpiredToken": "the session token has expired",
-    "InvalidAccessKeyId": "the store does not know this access key; check AWS_ACCESS_KEY_ID",
-    "InvalidBucketName": "the bucket's name is not a valid one",
-    "NoSuchBucket": "there is no such bucket",
-    "NoSuchKey": "there is no such object",
-    "RequestTimeTooSkewed": "this machine's clock differs too much from the store's",
-    "SignatureDoesNotMatch": "the secret key is wrong; check AWS_SECRET_ACCESS_KEY",
-}
 
 
 class Store:
-    """An S3 store, as the environment describes it (the names that every S3 client reads).
-
-    AWS_ENDPOINT_URL_S3 or AWS_ENDPOINT_URL (default: Amazon's), AWS_REGION or AWS_DEFAULT_REGION, AWS_CA_BUNDLE,
-    and AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN, or a profile in ~/.aws/credentials, or the role of
-    the pod (AWS_WEB_IDENTITY_TOKEN_FILE, AWS_CONTAINER_CREDENTIALS_RELATIVE_URI or ..._FULL_URI).
-    """
+    """An S3 store that holds artifacts."""
 
     def __init__(self, client: Minio, endpoint: str) -> None:
         self.client = client
@@ -57,27 +35,8 @@ class Store:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Self:
-        """Describe the store; no connection is made yet."""
-        endpoint = environment.get("AWS_ENDPOINT_URL_S3") or environment.get("AWS_ENDPOINT_URL")
-        endpoint = endpoint or "https://s3.amazonaws.com"
-        address = urlsplit(endpoint)
-        if address.scheme not in ("http", "https") or not address.netloc or address.path.strip("/"):
-            raise BadInput(f"AWS_ENDPOINT_URL: {endpoint!r} is not of the form http(s)://host[:port]")
-        bundle = environment.get("AWS_CA_BUNDLE") or environment.get("SSL_CERT_FILE") or None
-        if bundle and not Path(bundle).is_file():
-            raise BadInput(f"AWS_CA_BUNDLE: there is no file {bundle}")
-        # Retries are tenacity's business, in one place, so the connection pool makes none of its own.
-        pool = urllib3.PoolManager(
-            timeout=urllib3.Timeout(connect=10, read=60), retries=False, maxsize=WORKERS, ca_certs=bundle
-        )
-        client = Minio(
-            address.netloc,
-            secure=address.scheme == "https",
-            region=environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION") or None,
-            credentials=_credentials(environment),
-            http_client=pool,
-        )
-        return cls(client, endpoint)
+        """Describe the store, as connection.py says; no connection is made yet."""
+        return cls(*connect(environment))
 
     def publish(self, folder: Path, uri: str) -> None:
         """Upload the sealed artifact in `folder` to `uri`, the manifest last."""
@@ -208,57 +167,7 @@ class Store:
         return self._call(f"read s3://{bucket}/{key}", get)
 
     def _call(self, what: str, function: Callable[..., T], *arguments: Any) -> T:
-        """Call the store, again where the failure may pass; raise one sentence where it does not."""
-        retrying = tenacity.Retrying(
-            retry=tenacity.retry_if_exception(_may_pass),
-            wait=tenacity.wait_random_exponential(multiplier=0.2, max=5),
-            stop=tenacity.stop_after_attempt(ATTEMPTS),
-            reraise=True,
-        )
-        try:
-            return retrying(function, *arguments)
-        except (MinioException, urllib3.exceptions.HTTPError, ValueError) as error:
-            self._explain(what, error)
-
-    def _explain(self, what: str, error: Exception) -> NoReturn:
-        where = f"cannot {what} at {self.endpoint}: "
-        if _may_pass(error):
-            raise StoreUnavailable(f"{where}{_short(error)} (tried {ATTEMPTS} times)") from error
-        if isinstance(error, S3Error):
-            raise StoreRefused(where + _REFUSALS.get(error.code or "", f"{error.code}: {error.message}")) from error
-        raise StoreRefused(where + _short(error)) from error
-
-
-def _may_pass(error: BaseException) -> bool:
-    if isinstance(error, S3Error):
-        return error.code in _PASSING
-    if isinstance(error, ServerError):
-        return True
-    if isinstance(error, InvalidResponseError):  # an answer that is not S3's: a proxy in between, or no S3 store at all
-        return " 50" in str(error)
-    return isinstance(error, urllib3.exceptions.HTTPError) and not isinstance(error, urllib3.exceptions.SSLError)
-
-
-def _short(error: Exception) -> str:
-    reason = getattr(error, "reason", None) or error
-    return str(reason).rpartition(">: ")[2].rpartition("): ")[2] or type(error).__name__
-
-
-def _credentials(environment: Mapping[str, str]) -> Provider:
-    key, secret = environment.get("AWS_ACCESS_KEY_ID"), environment.get("AWS_SECRET_ACCESS_KEY")
-    if key and secret:
-        return StaticProvider(key, secret, environment.get("AWS_SESSION_TOKEN") or None)
-    pod_role = (
-        "AWS_WEB_IDENTITY_TOKEN_FILE",
-        "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
-        "AWS_CONTAINER_CREDENTIALS_FULL_URI",
-    )
-    if any(environment.get(name) for name in pod_role):
-        return IamAwsProvider()
-    profile = Path(environment.get("AWS_SHARED_CREDENTIALS_FILE") or "~/.aws/credentials").expanduser()
-    if profile.is_file():
-        return AWSConfigProvider(str(profile), environment.get("AWS_PROFILE"))
-    raise BadInput("no S3 credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")
+        return call(f"{what} at {self.endpoint}", function, *arguments)
 
 
 def split(uri: str) -> tuple[str, str]:
@@ -272,8 +181,8 @@ def split(uri: str) -> tuple[str, str]:
 
 
 def _in_parallel(function: Callable[[Any], None], items: Iterable[Any]) -> None:
-    """Call `function` for each item, WORKERS at a time; the first failure ends it."""
-    pool = concurrent.futures.ThreadPoolExecutor(WORKERS)
+    """Call `function` for each item, CONNECTIONS at a time; the first failure ends it."""
+    pool = concurrent.futures.ThreadPoolExecutor(CONNECTIONS)
     try:
         for future in [pool.submit(function, item) for item in items]:
             future.result()

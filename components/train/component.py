@@ -59,6 +59,10 @@ class TrainParameters(Parameters):
         "auto", "auto takes a GPU where there is one; gpu refuses to run without", choices=("auto", "cpu", "gpu"),
         operational=True,
     )  # fmt: skip
+    replicas: int = parameter(
+        1, "Devices that share the images of a step: so many GPUs, or, where there is none, parts of the processor",
+        ge=1, le=64,
+    )  # fmt: skip
     checkpoints: str = parameter(
         "", "Folder or s3:// prefix for checkpoints; a run that was cut off goes on from the newest one there",
         operational=True,
@@ -75,6 +79,8 @@ class TrainParameters(Parameters):
             raise ValueError("geometric: 1 has no other powers; give 2 or more, or 0 for none")
         if self.gradient_level == "full" and not self.snapshot_every and not self.geometric:
             raise ValueError("gradient_level: full keeps whole gradients at no step; give snapshot_every or geometric")
+        if self.batch_size % self.replicas:
+            raise ValueError(f"replicas: {self.replicas} cannot share {self.batch_size} images, the batch_size, evenly")
         if not math.log2(self.loss_scale).is_integer():
             raise ValueError(f"loss_scale: {self.loss_scale:g} is not a power of two, so it would round the gradients")
         return self

@@ -1,9 +1,7 @@
 # mypy: allow-untyped-defs, allow-untyped-calls
-"""The gradients are right: against finite differences, golden figures, other precisions, and several replicas."""
+"""The gradients are right: against finite differences, golden figures, and in other precisions."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import keras
@@ -12,13 +10,13 @@ import pytest
 import tensorflow as tf
 from safetensors.numpy import load_file
 
-from components.train import loop, optimizers
+from components.train import tape
 from components.train.component import TrainParameters
 from components.train.models import convnet
 from components.train.observe import cross_entropy
 from components.train.rules import none
 
-GOLDEN = Path(__file__).parent / "golden.json"
+GOLDEN = Path(__file__).parent / "test_golden.json"
 IMAGES = np.random.default_rng(0).uniform(0, 1, (8, 28, 28, 1))
 LABELS = tf.constant(np.random.default_rng(1).integers(0, 10, 8, np.int32))
 # Relative, of the statistic's largest value at that step: a sum rounds less than a quantile, which is right to an
@@ -38,7 +36,7 @@ def network(policy="float32"):
 
 
 def gradients_of(model, parameters, images):
-    _, _, gradients, norms = loop.train_step(
+    _, _, gradients, norms = tape.train_step(
         model, keras.optimizers.SGD(0.0), none.apply, parameters, tf.constant(images), LABELS
     )
     return [gradient.numpy() for gradient in gradients], norms.numpy()
@@ -113,55 +111,5 @@ def test_the_first_steps_have_their_golden_statistics(trained):
             tolerance = min(0.25, TOLERANCES[name] * GROWTH[int(step)]) * np.nanmax(np.abs(wanted), initial=0)
             np.testing.assert_allclose(
                 found[step][name], wanted, rtol=0, atol=tolerance,
-                err_msg=f"{name} at step {step}; if that is meant, golden.json becomes {json.dumps(found)}",
+                err_msg=f"{name} at step {step}; if that is meant, test_golden.json becomes {json.dumps(found)}",
             )  # fmt: skip
-
-
-def test_replicas_record_and_apply_the_gradient_of_all_images():
-    """In a process of its own, as devices are set up before anything else is done with TensorFlow."""
-    code = (
-        "import tensorflow as tf\n"
-        "processor, = tf.config.list_physical_devices('CPU')\n"
-        "two = [tf.config.LogicalDeviceConfiguration()] * 2\n"
-        "tf.config.set_logical_device_configuration(processor, two)\n"
-        "from components.train.test_gradients import check_replicas\n"
-        "for optimizer in ('sgd', 'adam'): check_replicas(optimizer)\n"
-    )
-    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr
-
-
-def check_replicas(optimizer):
-    """Two replicas on two logical devices, half of the images each, do as one with all of them."""
-    parameters = TrainParameters(optimizer=optimizer, momentum=0.0, clip_norm=0.5)
-    images = IMAGES.astype(np.float32)
-
-    def build():
-        model = network()
-        made = optimizers.build(parameters, 10)
-        made.build(model.trainable_variables)
-        return model, made
-
-    single, made = build()
-    _, _, wanted, norms = loop.train_step(single, made, none.apply, parameters, tf.constant(images), LABELS)
-    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
-    with strategy.scope():
-        model, made = build()
-
-    @tf.function
-    def step():
-        def each():
-            start = 4 * tf.distribute.get_replica_context().replica_id_in_sync_group
-            part, labels = tf.constant(images)[start : start + 4], LABELS[start : start + 4]
-            _, _, gradients, lengths = loop.train_step(model, made, none.apply, parameters, part, labels)
-            return gradients, lengths
-
-        return strategy.run(each)
-
-    gradients, lengths = step()
-    for replica in range(2):
-        for one, other in zip(gradients, wanted, strict=True):
-            np.testing.assert_allclose(strategy.experimental_local_results(one)[replica], other, atol=1e-6)
-        np.testing.assert_allclose(strategy.experimental_local_results(lengths)[replica], norms, rtol=1e-5)
-    for a, b in zip(model.trainable_variables, single.trainable_variables, strict=True):
-        np.testing.assert_allclose(a.numpy(), b.numpy(), atol=2e-5)

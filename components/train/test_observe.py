@@ -8,7 +8,7 @@ import tensorflow as tf
 from keras import layers
 
 from components.step.gradients import BINS, QUANTILES, STATISTICS, bin_edges
-from components.train import data, loop, observe, optimizers
+from components.train import data, observe, optimizers, tape
 from components.train.component import TrainParameters
 
 RANDOM = np.random.default_rng(0)
@@ -32,7 +32,7 @@ def take(parameters, network, order, *, observed=True):
     """Take the steps; return statistics by name, [steps, variables], histograms, and the last gradients."""
     optimizer = optimizers.build(parameters, 1000)
     optimizer.build(network.trainable_variables)
-    run = loop.compile_steps(parameters, network, optimizer, SPLIT, observed=observed)
+    run = tape.compile_steps(parameters, network, optimizer, SPLIT, observed=observed)
     nothing = [tf.fill(variable.shape, float("nan")) for variable in network.trainable_variables]
     rows, stats, hist, gradients = run(tf.constant(order), nothing)
     named = {name: stats.numpy()[:, :, i] for i, name in enumerate(STATISTICS)} if observed else {}

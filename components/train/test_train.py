@@ -2,7 +2,6 @@
 """Whole trainings on a few hundred real images."""
 
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -15,6 +14,7 @@ from safetensors.numpy import load_file
 
 from components.conftest import SHORT, make
 from components.step import artifact, location
+from components.step.command import argument
 from components.step.errors import BadInput, StepError
 from components.train.component import COMPONENT
 
@@ -24,6 +24,12 @@ OUTPUTS = ("trained_model", "gradients", "metrics")
 def train(ingested, folder, checkpoint=None, **values):
     inputs = {"dataset": ingested / "dataset"} | ({"checkpoint": checkpoint} if checkpoint else {})
     return make(COMPONENT, SHORT | values, inputs, folder)
+
+
+def command(ingested, folder, **values):
+    """Return the command that trains in a process of its own."""
+    places = {"dataset": ingested / "dataset"} | {name: folder / name for name in OUTPUTS}
+    return [sys.executable, "-m", "components.train", *(argument(*each) for each in (SHORT | values | places).items())]
 
 
 def digests(folder):
@@ -84,10 +90,7 @@ def test_the_same_seed_gives_the_same_bytes_and_another_one_others(ingested, tra
 
 def test_a_killed_run_goes_on_to_the_same_bytes(s3, ingested, trained, tmp_path):
     """Killed without warning by SIGKILL, the same command finishes what it had begun."""
-    values = SHORT | {"checkpoints": s3, "checkpoint_every": 3}
-    flags = [f"--{name.replace('_', '-')}={value}" for name, value in values.items()]
-    flags += [f"--{name.replace('_', '-')}={tmp_path / name}" for name in OUTPUTS]
-    command = [sys.executable, "-m", "components.train", f"--dataset={ingested / 'dataset'}", *flags]
+    call = command(ingested, tmp_path, checkpoints=s3, checkpoint_every=3)
     kill_at_step_18 = (
         "import os, runpy, signal, sys\n"
         "from components.step import location\n"
@@ -99,14 +102,37 @@ def test_a_killed_run_goes_on_to_the_same_bytes(s3, ingested, trained, tmp_path)
         "sys.argv[0] = 'train'\n"
         "runpy.run_module('components.train', run_name='__main__')\n"
     )
-    killed = subprocess.run([sys.executable, "-c", kill_at_step_18, *command[3:]], check=False, capture_output=True)
+    killed = subprocess.run([sys.executable, "-c", kill_at_step_18, *call[3:]], check=False, capture_output=True)
     assert killed.returncode == -signal.SIGKILL
     assert [path.name for path in tmp_path.iterdir() if not path.name.startswith(".")] == []
     assert location.children(s3) == ["step-00000012", "step-00000015", "step-00000018"]
-    done = subprocess.run(command, check=True, capture_output=True, text=True, env=os.environ)
+    done = subprocess.run(call, check=True, capture_output=True, text=True)
     assert f"going on from step 18 ({s3}/step-00000018)" in done.stdout
     assert digests(tmp_path) == digests(trained)
     assert location.children(s3) == ["step-00000024", "step-00000027"]
+
+
+def test_replicas_share_the_images_and_record_the_gradient_of_all(ingested, tmp_path):
+    """In processes of their own, as devices are set up before anything else is done with TensorFlow."""
+    places = tmp_path / "checkpoints"
+
+    def taught(name, **values):
+        subprocess.run(command(ingested, tmp_path / name, accumulate=2, clip_norm=0.5, **values), check=True)
+        return tmp_path / name
+
+    one = taught("one")
+    two = taught("two", replicas=2, checkpoints=places, checkpoint_every=9)
+    resumed = taught("resumed", replicas=2, checkpoint=places / "step-00000009")
+    assert digests(resumed) == digests(two)
+    record = json.loads((one / "gradients" / "record.json").read_text())
+    chosen = [record["statistics"].index(name) for name in ("l2_norm", "weight_norm", "update_norm", "noise", "cosine")]
+    whole = slice(None)
+    for file, columns in (("steps/00000001", whole), ("stats/00000001", chosen), ("snapshots/00000004", whole)):
+        wanted, found = (load_file(run / "gradients" / f"{file}.safetensors") for run in (one, two))
+        for name in wanted.keys() - {"step"}:
+            expected, got = wanted[name][..., columns], found[name][..., columns]
+            scale = np.nanmax(np.abs(expected), axis=tuple(range(expected.ndim - 1)))
+            np.testing.assert_allclose(got / scale, expected / scale, rtol=0, atol=1e-3, err_msg=f"{file} {name}")
 
 
 @pytest.mark.parametrize("step", [10, 14, 15])  # the 16th has statistics that look back at the 15th

@@ -7,11 +7,11 @@ Runs start in each way there is, and things go wrong in each way that a user wil
 import contextlib
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import psutil
@@ -21,6 +21,7 @@ from components.conftest import DIGITS
 from components.step.errors import StepError
 from components.step.store import Store
 from dags.airflow_local import start
+from tests.waiting import eventually
 
 SMALL = {"source": str(DIGITS), "validation_size": 64, "model": "convnet", "epochs": 1, "batch_size": 32}
 LONG = {"epochs": 200, "checkpoint_every": 100}  # 2,800 steps: long enough to be disturbed, short enough to end
@@ -33,16 +34,6 @@ SETTINGS = {
     "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "10",
     "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "5",
 }
-PATIENCE = 240
-
-
-def eventually(what, seconds=PATIENCE):
-    """Return the first true answer of `what`, or fail after some seconds."""
-    end = time.monotonic() + seconds
-    while not (answer := what()):
-        assert time.monotonic() < end, "it did not come to that in time"
-        time.sleep(0.2)
-    return answer
 
 
 class Runs:
@@ -63,7 +54,8 @@ class Runs:
     def end_of(self, run, dag="tapeline"):
         """Return the state in which a run ends, and those of its tasks."""
         path = f"dags/{dag}/dagRuns/{run}"
-        state = eventually(lambda: (s := self.airflow.call("GET", path)["state"]) in ("success", "failed") and s)
+        ended = ("success", "failed")
+        state = eventually("end of the run", lambda: (s := self.airflow.call("GET", path)["state"]) in ended and s)
         tasks = self.airflow.call("GET", f"{path}/taskInstances")["task_instances"]
         return state, {task["task_id"]: task["state"] for task in tasks}
 
@@ -82,8 +74,8 @@ class Runs:
 
     def training(self, run):
         """Return the process of a run's training once it has a checkpoint."""
-        eventually(lambda: any(name.startswith("checkpoints/") and name.endswith("manifest.json")
-                               for name in self.names(run, "train")))  # fmt: skip
+        checkpoint = re.compile(r"checkpoints/.*manifest\.json")
+        eventually("checkpoint", lambda: any(checkpoint.fullmatch(name) for name in self.names(run, "train")))
         (process,) = steps_of(run)
         return process
 
@@ -125,7 +117,7 @@ def runs(tmp_path_factory):
 @pytest.fixture(scope="module")
 def scheduled(runs):
     """Return the run that the schedule starts as soon as the DAG is unpaused."""
-    (run,) = eventually(lambda: runs.of("tapeline", "scheduled"))
+    (run,) = eventually("scheduled run", lambda: runs.of("tapeline", "scheduled"))
     assert runs.end_of(run) == (
         "success", dict.fromkeys(("ingest", "train", "export", "evaluate", "bless"), "success"),
     )  # fmt: skip
@@ -133,7 +125,7 @@ def scheduled(runs):
 
 
 def test_a_blessed_model_is_judged_again(runs, scheduled):
-    (again,) = eventually(lambda: runs.of("tapeline_reevaluate", "asset_triggered"))
+    (again,) = eventually("run for the asset", lambda: runs.of("tapeline_reevaluate", "asset_triggered"))
     assert runs.end_of(again, "tapeline_reevaluate") == (
         "success", dict.fromkeys(("find", "evaluate", "confirm"), "success"),
     )  # fmt: skip
@@ -173,7 +165,7 @@ def test_a_backfill_runs_too(runs, scheduled):
                "--from-date=2026-01-05", "--to-date=2026-01-05T12:00:00"]  # fmt: skip
     made = subprocess.run(command, check=False, capture_output=True, text=True, env=runs.airflow.environment)
     assert made.returncode == 0, made.stderr
-    (run,) = eventually(lambda: runs.of("tapeline", "backfill"))
+    (run,) = eventually("backfill", lambda: runs.of("tapeline", "backfill"))
     assert runs.end_of(run)[0] == "success"
     assert runs.said(run, "train", "gradients")["digest"] == runs.said(scheduled, "train", "gradients")["digest"]
 
@@ -197,7 +189,7 @@ def test_bad_input_fails_at_once_and_somebody_is_told(runs):
     assert "train: batch_size: 4096 images a step, but there are only 448 to train on" in runs.log(run, "train", 1)
     assert runs.names(run, "train") == []
     alarms = Path(os.environ["ALARMS"])
-    assert eventually(lambda: alarms.exists() and "train" in alarms.read_text().splitlines())
+    eventually("alarm", lambda: alarms.exists() and "train" in alarms.read_text().splitlines())
 
 
 def test_a_killed_step_is_tried_again_and_goes_on_from_its_checkpoint(runs):
@@ -227,7 +219,7 @@ def test_a_killed_scheduler_is_started_again_and_the_run_goes_on(runs):
     for process in (scheduler, *workers):  # as when memory is short; the step itself is not touched
         with contextlib.suppress(psutil.NoSuchProcess):
             process.send_signal(signal.SIGKILL)
-    assert eventually(lambda: not steps_of(run))
+    eventually("end of the step", lambda: not steps_of(run))
     assert {name.split("/")[0] for name in runs.names(run, "train")} == {"checkpoints"}
     scheduler.wait()
     runs.airflow.launch("scheduler", "--skip-serve-logs")

@@ -5,15 +5,12 @@ import json
 import os
 import shutil
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from components.step.store import Store
-
-T = TypeVar("T")
 
 ROOT = Path(__file__).parents[2]
 CHART = ROOT / "helm/tapeline"
@@ -120,12 +117,3 @@ def namespace(name: str, volume: Path) -> Iterator[Namespace]:
         yield Namespace(name, volume)
     finally:
         call(["kubectl", "delete", f"namespace/{name}", f"persistentvolume/{name}", "--timeout=90s"])
-
-
-def await_(what: str, function: Callable[[], T], seconds: float = 120) -> T:
-    """Return the first true value of `function`, called twice a second."""
-    end = time.monotonic() + seconds
-    while not (value := function()):
-        assert time.monotonic() < end, f"after {seconds} s there is still no {what}"
-        time.sleep(0.5)
-    return value

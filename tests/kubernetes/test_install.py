@@ -8,7 +8,8 @@ import json
 import pytest
 
 from tests.kubeflow.server import Kubeflow
-from tests.kubernetes.cluster import CHART, RELEASE, ROOT, Failed, await_, call, namespace
+from tests.kubernetes.cluster import CHART, RELEASE, ROOT, Failed, call, namespace
+from tests.waiting import eventually
 
 PREVIOUS = ROOT / "tests/kubernetes/tapeline-0.1.0.tgz"
 
@@ -27,7 +28,7 @@ def got(release):
         except Exception:  # noqa: BLE001 - whatever the client makes of a store that is half up
             return None
 
-    return await_("object", read)
+    return eventually("object", read)
 
 
 def test_from_nothing_to_a_bucket_that_can_be_written_and_read(installed):
@@ -73,14 +74,14 @@ def test_a_wrong_secret_is_said_by_the_job(installed, kind, tmp_path):
         with pytest.raises(Failed):
             other.install("store.kind=external", f"store.endpoint={address}", "store.existingSecret=mine",
                           timeout="10s")  # fmt: skip
-        said = await_("message", lambda: other.kubectl("logs", "--selector=app.kubernetes.io/component=buckets"))
+        said = eventually("message", lambda: other.kubectl("logs", "--selector=app.kubernetes.io/component=buckets"))
     assert said.endswith(f"at {address}: the secret key is wrong; check AWS_SECRET_ACCESS_KEY\n")
 
 
 def test_an_uninstall_leaves_the_volume_and_an_upgrade_keeps_the_secret_and_what_is_stored(installed, kind):
     put(installed, b"kept")
     installed.helm("uninstall", RELEASE, "--wait")
-    await_("empty namespace", lambda: installed.objects() == {"persistentvolumeclaim/data-tapeline-store-0"})
+    eventually("empty namespace", lambda: installed.objects() == {"persistentvolumeclaim/data-tapeline-store-0"})
     installed.install(f"store.kind={kind}", chart=PREVIOUS)
     assert got(installed) == b"kept"
     secret = installed.get("secret", "tapeline-store")["data"]

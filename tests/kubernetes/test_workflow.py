@@ -16,7 +16,8 @@ from components.ingest.sources import obtain
 from components.step.embedded import serve
 from components.step.store import Store
 from tests import parity
-from tests.kubernetes.cluster import ROOT, TAG, await_, call, namespace
+from tests.kubernetes.cluster import ROOT, TAG, call, namespace
+from tests.waiting import eventually
 
 VALUES = parity.VALUES | {"source": "s3://tapeline/mnist", "epochs": 6, "checkpoint_every": 100}
 GPU = "nvidia.com/gpu"
@@ -71,19 +72,19 @@ def story(gpu, expected, tmp_path_factory):
         container["env"].append({"name": "TAPELINE_AIRFLOW_RETRY_SECONDS", "value": "1"})
         release.kubectl("create", "--filename=-", stdin=json.dumps(pod))
 
-        (waiting,) = await_("pod of train", lambda: trains(release), 120)
+        (waiting,) = eventually("pod of train", lambda: trains(release))
         name = waiting["metadata"]["name"]
         seen.limits = waiting["spec"]["containers"][0]["resources"]["limits"]
-        seen.condition = await_("condition", lambda: _unscheduled(release, name))
-        await_("word in Airflow's log", lambda: f"Insufficient {GPU}" in release.kubectl("logs", "airflow"))
+        seen.condition = eventually("condition", lambda: _unscheduled(release, name))
+        eventually("word in Airflow's log", lambda: f"Insufficient {GPU}" in release.kubectl("logs", "airflow"))
         gpu()
-        await_("checkpoint", lambda: _checkpoints(release), 120)
+        eventually("checkpoint", lambda: _checkpoints(release))
         release.kubectl("delete", "pod", name, "--grace-period=0", "--force")
         seen.checkpoints = _checkpoints(release)
-        await_("other try", lambda: [p for p in trains(release) if p["metadata"]["name"] != name], 120)
+        eventually("other try", lambda: [p for p in trains(release) if p["metadata"]["name"] != name])
         log = ""
         while (phase := release.get("pod", "airflow")["status"]["phase"]) == "Running":
-            log = await_("Airflow", lambda: release.kubectl("logs", "airflow"))
+            log = eventually("Airflow", lambda: release.kubectl("logs", "airflow"))
         seen.phase, seen.log = phase, release.kubectl("logs", "airflow") or log
         seen.left = [pod["metadata"]["name"] for pod in release.get("pods")["items"]]
         (run,) = {name.split("/")[0] for name in release.store().names("s3://tapeline/airflow/tapeline")}

@@ -9,18 +9,18 @@ import pytest
 import tensorflow as tf
 
 from components.step.errors import BadInput
-from components.train import data, loop, optimizers
+from components.train import data, loop, optimizers, tape
 from components.train.component import MODELS, RULES, TrainParameters
 from components.train.models import convnet, simple
 from components.train.rules import centralize, none
-from components.train.schedule import due
+from components.train.schedule import due, stops
 
 IMAGES = tf.constant(np.random.default_rng(0).integers(0, 256, (24, 28, 28), np.uint8))
 LABELS = tf.constant(np.random.default_rng(1).integers(0, 10, 24, np.int32))
 
 
 def step(parameters, network, optimizer, images=IMAGES, labels=LABELS, rule=none.apply):
-    return loop.train_step(network, optimizer, rule, parameters, data.normalised(images), labels)
+    return tape.train_step(network, optimizer, rule, parameters, data.normalised(images), labels)
 
 
 def network(seed=0):
@@ -139,25 +139,25 @@ def test_schedules_are_every_nth_step_and_the_powers_of_a_number():
 
 def test_the_loop_comes_back_where_something_is_to_be_written():
     parameters = TrainParameters(checkpoints="x", checkpoint_every=60)
-    assert list(loop.stops(parameters, 0, 130)) == [
+    assert list(stops(parameters, 0, 130)) == [
         (1, True), (3, False), (4, True), (15, False), (16, True), (31, False), (32, True), (60, False), (63, False),
         (64, True), (95, False), (96, True), (120, False), (127, False), (128, True), (130, False),
     ]  # fmt: skip
-    assert list(loop.stops(TrainParameters(gradient_level="off"), 460, 560)) == [
+    assert list(stops(TrainParameters(gradient_level="off"), 460, 560)) == [
         (500, False),
         (550, False),
         (560, False),
     ]
     every = TrainParameters(gradient_level="hist", stats_every=1)
-    assert list(loop.stops(every, 0, 60)) == [(50, True), (60, True)]
+    assert list(stops(every, 0, 60)) == [(50, True), (60, True)]
 
 
 def test_a_gpu_is_refused_where_there_is_none():
     if tf.config.list_physical_devices("GPU"):
         pytest.skip("there is a GPU here")
-    loop.choose_device("auto")
+    assert loop.choose_devices("auto", 1).num_replicas_in_sync == 1
     with pytest.raises(BadInput, match="device: gpu, but TensorFlow sees none here"):
-        loop.choose_device("gpu")
+        loop.choose_devices("gpu", 1)
 
 
 @pytest.mark.parametrize(
@@ -166,6 +166,7 @@ def test_a_gpu_is_refused_where_there_is_none():
         ({"snapshot_every": 5, "gradient_level": "norms"}, "snapshot_every: 5 needs gradient_level full, not norms"),
         ({"geometric": 1}, "geometric: 1 has no other powers; give 2 or more, or 0 for none"),
         ({"geometric": 0}, "gradient_level: full keeps whole gradients at no step; give snapshot_every or geometric"),
+        ({"replicas": 3}, "replicas: 3 cannot share 128 images, the batch_size, evenly"),
         ({"loss_scale": 1000}, "loss_scale: 1000 is not a power of two, so it would round the gradients"),
     ],
 )
