@@ -31,7 +31,7 @@ def write_report(path: Path, record: Record, scale: NoiseScale | None, findings:
             page.Section(
                 "Gradients, variable by step",
                 "The root mean square of the numbers of each variable's gradient, in powers of ten. A dark row learns "
-                "little; where it is white, there is no gradient, or no number.",
+                "little; where nothing is drawn, there is no gradient, or no number.",
                 figures.heat_of_norms(record),
             ),
             page.Section(

@@ -99,9 +99,9 @@ def dead_relu(record: Record) -> Iterator[Evidence]:
         # A share that every late step reaches: at the least so many units are dead at each of them.
         share = float(record.stat("zeros")[late, i].min())
         if share >= 0.5:
-            name = record.variables[i].name
+            name, much = record.variables[i].name, "All" if share == 1 else f"At least {share:.0%}"
             yield Evidence(
-                f"At least {share:.0%} of the ReLU units of {layer_of(name)} never get a gradient.",
+                f"{much} of the ReLU units of {layer_of(name)} never get a gradient.",
                 {"share_of_units": share},
                 int(record.stats_steps[late][0]),
                 int(record.stats_steps[-1]),
