@@ -8,8 +8,8 @@ from airflow.providers.cncf.kubernetes.operators.pod import KubernetesPodOperato
 from airflow.sdk.exceptions import AirflowException, AirflowSkipException
 from kubernetes.client import models as k8s
 
+from dags.airflow_process import FINAL, failure
 from dags.airflow_settings import Settings
-from dags.airflow_steps import FINAL, failure
 from dags.workflow import CONFIG_KEYS, SECRET_KEYS, Task, image_of
 
 NAME = "tapeline"

@@ -1,34 +1,21 @@
-"""A step as an Airflow task: what it is called with, what runs it, and what it hands over.
+"""A step as an Airflow task: what it is called with, what runs it, and what it hands over."""
 
-A process and a container are one operator here, since `docker run` is a process too: it passes signals on and the
-exit code back. So a container ends with its task, also when Airflow is killed, which Airflow's DockerOperator, a
-client of the daemon, cannot promise. Pods are in airflow_pods.py.
-"""
-
-import contextlib
 import hashlib
 import shlex
-import signal
-import subprocess
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 from airflow.sdk import Asset, BaseOperator, Context
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 from components.step.artifact import Manifest
-from components.step.command import argument
-from components.step.declaration import Component
-from components.step.errors import BadInput, Blocked, StoreRefused
-from components.step.processes import tie_this_process, tied
+from components.step.declaration import Component, argument
+from components.step.errors import BadInput
+from dags.airflow_process import ROOT, Step
 from dags.airflow_settings import Settings
 from dags.workflow import Task, image_of, parameters_of
 
-ROOT = Path(__file__).parent.parent
-FINAL = (BadInput.exit_code, Blocked.exit_code, StoreRefused.exit_code)  # the same call would end in the same way
-GRACE_SECONDS = 4  # Airflow kills a task after 5
 # What a container is told of the store. The values stay in the environment, out of sight.
 STORE_VARIABLES = (
     "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_REGION", "AWS_DEFAULT_REGION",
@@ -102,48 +89,6 @@ def _docker_run(task: Task, settings: Settings) -> list[str]:
     if needs.gpu and settings.gpu_count:
         command.append(f"--gpus={settings.gpu_count}")
     return [*command, *shlex.split(settings.docker_options), image_of(task.component, settings.registry, settings.tag)]
-
-
-class Step(BaseOperator):
-    """Runs a step as a process, and ends with it."""
-
-    template_fields: Sequence[str] = ("arguments",)
-
-    def __init__(self, *, command: Sequence[str], arguments: Sequence[str], **options: Any) -> None:
-        super().__init__(**options)
-        self.command = command
-        self.arguments = arguments
-        self._process: subprocess.Popen[str] | None = None
-
-    def execute(self, context: Context) -> None:  # noqa: ARG002 - the operator's interface
-        """Run the step; its lines are the task's log. Raises for every exit code but 0."""
-        tie_this_process(signal.SIGTERM)  # if Airflow is killed, this task must not go on alone
-        self._process = subprocess.Popen(
-            tied([*self.command, *self.arguments], signal.SIGTERM), cwd=ROOT, text=True, errors="replace",
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            start_new_session=True,  # signals reach the step through on_kill alone
-        )  # fmt: skip
-        assert self._process.stdout
-        with self._process:
-            for line in self._process.stdout:
-                self.log.info("%s", line.rstrip("\n"))
-        if code := self._process.returncode:
-            raise failure(self.task_id, code)
-
-    def on_kill(self) -> None:
-        """End the step. What it has not published by now is not there."""
-        if self._process and self._process.poll() is None:
-            self._process.terminate()
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self._process.wait(GRACE_SECONDS)
-            self._process.kill()
-
-
-def failure(name: str, code: int) -> AirflowException:
-    """Return what to raise for an exit code: bad input is not tried again."""
-    if code in FINAL:
-        return AirflowFailException(f"{name} ended with exit code {code}: the same call would end in the same way")
-    return AirflowException(f"{name} ended with exit code {code}; its last lines say why")
 
 
 def _check(context: Context) -> None:

@@ -21,8 +21,8 @@ import rich.console
 import rich.table
 
 from components.step.artifact import canonical_json, sha256
-from components.step.command import Parser, add_parameters, argument, guard
-from components.step.declaration import Component, Parameters
+from components.step.command import Parser, add_parameters, guard
+from components.step.declaration import Component, Parameters, argument
 from components.step.embedded import serve
 from components.step.errors import StepError
 from components.step.processes import tied

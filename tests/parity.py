@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from components.step.artifact import Manifest
-from components.step.command import argument
+from components.step.declaration import argument
 from components.step.embedded import serve
 from components.step.store import Store
 from dags.workflow import WORKFLOW

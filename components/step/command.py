@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Collection, Sequence
 from typing import Any, NoReturn
 
-from components.step.declaration import Component, Parameters, did_you_mean
+from components.step.declaration import Component, Parameters, did_you_mean, flag
 from components.step.errors import BadInput, StepError, Terminated
 
 _EPILOG = """\
@@ -52,18 +52,6 @@ def add_parameters(
         if field.annotation is bool:
             options["action"] = argparse.BooleanOptionalAction
         group.add_argument(flag(name), **options)
-
-
-def flag(name: str) -> str:
-    """Return the flag of a step's input, output or parameter."""
-    return "--" + name.replace("_", "-")
-
-
-def argument(name: str, value: Any) -> str:
-    """Return the argument that gives a step's input, output or parameter that value."""
-    if isinstance(value, bool):
-        return flag(name) if value else flag(f"no_{name}")
-    return f"{flag(name)}={value}"
 
 
 def parser_of(component: Component) -> Parser:

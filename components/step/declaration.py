@@ -164,3 +164,15 @@ def modules_in(package: str | types.ModuleType, folder: Path) -> dict[str, str]:
     base = package if isinstance(package, str) else package.__name__
     names = (path.stem for path in sorted(folder.glob("*.py")))
     return {name.replace("_", "-"): f"{base}.{name}" for name in names if not name.startswith(("_", "test_"))}
+
+
+def flag(name: str) -> str:
+    """Return the flag of a step's input, output or parameter."""
+    return "--" + name.replace("_", "-")
+
+
+def argument(name: str, value: Any) -> str:
+    """Return the argument that gives a step's input, output or parameter that value."""
+    if isinstance(value, bool):
+        return flag(name) if value else flag(f"no_{name}")
+    return f"{flag(name)}={value}"

@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from components.step import artifact, kubeflow, location
-from components.step.command import flag
-from components.step.declaration import Component, Metadata, Output, Parameters
+from components.step.declaration import Component, Metadata, Output, Parameters, flag
 from components.step.errors import BadInput, Blocked
 
 

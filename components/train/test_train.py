@@ -14,7 +14,7 @@ from safetensors.numpy import load_file
 
 from components.conftest import SHORT, make
 from components.step import artifact, location
-from components.step.command import argument
+from components.step.declaration import argument
 from components.step.errors import BadInput, StepError
 from components.train.component import COMPONENT
 

@@ -15,8 +15,8 @@ from airflow.serialization.serialized_objects import DagSerialization
 
 from components.step.command import parser_of
 from components.step.errors import BadInput
+from dags.airflow_process import failure
 from dags.airflow_settings import RUNNERS, Settings
-from dags.airflow_steps import failure
 from dags.workflow import WORKFLOW
 
 
