@@ -24,12 +24,12 @@ NO_GEOMETRIC = {"geometric": 0}
 CONTESTANTS: dict[str, dict[str, Any]] = {
     "off": {"gradient_level": "off"},
     "norms, every step": {"gradient_level": "norms"},
-    "stats, every 32 steps": {"gradient_level": "stats"},
-    "stats, every 8 steps": {"gradient_level": "stats", "stats_every": 8},
+    "stats, every 32": {"gradient_level": "stats"},
+    "stats, every 8": {"gradient_level": "stats", "stats_every": 8},
     "stats, every step": {"gradient_level": "stats", "stats_every": 1},
-    "hist, every 64 steps": {"gradient_level": "hist", "stats_every": 64},
-    "full, every 64 steps": {"gradient_level": "full", "stats_every": 64, "snapshot_every": 64},
-    "stats 32, hist 64: default": {"gradient_level": "hist"},
+    "stats and hist, every 64": {"gradient_level": "hist", "stats_every": 64},
+    "stats, hist and full, every 64": {"gradient_level": "full", "stats_every": 64, "snapshot_every": 64},
+    "stats every 32, hist every 64": {"gradient_level": "hist"},
 }
 
 
@@ -99,12 +99,12 @@ def main() -> None:
             pipe.send(True)
             seconds[name].append(pipe.recv())
     print(f"{options.model}, batch {options.batch}, {options.rounds} rounds of {STEPS} steps, {os.cpu_count()} CPUs")
-    print(f"{'':26} {'ms a step':>9} {'time, off = 1':>14} {'quartiles':>11}")
+    print(f"{'':30} {'ms a step':>9} {'time, off = 1':>14} {'quartiles':>11}")
     for name, times in seconds.items():
         ratios = [mine / base for mine, base in zip(times, seconds["off"], strict=True)]
         low, middle, high = statistics.quantiles(ratios, n=4)
         milliseconds = 1000 * statistics.median(times) / STEPS
-        print(f"{name:26} {milliseconds:9.2f} {middle:14.2f} {low:6.2f}–{high:.2f}")
+        print(f"{name:30} {milliseconds:9.2f} {middle:14.2f} {low:6.2f}–{high:.2f}")
     for pipe in pipes.values():
         pipe.send(False)
         pipe.recv()

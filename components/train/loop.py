@@ -135,7 +135,7 @@ def choose_devices(device: str, replicas: int) -> tf.distribute.Strategy:
         gpus = []
     if replicas == 1:
         return tf.distribute.get_strategy()
-    if gpus and len(gpus) < replicas:
+    if 0 < len(gpus) < replicas:
         raise BadInput(f"replicas: {replicas}, but TensorFlow sees {len(gpus)} GPUs here; ask for a node with more")
     if not gpus:
         (processor,) = tf.config.list_physical_devices("CPU")
