@@ -169,6 +169,7 @@ def _keep_report(component: Component, outputs: Mapping[str, str], store: Store,
 def _finish(done: Mapping[str, Done], store: Store, folder: Path) -> None:
     """Copy the reports out of the store, write summary.json, and print the table."""
     console = rich.console.Console(highlight=False, soft_wrap=True)
+    console.width = max(console.width, 90)  # what a row needs; a narrower terminal breaks lines by itself
     table = rich.table.Table(box=None, pad_edge=False)
     for heading in ("step", "seconds", "artifacts", "report"):
         table.add_column(heading, justify="right" if heading == "seconds" else "left", overflow="fold")
