@@ -21,10 +21,10 @@ def tape(images: Any, labels: Any) -> tuple[list[Any], list[Any]]:
     import keras
     import tensorflow as tf
 
+    from components.models import simple
     from components.train import tape
     from components.train.component import TrainParameters
-    from components.train.models import simple
-    from components.train.rules import none
+    from components.train.transforms import none
 
     keras.utils.set_random_seed(0)
     network = simple.build((28, 28), 10)

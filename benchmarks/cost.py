@@ -41,9 +41,13 @@ def serve(name: str, model: str, batch: int, pipe: Any) -> None:
     import keras
     import tensorflow as tf
 
-    from components.train import checkpoint, data, loop, observe, optimizers, schedule, tape
+    from components.artifacts import dataset as data
+    from components.artifacts.record.writer import Recorder
+    from components.train import optimizers, tape
+    from components.train import train as loop
     from components.train.component import MODELS, TrainParameters
-    from components.train.record import Recorder
+    from components.train.machine import checkpoint, observe
+    from components.train.machine import plan as schedule
 
     random = np.random.default_rng(0)
     images = random.integers(0, 256, (20_000, 28, 28), np.uint8)

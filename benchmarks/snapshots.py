@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
-from components.step import artifact, location
-from components.step.embedded import serve
-from components.train.record import Recorder
+from components.artifacts.record.writer import Recorder
+from components.contract import artifact, location
+from components.contract.store.embedded import serve
 
 SHAPES = ((3, 3, 1, 32), (32,), (21632, 128), (128,), (128, 10), (10,))  # of `simple`: 11.08 MB
 

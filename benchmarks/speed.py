@@ -27,9 +27,10 @@ def tape(level: str) -> Callable[[Arrays], Callable[[], object]]:
     def prepare(arrays: Arrays) -> Callable[[], object]:
         import tensorflow as tf
 
-        from components.train import data, optimizers, tape
+        from components.artifacts import dataset as data
+        from components.models import simple
+        from components.train import optimizers, tape
         from components.train.component import TrainParameters
-        from components.train.models import simple
 
         images, labels, order = arrays
         parameters = TrainParameters(gradient_level=level, batch_size=order.shape[1])
@@ -52,7 +53,7 @@ def keras_fit(arrays: Arrays) -> Callable[[], object]:
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
     import keras
 
-    from components.train.models import simple
+    from components.models import simple
 
     images, labels, order = arrays
     pixels = images[order.reshape(-1)][..., None].astype(np.float32) / 255

@@ -24,15 +24,15 @@ import numpy as np
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from benchmarks.animals import ANIMALS, NETWORKS, Animal
+from components.artifacts.record.reader import read
+from components.contract import artifact
+from components.export.checks import RULES
 from components.export.diagnosis import Finding, diagnose
-from components.export.record import read
-from components.export.rules import RULES
-from components.step import artifact
 from components.train.component import MODELS, TrainParameters
 
 
 def enter(networks: Mapping[str, Any]) -> None:
-    """Make each network a choice of `model`, as a file in components/train/models would be."""
+    """Make each network a choice of `model`, as a file in components/models would be."""
     for name, build in networks.items():
         module = types.ModuleType(name)
         module.build = build  # type: ignore[attr-defined]
@@ -42,7 +42,7 @@ def enter(networks: Mapping[str, Any]) -> None:
 
 def watch(animal: Animal, dataset: Path, seed: int) -> list[Finding]:
     """Train, and return what the rules find; `dataset` is one that ingest made."""
-    from components.train.loop import train
+    from components.train.train import train
 
     enter(NETWORKS)
     defaults: dict[str, Any] = {

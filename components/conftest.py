@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from components.contract.declaration import Component
+from components.contract.run import run
+from components.contract.store.embedded import seaweedfs, serve
 from components.ingest.component import COMPONENT as INGEST
-from components.step.declaration import Component
-from components.step.embedded import seaweedfs, serve
-from components.step.run import run
 from components.train.component import COMPONENT as TRAIN
 
 DIGITS = Path(__file__).parent / "testdata"

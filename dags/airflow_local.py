@@ -21,10 +21,10 @@ from typing import Any
 import httpx
 import psutil
 
-from components.step.command import Parser, guard
-from components.step.embedded import serve
-from components.step.errors import BadInput, StepError
-from components.step.processes import adopt_orphans, tied
+from components.contract.command import Parser, guard
+from components.contract.errors import BadInput, StepError
+from components.contract.processes import adopt_orphans, tied
+from components.contract.store.embedded import serve
 from dags.airflow_settings import PREFIX, Settings
 
 ROOT = Path(__file__).parent.parent

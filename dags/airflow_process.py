@@ -14,8 +14,8 @@ from typing import Any
 from airflow.sdk import BaseOperator, Context
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
-from components.step.errors import BadInput, Blocked, StoreRefused
-from components.step.processes import tie_this_process, tied
+from components.contract.errors import BadInput, Blocked, StoreRefused
+from components.contract.processes import tie_this_process, tied
 
 ROOT = Path(__file__).parent.parent
 FINAL = (BadInput.exit_code, Blocked.exit_code, StoreRefused.exit_code)  # the same call would end in the same way

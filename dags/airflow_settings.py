@@ -11,8 +11,8 @@ from typing import Any, Self
 
 from pydantic import field_validator, model_validator
 
-from components.step.declaration import Parameters, parameter
-from components.step.errors import BadInput
+from components.contract.declaration import Parameters, parameter
+from components.contract.errors import BadInput
 from dags.workflow import REGISTRY, TAG, parameters_of
 
 PREFIX = "TAPELINE_AIRFLOW_"

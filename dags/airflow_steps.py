@@ -9,9 +9,9 @@ from typing import Any
 from airflow.sdk import Asset, BaseOperator, Context
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
-from components.step.artifact import Manifest
-from components.step.declaration import Component, argument
-from components.step.errors import BadInput
+from components.contract.artifact import Manifest
+from components.contract.declaration import Component, argument
+from components.contract.errors import BadInput
 from dags.airflow_process import ROOT, Step
 from dags.airflow_settings import Settings
 from dags.workflow import Task, image_of, parameters_of
@@ -103,7 +103,7 @@ def _hand_over(component: Component, settings: Settings, assets: Mapping[str, As
     """Return what tells Airflow of the outputs: the place, the digest and the figures of each, read from the store."""
 
     def post_execute(context: Context, _: object = None) -> None:
-        from components.step.store import Store  # noqa: PLC0415 - reading a DAG must not wait for the S3 client
+        from components.contract.store.client import Store  # noqa: PLC0415 - reading a DAG must not wait for the S3 client
 
         store, run = Store.from_environment(), context["dag_run"]
         figures: dict[str, Any] = {}

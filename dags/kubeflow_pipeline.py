@@ -10,8 +10,8 @@ from typing import Any, cast
 
 from kfp import compiler, dsl, kubernetes
 
-from components.step.command import Parser, guard
-from components.step.declaration import Component
+from components.contract.command import Parser, guard
+from components.contract.declaration import Component
 from dags.kubeflow_register import values_of
 from dags.workflow import CONFIG_KEYS, REGISTRY, SECRET_KEYS, TAG, WORKFLOW, Task, image_of
 

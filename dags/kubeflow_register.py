@@ -18,9 +18,9 @@ from typing import Any
 import urllib3
 import yaml
 
-from components.step.command import Parser, guard
-from components.step.declaration import did_you_mean
-from components.step.errors import BadInput, StepError, StoreUnavailable
+from components.contract.command import Parser, guard
+from components.contract.declaration import did_you_mean
+from components.contract.errors import BadInput, StepError, StoreUnavailable
 from dags.workflow import WORKFLOW, parameters_of
 
 API = "/apis/v2beta1"

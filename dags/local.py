@@ -20,13 +20,13 @@ from pathlib import Path
 import rich.console
 import rich.table
 
-from components.step.artifact import canonical_json, sha256
-from components.step.command import Parser, add_parameters, guard
-from components.step.declaration import Component, Parameters, argument
-from components.step.embedded import serve
-from components.step.errors import StepError
-from components.step.processes import tied
-from components.step.store import Store
+from components.contract.artifact import canonical_json, sha256
+from components.contract.command import Parser, add_parameters, guard
+from components.contract.declaration import Component, Parameters, argument
+from components.contract.errors import StepError
+from components.contract.processes import tied
+from components.contract.store.client import Store
+from components.contract.store.embedded import serve
 from dags.workflow import WORKFLOW, Task, parameters_of
 
 ROOT = Path(__file__).parent.parent
@@ -119,7 +119,7 @@ def _run_task(  # noqa: PLR0913 - what a task depends on
 def _key(component: Component, parameters: Parameters, inputs: Mapping[str, str], store: Store) -> str:
     """Return what names the results of a step: a digest of all that they follow from."""
     code = hashlib.sha256((ROOT / "uv.lock").read_bytes())
-    for folder in ("step", component.name):
+    for folder in ("contract", "artifacts", "models", component.name):
         for path in sorted((ROOT / "components" / folder).rglob("*")):
             if path.suffix in (".py", ".jinja", ".json") and not path.name.startswith("test_"):
                 code.update(path.relative_to(ROOT).as_posix().encode() + b"\0" + path.read_bytes())

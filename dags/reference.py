@@ -6,7 +6,7 @@ python -m dags.reference [--check]
 import sys
 from pathlib import Path
 
-from components.step.declaration import Component, Input, Output, Parameters
+from components.contract.declaration import Component, Input, Output, Parameters
 from dags.airflow_settings import PREFIX, Settings
 from dags.workflow import WORKFLOW
 

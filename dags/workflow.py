@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from components.contract.declaration import Component, Parameters, did_you_mean
+from components.contract.errors import BadInput
 from components.evaluate.component import COMPONENT as EVALUATE
 from components.export.component import COMPONENT as EXPORT
 from components.ingest.component import COMPONENT as INGEST
-from components.step.declaration import Component, Parameters, did_you_mean
-from components.step.errors import BadInput
 from components.train.component import COMPONENT as TRAIN
 
 

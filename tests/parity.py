@@ -12,10 +12,10 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from components.step.artifact import Manifest
-from components.step.declaration import argument
-from components.step.embedded import serve
-from components.step.store import Store
+from components.contract.artifact import Manifest
+from components.contract.declaration import argument
+from components.contract.store.client import Store
+from components.contract.store.embedded import serve
 from dags.workflow import WORKFLOW
 
 ROOT = Path(__file__).parent.parent

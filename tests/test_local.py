@@ -165,7 +165,10 @@ def test_even_a_kill_leaves_nothing_behind(tmp_path):
 def test_the_store_can_be_looked_at_afterwards(first):
     folder, _ = first
     command = [*RUN, f"--folder={folder}", *SMALL, "--serve"]
-    listing = "import sys; from components.step.store import Store; print(Store.from_environment().names(sys.argv[1]))"
+    listing = (
+        "import sys; from components.contract.store.client import Store; "
+        "print(Store.from_environment().names(sys.argv[1]))"
+    )
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
         while "Ctrl-C ends it" not in process.stdout.readline():

@@ -1,7 +1,7 @@
 # mypy: allow-untyped-defs, allow-untyped-calls
 import pytest
 
-from components.step.errors import BadInput
+from components.contract.errors import BadInput
 from dags.workflow import WORKFLOW, parameters_of
 
 

@@ -6,7 +6,7 @@ import pytest
 from benchmarks.animals import ANIMALS, BROKEN, SOUND
 from benchmarks.zoo import watch
 from components.conftest import SMALL, make
-from components.export.rules import RULES
+from components.export.checks import RULES
 from components.ingest.component import COMPONENT as INGEST
 
 QUICK = ("logarithm of 0", "dead ReLU", "stopped gradient", "learning rate too low", "four dense layers")

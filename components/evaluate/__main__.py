@@ -1,6 +1,6 @@
 """python -m components.evaluate."""
 
+from components.contract.command import main
 from components.evaluate.component import COMPONENT
-from components.step.command import main
 
 main(COMPONENT)

@@ -1,6 +1,6 @@
 """What the evaluate step is."""
 
-from components.step.declaration import Component, Input, Output, Parameters, parameter
+from components.contract.declaration import Component, Input, Output, Parameters, parameter
 
 
 class EvaluateParameters(Parameters):

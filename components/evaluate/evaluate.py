@@ -7,14 +7,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from components.contract import artifact, quiet
+from components.contract.artifact import canonical_json
+from components.contract.errors import BadInput, StepError
 from components.evaluate import inside
 from components.evaluate.component import EvaluateParameters
 from components.evaluate.metrics import compare, measure
 from components.evaluate.report import write_report
 from components.evaluate.verdict import judge
-from components.step import artifact, quiet
-from components.step.artifact import canonical_json
-from components.step.errors import BadInput, StepError
 
 with quiet.importing():
     import keras

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from components.step import quiet
+from components.contract import quiet
 
 with quiet.importing():
     import keras

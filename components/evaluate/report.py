@@ -9,7 +9,7 @@ import numpy.typing as npt
 import scipy.special
 from markupsafe import Markup
 
-from components.step import page
+from components.artifacts import page
 
 WORST = 24  # mistakes shown as pictures
 

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from components.conftest import SHORT, make
+from components.contract import artifact
+from components.contract.errors import BadInput
 from components.evaluate.component import COMPONENT, EvaluateParameters
 from components.evaluate.metrics import calibration_error, compare, measure, reliability, roc, wilson
 from components.evaluate.verdict import judge
-from components.step import artifact
-from components.step.errors import BadInput
 from components.train.component import COMPONENT as TRAIN
 
 

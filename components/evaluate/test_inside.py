@@ -10,10 +10,10 @@ import tensorflow as tf
 from keras import layers
 
 from components.conftest import make
+from components.contract.errors import BadInput
 from components.evaluate import inside
 from components.evaluate.component import COMPONENT
 from components.evaluate.evaluate import chosen_images
-from components.step.errors import BadInput
 
 RANDOM = np.random.default_rng(0)
 IMAGES = RANDOM.integers(0, 256, (12, 8, 8), np.uint8)

@@ -1,6 +1,6 @@
 """python -m components.export."""
 
+from components.contract.command import main
 from components.export.component import COMPONENT
-from components.step.command import main
 
 main(COMPONENT)

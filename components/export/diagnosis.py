@@ -9,8 +9,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from components.export.record import Record
-from components.step.artifact import canonical_json
+from components.artifacts.record.reader import Record
+from components.contract.artifact import canonical_json
 
 SEVERITIES = ("info", "warning", "error")
 

@@ -4,14 +4,14 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from components.export import noise
+from components.artifacts.record import noise
+from components.artifacts.record.reader import read
+from components.contract.errors import Blocked
+from components.export.checks import RULES
 from components.export.component import ExportParameters
 from components.export.diagnosis import at_least, diagnose, verdict, write_diagnosis
-from components.export.record import read
 from components.export.report import write_report
-from components.export.rules import RULES
 from components.export.tables import write_events, write_parquet
-from components.step.errors import Blocked
 
 
 def export(

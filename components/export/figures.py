@@ -8,10 +8,10 @@ import numpy as np
 import numpy.typing as npt
 from markupsafe import Markup
 
-from components.export.noise import NoiseScale
-from components.export.record import Record, Steps
-from components.step import page
-from components.step.gradients import GLOBAL_NORM, layer_of
+from components.artifacts import page
+from components.artifacts.record.columns import GLOBAL_NORM, layer_of
+from components.artifacts.record.noise import NoiseScale
+from components.artifacts.record.reader import Record, Steps
 
 Floats = npt.NDArray[np.floating]
 

@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 from markupsafe import Markup
 
+from components.artifacts import page
+from components.artifacts.record.columns import GLOBAL_NORM
+from components.artifacts.record.noise import NoiseScale
+from components.artifacts.record.reader import Record
 from components.export import figures
 from components.export.diagnosis import Finding, verdict
-from components.export.noise import NoiseScale
-from components.export.record import Record
-from components.step import page
-from components.step.gradients import GLOBAL_NORM
 
 FINDINGS = 30  # that are shown; all are in diagnosis.json
 VARIABLES = 200  # rows of a table

@@ -12,9 +12,9 @@ from tensorboardX.proto.event_pb2 import Event
 from tensorboardX.proto.summary_pb2 import HistogramProto, Summary
 from tensorboardX.record_writer import RecordWriter
 
-from components.export.noise import NoiseScale
-from components.export.record import Record, Steps
-from components.step.gradients import EXPONENTS, bin_edges, layer_of
+from components.artifacts.record.columns import EXPONENTS, bin_edges, layer_of
+from components.artifacts.record.noise import NoiseScale
+from components.artifacts.record.reader import Record, Steps
 
 # TensorBoard shows every file whose name contains "tfevents".
 EVENTS = "events.out.tfevents.0.tapeline"
@@ -25,7 +25,7 @@ def write_parquet(record: Record, scale: NoiseScale | None, folder: Path) -> Non
 
     `steps`: a row a step: step, epoch, loss, accuracy, learning_rate, global_norm, applied_norm (after clipping);
     `gradients`: a row for each step and variable: step, epoch, variable, layer, l2_norm;
-    `statistics`: a row for each step that has them and variable: all of components/step/gradients.py;
+    `statistics`: a row for each step that has them and variable: all of components/artifacts/record/columns.py;
     `histograms`: a row for each bin that is not empty: step, variable, sign, exponent e (2^e ≤ |g| < 2^(e+1); -127:
     zero and subnormal, 128: infinity and NaN), count;
     `noise`: a row for each step with statistics: step, noise_scale and that of each variable, in images;

@@ -8,12 +8,12 @@ import pytest
 from safetensors.numpy import load_file, save_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from components.artifacts.record.columns import STATISTICS
+from components.artifacts.record.reader import read
 from components.conftest import SHORT, make
+from components.contract import artifact
+from components.contract.errors import BadInput, Blocked
 from components.export.component import COMPONENT
-from components.export.record import read
-from components.step import artifact
-from components.step.errors import BadInput, Blocked
-from components.step.gradients import STATISTICS
 from components.train.component import COMPONENT as TRAIN
 
 

@@ -7,11 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from components.export import noise
+from components.artifacts.record import noise
+from components.artifacts.record.columns import GLOBAL_NORM, SCALARS, STATISTICS
+from components.artifacts.record.reader import Record, Variable
+from components.export.checks import RULES
 from components.export.diagnosis import at_least, diagnose, verdict, write_diagnosis
-from components.export.record import Record, Variable
-from components.export.rules import RULES
-from components.step.gradients import GLOBAL_NORM, SCALARS, STATISTICS
 
 NAMES = ("net/conv/kernel", "net/conv/bias", "net/logits/kernel", "net/logits/bias")
 SHAPES = ((3, 3, 1, 8), (8,), (200, 10), (10,))

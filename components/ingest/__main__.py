@@ -1,6 +1,6 @@
 """python -m components.ingest."""
 
+from components.contract.command import main
 from components.ingest.component import COMPONENT
-from components.step.command import main
 
 main(COMPONENT)

@@ -1,6 +1,6 @@
 """What the ingest step is."""
 
-from components.step.declaration import Component, Output, Parameters, parameter
+from components.contract.declaration import Component, Output, Parameters, parameter
 
 
 class IngestParameters(Parameters):

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from components.step.errors import BadInput
+from components.contract.errors import BadInput
 
 IMAGES, LABELS = 0x803, 0x801  # unsigned bytes in three dimensions, and in one
 _HOLDS = {IMAGES: "images", LABELS: "labels"}

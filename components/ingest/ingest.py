@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from components.contract.artifact import canonical_json, sha256
+from components.contract.errors import BadInput
 from components.ingest import idx
 from components.ingest.component import IngestParameters
 from components.ingest.report import write_report
 from components.ingest.sources import DATA_SETS, FILES, obtain
 from components.ingest.statistics import describe
-from components.step.artifact import canonical_json, sha256
-from components.step.errors import BadInput
 
 Split = tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]  # images [n, height, width], labels [n]
 

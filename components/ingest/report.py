@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from markupsafe import Markup
 
-from components.step import page
+from components.artifacts import page
 
 EXAMPLES = 14  # of each class on the contact sheet
 

@@ -15,11 +15,11 @@ from pathlib import Path
 import numpy as np
 import urllib3
 
+from components.contract import location
+from components.contract.artifact import sha256
+from components.contract.errors import BadInput, StoreUnavailable
+from components.contract.store.client import Store
 from components.ingest import idx
-from components.step import location
-from components.step.artifact import sha256
-from components.step.errors import BadInput, StoreUnavailable
-from components.step.store import Store
 
 FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
 

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 
 from components.conftest import DIGITS, SMALL, make
+from components.contract import artifact
+from components.contract.errors import BadInput, StoreUnavailable
+from components.contract.store.client import Store
 from components.ingest import idx, sources
 from components.ingest.component import COMPONENT
 from components.ingest.sources import FILES, DataSet
 from components.ingest.statistics import describe
-from components.step import artifact
-from components.step.errors import BadInput, StoreUnavailable
-from components.step.store import Store
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """python -m components.train."""
 
-from components.step.command import main
+from components.contract.command import main
 from components.train.component import COMPONENT
 
 main(COMPONENT)

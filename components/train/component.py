@@ -6,19 +6,19 @@ from typing import Self
 
 from pydantic import model_validator
 
-from components.step.declaration import Component, Input, Output, Parameters, modules_in, parameter
-from components.step.gradients import LEVELS
+from components.artifacts.record.columns import LEVELS
+from components.contract.declaration import Component, Input, Output, Parameters, modules_in, parameter
 
 _HERE = Path(__file__).parent
 # A model or a gradient rule is a file in one of these folders; its name is the file's.
-MODELS = modules_in("components.train.models", _HERE / "models")
-RULES = modules_in("components.train.rules", _HERE / "rules")
+MODELS = modules_in("components.models", _HERE.parent / "models")
+TRANSFORMS = modules_in("components.train.transforms", _HERE / "transforms")
 
 
 class TrainParameters(Parameters):
     """How the model learns."""
 
-    model: str = parameter("simple", "Network to train: a file in components/train/models", choices=MODELS)
+    model: str = parameter("simple", "Network to train: a file in components/models", choices=MODELS)
     epochs: int = parameter(5, "Passes over the training images", ge=1, le=10_000)
     batch_size: int = parameter(128, "Images in a batch", ge=1, le=65_536)
     accumulate: int = parameter(1, "Batches whose mean gradient makes one step of the optimizer", ge=1, le=64)
@@ -30,7 +30,9 @@ class TrainParameters(Parameters):
     )  # fmt: skip
     momentum: float = parameter(0.9, "Momentum of sgd", ge=0, lt=1)
     weight_decay: float = parameter(0.01, "Weight decay of adamw", ge=0, le=1)
-    rule: str = parameter("none", "What is done to the gradients: a file in components/train/rules", choices=RULES)
+    transform: str = parameter(
+        "none", "What is done to the gradients: a file in components/train/transforms", choices=TRANSFORMS
+    )
     clip_norm: float = parameter(0.0, "Largest global norm of the gradients; larger ones are scaled; 0: any", ge=0)
     precision: str = parameter(
         "float32", "What the network computes in; weights, gradients and updates are float32 in any case",
@@ -90,7 +92,7 @@ COMPONENT = Component(
     name="train",
     title="Train with GradientTape",
     help="Learn a data set with tf.GradientTape, and keep the gradients.",
-    work="components.train.loop:train",
+    work="components.train.train:train",
     parameters=TrainParameters,
     inputs=(
         Input("dataset", "Dataset", "The data set that ingest made"),

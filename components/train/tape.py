@@ -9,16 +9,16 @@ import importlib
 from collections.abc import Callable
 from typing import TypeVar
 
-from components.step import quiet
-from components.step.gradients import BINS, SCALARS, STATISTICS
+from components.artifacts.record.columns import BINS, SCALARS, STATISTICS
+from components.contract import quiet
 
 with quiet.importing():
     import keras
     import tensorflow as tf
 
-from components.train.component import RULES, TrainParameters
-from components.train.data import Split, normalised
-from components.train.observe import Observer, cross_entropy
+from components.artifacts.dataset import Split, normalised
+from components.train.component import TRANSFORMS, TrainParameters
+from components.train.machine.observe import Observer, cross_entropy
 
 T = TypeVar("T")
 
@@ -89,7 +89,7 @@ def compile_steps(
     [steps, variables, bins], else two empty tensors; and the last step's gradients. Rows are kept on the device until
     all of these steps are done, so Python is called once for all of them.
     """
-    rule = importlib.import_module(RULES[parameters.rule]).apply
+    rule = importlib.import_module(TRANSFORMS[parameters.transform]).apply
     variables = network.trainable_variables
     columns = len(SCALARS) + (0 if parameters.gradient_level == "off" else 1 + len(variables))
     observer = Observer(parameters, network, optimizer, rule)

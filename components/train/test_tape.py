@@ -8,12 +8,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from components.step.errors import BadInput
-from components.train import data, loop, optimizers, tape
-from components.train.component import MODELS, RULES, TrainParameters
-from components.train.models import convnet, simple
-from components.train.rules import centralize, none
-from components.train.schedule import due, stops
+from components.artifacts import dataset as data
+from components.contract.errors import BadInput
+from components.models import convnet, simple
+from components.train import optimizers, tape
+from components.train import train as loop
+from components.train.component import MODELS, TRANSFORMS, TrainParameters
+from components.train.machine.plan import due, stops
+from components.train.transforms import centralize, none
 
 IMAGES = tf.constant(np.random.default_rng(0).integers(0, 256, (24, 28, 28), np.uint8))
 LABELS = tf.constant(np.random.default_rng(1).integers(0, 10, 24, np.int32))
@@ -110,7 +112,7 @@ def test_centralized_gradients_have_no_mean():
 
 
 def test_every_rule_is_a_choice():
-    assert set(RULES) == {"none", "centralize"}
+    assert set(TRANSFORMS) == {"none", "centralize"}
     assert TrainParameters.choices("rule") == ["centralize", "none"]
 
 

@@ -13,9 +13,9 @@ import pytest
 from safetensors.numpy import load_file
 
 from components.conftest import SHORT, make
-from components.step import artifact, location
-from components.step.declaration import argument
-from components.step.errors import BadInput, StepError
+from components.contract import artifact, location
+from components.contract.declaration import argument
+from components.contract.errors import BadInput, StepError
 from components.train.component import COMPONENT
 
 OUTPUTS = ("trained_model", "gradients", "metrics")
@@ -93,7 +93,7 @@ def test_a_killed_run_goes_on_to_the_same_bytes(s3, ingested, trained, tmp_path)
     call = command(ingested, tmp_path, checkpoints=s3, checkpoint_every=3)
     kill_at_step_18 = (
         "import os, runpy, signal, sys\n"
-        "from components.step import location\n"
+        "from components.contract import location\n"
         "publish = location.publish\n"
         "def dying(folder, place):\n"
         "    publish(folder, place)\n"
@@ -177,7 +177,9 @@ def test_every_optimizer_schedule_and_switch_learns_and_eager_agrees(ingested, t
         return load_file(folder / "gradients" / "steps" / "00000001.safetensors")["values"][:, 0]
 
     sgd = train(ingested, tmp_path / "a", optimizer="sgd", schedule="one-cycle", learning_rate=0.1, accumulate=2)
-    adamw = train(ingested, tmp_path / "b", optimizer="adamw", schedule="constant", clip_norm=1.0, rule="centralize")
+    adamw = train(
+        ingested, tmp_path / "b", optimizer="adamw", schedule="constant", clip_norm=1.0, transform="centralize"
+    )
     for folder in (sgd, adamw):
         epochs = json.loads((folder / "metrics" / "metrics.json").read_text())["epochs"]
         assert epochs[1]["train_loss"] < epochs[0]["train_loss"]

@@ -13,8 +13,8 @@ from airflow.dag_processing.dagbag import DagBag
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, ParamValidationError
 from airflow.serialization.serialized_objects import DagSerialization
 
-from components.step.command import parser_of
-from components.step.errors import BadInput
+from components.contract.command import parser_of
+from components.contract.errors import BadInput
 from dags.airflow_process import failure
 from dags.airflow_settings import RUNNERS, Settings
 from dags.workflow import WORKFLOW

@@ -10,8 +10,8 @@ import time
 import pytest
 
 from components.conftest import DIGITS
-from components.step.embedded import serve
-from components.step.store import Store
+from components.contract.store.client import Store
+from components.contract.store.embedded import serve
 from dags.airflow_local import environment
 from tests import parity
 from tests.containers import DOCKER, needs_images

@@ -18,8 +18,8 @@ import psutil
 import pytest
 
 from components.conftest import DIGITS
-from components.step.errors import StepError
-from components.step.store import Store
+from components.contract.errors import StepError
+from components.contract.store.client import Store
 from dags.airflow_local import start
 from tests.waiting import eventually
 

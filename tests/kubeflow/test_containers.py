@@ -13,9 +13,9 @@ import time
 import pytest
 from kfp import components, local
 
-from components.step import artifact
-from components.step.embedded import serve
-from components.step.store import Store
+from components.contract import artifact
+from components.contract.store.client import Store
+from components.contract.store.embedded import serve
 from dags.workflow import WORKFLOW, image_of, parameters_of
 from tests import parity
 from tests.containers import DOCKER, needs_images

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from components.step.store import Store
+from components.contract.store.client import Store
 
 ROOT = Path(__file__).parents[2]
 CHART = ROOT / "helm/tapeline"

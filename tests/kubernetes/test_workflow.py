@@ -12,9 +12,9 @@ from types import SimpleNamespace
 import pytest
 import yaml
 
+from components.contract.store.client import Store
+from components.contract.store.embedded import serve
 from components.ingest.sources import obtain
-from components.step.embedded import serve
-from components.step.store import Store
 from tests import parity
 from tests.kubernetes.cluster import ROOT, TAG, call, namespace
 from tests.waiting import eventually

@@ -1,0 +1,134 @@
+"""Read the gradient record that `train` writes, without TensorFlow. Its layout is said in writer.py."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from safetensors.numpy import load_file
+
+from components.artifacts.record.columns import BINS, GLOBAL_NORM, SCALARS
+from components.contract.errors import BadInput
+
+Floats = npt.NDArray[np.float32]
+Steps = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Variable:
+    """A variable that was learned."""
+
+    name: str
+    shape: tuple[int, ...]
+    activation: str  # of its layer; empty where there is none
+    connected: bool  # whether the loss depends on it at all
+
+    @property
+    def size(self) -> int:
+        """How many numbers it has."""
+        return int(np.prod(self.shape))
+
+    @property
+    def is_kernel(self) -> bool:
+        """Whether it multiplies what comes in; the others are biases, scales and the like."""
+        return len(self.shape) > 1
+
+
+@dataclass(frozen=True)
+class Record:
+    """What was recorded. n steps with C columns, m of them with statistics, V variables."""
+
+    folder: Path
+    level: str
+    steps: Steps  # [n], counted from 1
+    values: Floats  # [n, C]
+    columns: list[str]  # loss, accuracy, learning_rate; and the norms: global_norm and one for each variable
+    stats_steps: Steps  # [m]
+    stats: Floats  # [m, V, statistics]
+    statistics: list[str]
+    variables: list[Variable]
+    settings: dict[str, Any]  # steps_per_epoch, images_per_step, classes, clip_norm, frozen
+    epochs: list[dict[str, Any]]
+
+    def column(self, name: str) -> Floats:
+        """Return the values of one column, float32 [n]."""
+        return self.values[:, self.columns.index(name)]
+
+    @property
+    def norms(self) -> Floats:
+        """The norm of each variable's gradient at each step, float32 [n, V]; [n, 0] where none was kept."""
+        return self.values[:, len(SCALARS) + 1 :]
+
+    def applied_norm(self) -> Floats:
+        """Return the global norm after clipping, float32 [n]."""
+        norm, largest = self.column(GLOBAL_NORM), self.settings["clip_norm"]
+        return np.minimum(norm, np.float32(largest)) if largest else norm
+
+    def stat(self, name: str) -> Floats:
+        """Return one statistic of every variable, float32 [m, V]."""
+        return self.stats[:, :, self.statistics.index(name)]
+
+    def epoch_of(self, steps: Steps) -> Steps:
+        """Return the epoch, from 1, of each step."""
+        return (steps - 1) // int(self.settings["steps_per_epoch"]) + 1
+
+    def histograms(self) -> Iterator[tuple[Steps, npt.NDArray[np.int32]]]:
+        """Yield steps, int64 [k], and their histograms, int32 [k, V, bins], a block of the run at a time."""
+        for path in sorted((self.folder / "hist").glob("*.safetensors")):
+            part = load_file(path)
+            if part["values"].shape[1:] != (len(self.variables), BINS):
+                raise BadInput(f"{path}: histograms of shape {part['values'].shape}, expected {BINS} bins a variable")
+            yield part["step"], part["values"]
+
+    def snapshots(self) -> list[Path]:
+        """Return the files with whole gradients, in the order of their steps."""
+        return sorted((self.folder / "snapshots").glob("*.safetensors"))
+
+
+def read(folder: Path) -> Record:
+    """Read the record in `folder`; raise `BadInput` if it is of another schema or its parts do not agree."""
+    try:
+        document = json.loads((folder / "record.json").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise BadInput(f"{folder} is not a gradient record: it has no record.json") from None
+    if (version := document.get("schema_version")) != 2:
+        raise BadInput(f"{folder} is a gradient record of schema version {version}, expected 2; train again")
+    variables = [
+        Variable(each["name"], tuple(each["shape"]), each["activation"], each["connected"])
+        for each in document["variables"]
+    ]
+    columns, statistics = document["columns"], document["statistics"]
+    steps, values = _blocks(folder / "steps", (len(columns),))
+    if not len(steps) or not (np.diff(steps) == 1).all():
+        raise BadInput(f"{folder / 'steps'}: the steps do not follow one another; make the record again")
+    stats_steps, stats = _blocks(folder / "stats", (len(variables), len(statistics)))
+    return Record(
+        folder=folder,
+        level=document["level"],
+        steps=steps,
+        values=values,
+        columns=columns,
+        stats_steps=stats_steps,
+        stats=stats,
+        statistics=statistics,
+        variables=variables,
+        settings=document["settings"],
+        epochs=document["epochs"],
+    )
+
+
+def _blocks(folder: Path, shape: tuple[int, ...]) -> tuple[Steps, Floats]:
+    """Return the steps and the rows of all files in `folder`, each row of the given shape."""
+    steps, rows = [np.empty(0, np.int64)], [np.empty((0, *shape), np.float32)]
+    for path in sorted(folder.glob("*.safetensors")):
+        part = load_file(path)
+        if part["values"].shape != (len(part["step"]), *shape):
+            raise BadInput(
+                f"{path}: rows of shape {part['values'].shape} do not agree with record.json, which says {shape}"
+            )
+        steps.append(part["step"])
+        rows.append(part["values"])
+    return np.concatenate(steps), np.concatenate(rows)

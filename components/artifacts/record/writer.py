@@ -1,0 +1,97 @@
+"""The gradient record: what the tape saw, step by step, readable without TensorFlow.
+
+`record.json`                    the variables, the columns, the statistics, the settings, the metrics of the epochs
+`steps/00000001.safetensors`     `step` int64 [n], `values` float32 [n, columns]: every step
+`stats/00000001.safetensors`     `step` int64 [n], `values` float32 [n, variables, statistics]: at some steps
+`hist/00000001.safetensors`      `step` int64 [n], `values` int32 [n, variables, bins]: at some steps
+`snapshots/00000001.safetensors` the whole gradients at one step, a tensor a variable
+
+The first three kinds have a file for each BLOCK of steps, named after the first one. Gradients are those after the
+rule and before clipping, without the loss scale. Names and meanings: components/artifacts/record/columns.py.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from safetensors.numpy import save_file
+
+from components.artifacts.record.columns import BINS, GLOBAL_NORM, SCALARS, STATISTICS
+from components.contract.artifact import canonical_json
+
+# Memory is bounded by this many steps' rows: for V variables, at most BLOCK × (2 kB + 120 B) × V.
+BLOCK = 500
+
+Array = npt.NDArray[Any]
+
+
+class Recorder:
+    """Writes the record into a folder; holds at most one block of it in memory, in `pending`."""
+
+    def __init__(self, folder: Path, variables: Sequence[Mapping[str, Any]], level: str) -> None:
+        self.folder = folder
+        self.variables = list(variables)
+        self.level = level
+        self.columns = list(SCALARS)
+        if level != "off":
+            self.columns += [GLOBAL_NORM, *(variable["name"] for variable in variables)]
+        count = len(self.variables)
+        self.pending: dict[str, Array] = {
+            "steps": np.empty((0, len(self.columns)), np.float32),
+            "stats": np.empty((0, count, len(STATISTICS)), np.float32),
+            "hist": np.empty((0, count, BINS), np.int32),
+        }
+        self._at = {kind: np.empty(0, np.int64) for kind in self.pending}  # the step of each pending row
+        for name in (*self.pending, "snapshots"):
+            (folder / name).mkdir(exist_ok=True)
+
+    def add(self, kind: str, steps: Sequence[int], rows: Array) -> None:
+        """Add the rows of some steps, which must be of one block, to what is pending of their kind."""
+        if len(self._at[kind]) and _block(self._at[kind][0]) != _block(steps[0]):
+            self._write(kind)
+        self._at[kind] = np.concatenate([self._at[kind], np.asarray(steps, np.int64)])
+        self.pending[kind] = np.concatenate([self.pending[kind], rows])
+
+    def snapshot(self, step: int, gradients: Sequence[Array]) -> None:
+        """Keep the whole gradients of a step."""
+        tensors = {variable["name"]: gradient for variable, gradient in zip(self.variables, gradients, strict=True)}
+        save_file(tensors, self.folder / "snapshots" / f"{step:08}.safetensors")
+
+    def finish(self, settings: Mapping[str, Any], epochs: Sequence[Mapping[str, Any]]) -> None:
+        """Write what is pending, and what describes the rest; `settings` are those of the run."""
+        for kind in self.pending:
+            self._write(kind)
+        document = {
+            "schema_version": 2,
+            "level": self.level,
+            "columns": self.columns,
+            "statistics": list(STATISTICS),
+            "variables": self.variables,
+            "settings": dict(settings),
+            "epochs": list(epochs),
+        }
+        (self.folder / "record.json").write_bytes(canonical_json(document))
+
+    def tensors(self) -> dict[str, Array]:
+        """Return what is pending, for a checkpoint."""
+        return {f"{kind}/rows": rows for kind, rows in self.pending.items()} | {
+            f"{kind}/at": at for kind, at in self._at.items()
+        }
+
+    def restore(self, tensors: Mapping[str, Array]) -> None:
+        """Take over what was pending at a checkpoint."""
+        for kind in self.pending:
+            self.pending[kind], self._at[kind] = tensors[f"{kind}/rows"], tensors[f"{kind}/at"]
+
+    def _write(self, kind: str) -> None:
+        at = self._at[kind]
+        if len(at):
+            path = self.folder / kind / f"{_block(at[0]) * BLOCK + 1:08}.safetensors"
+            save_file({"step": at, "values": self.pending[kind]}, path)
+        self._at[kind], self.pending[kind] = at[:0], self.pending[kind][:0]
+
+
+def _block(step: int) -> int:
+    return (int(step) - 1) // BLOCK

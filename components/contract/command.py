@@ -1,0 +1,116 @@
+"""The command line of a step, made from its declaration."""
+
+import argparse
+import atexit
+import os
+import re
+import signal
+import sys
+from collections.abc import Callable, Collection, Sequence
+from typing import Any, NoReturn
+
+from components.contract.declaration import Component, Parameters, did_you_mean, flag
+from components.contract.errors import BadInput, StepError, Terminated
+
+_EPILOG = """\
+Each input and output is a path, or an s3://bucket/prefix in the store that AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID and
+AWS_SECRET_ACCESS_KEY name. Exit codes: 1 the work failed, 2 bad input, 3 the store refused, 4 the store is
+unavailable (worth another try), 5 what was found blocks what would come next, 143 terminated."""
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser that names the nearest right flag for a wrong one, and raises `BadInput`."""
+
+    def __init__(self, **arguments: Any) -> None:
+        # No abbreviations: `--epoch` would be accepted today and mean something else tomorrow.
+        arguments |= {"allow_abbrev": False, "formatter_class": argparse.RawDescriptionHelpFormatter}
+        super().__init__(**arguments)
+
+    def error(self, message: str) -> NoReturn:
+        """Raise instead of exiting, so that every bad input ends in the same way."""
+        if unknown := re.match(r"unrecognized arguments: (\S+)", message):
+            given = unknown[1].partition("=")[0]
+            raise BadInput(f"unrecognized argument {given}{did_you_mean(given, self._option_string_actions)}")
+        raise BadInput(f"{message}; see --help")
+
+
+def add_parameters(
+    group: argparse._ArgumentGroup, parameters: type[Parameters], leave_out: Collection[str] = ()
+) -> None:
+    """Add a flag for each parameter but those to `leave_out`; values stay text, for the declaration to check."""
+    for name, field in parameters.model_fields.items():
+        if name in leave_out:
+            continue
+        choices = parameters.choices(name)
+        options: dict[str, Any] = {"dest": name, "default": argparse.SUPPRESS}
+        shown = "" if field.default == "" else f" (default: {field.default})"
+        if choices:
+            options["metavar"] = "|".join(choices)
+        elif field.annotation is not bool:
+            options["metavar"] = {int: "INT", float: "NUMBER"}.get(field.annotation, "TEXT")  # type: ignore[arg-type]
+        options["help"] = f"{field.description}{shown}".replace("%", "%%")
+        if field.annotation is bool:
+            options["action"] = argparse.BooleanOptionalAction
+        group.add_argument(flag(name), **options)
+
+
+def parser_of(component: Component) -> Parser:
+    """Return the parser of the step's command line."""
+    parser = Parser(prog=f"python -m components.{component.name}", description=component.help, epilog=_EPILOG)
+    parser.add_argument("--executor-input", metavar="JSON|@FILE", help="Kubeflow's executor input, instead of all else")
+    for title, items in (("inputs", component.inputs), ("outputs", component.outputs)):
+        if items:
+            group = parser.add_argument_group(title)
+            for item in items:
+                text = item.help + (" (optional)" if getattr(item, "optional", False) else "")
+                group.add_argument(
+                    flag(item.name), dest=item.name, metavar="LOCATION", help=text, default=argparse.SUPPRESS
+                )
+    add_parameters(parser.add_argument_group("parameters"), component.parameters)
+    return parser
+
+
+def main(component: Component, arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run the step from the command line and exit."""
+    guard(component.name, lambda: _run(component, arguments))
+
+
+def guard(name: str, function: Callable[[], None]) -> NoReturn:
+    """Call `function` and exit: with 0, or with the failure's sentence on standard error and its exit code."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _terminate)
+    try:
+        function()
+    except StepError as error:
+        print(f"{name}: {error}", file=sys.stderr)
+        code = error.exit_code
+    except Terminated as error:
+        print(f"{name}: terminated", file=sys.stderr)
+        code = error.exit_code
+    else:
+        code = 0
+    atexit._run_exitfuncs()  # noqa: SLF001 - libraries remove their temporary files there, and os._exit would not
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # All is published or cleaned up by now; threads of a transfer or of TensorFlow must not hold the process.
+    os._exit(code)
+
+
+def _run(component: Component, arguments: Sequence[str] | None) -> None:
+    given = vars(parser_of(component).parse_args(arguments))
+    executor_input = given.pop("executor_input")
+    if executor_input is not None and given:
+        raise BadInput(f"--executor-input says everything; leave out {flag(next(iter(given)))}")
+    from components.contract.run import run, run_for_kubeflow  # noqa: PLC0415 - --help must not wait for the S3 client
+
+    if executor_input is not None:
+        run_for_kubeflow(component, executor_input)
+        return
+    inputs = {item.name: given.pop(item.name) for item in component.inputs if item.name in given}
+    outputs = {item.name: given.pop(item.name) for item in component.outputs if item.name in given}
+    run(component, component.parameters.checked(given), inputs, outputs)
+
+
+def _terminate(number: int, _frame: object) -> NoReturn:
+    signal.signal(number, signal.SIG_IGN)  # once is enough: cleaning up is not to be interrupted
+    raise Terminated(number)

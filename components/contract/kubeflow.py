@@ -1,0 +1,109 @@
+"""Kubeflow's side of the contract: read the executor input, write the executor output.
+
+The shapes are those of `ExecutorInput` and `ExecutorOutput` in kubeflow/pipelines, api/v2alpha1/pipeline_spec.proto.
+Kubeflow's launcher moves the files, so every artifact is a local path here. Its parser of the output is strict: an
+unknown key, a NaN or a null fails the task there.
+"""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from components.contract.declaration import Component, Metadata
+from components.contract.errors import BadInput
+
+# Where the launcher mounts each kind of store.
+_MOUNTS = {"minio://": "/minio/", "s3://": "/s3/", "gs://": "/gcs/"}
+
+
+@dataclass(frozen=True)
+class Executor:
+    """One executor input, with what concerns this component taken out of it."""
+
+    parameters: dict[str, Any]
+    inputs: dict[str, str]
+    outputs: dict[str, str]
+    output_file: Path
+    uris: dict[str, str]
+
+
+def parse(component: Component, text: str) -> Executor:
+    """Read an executor input, given as JSON or as `@file`; raise `BadInput` if it lacks what the component needs."""
+    if text.startswith("@"):
+        try:
+            text = Path(text[1:]).read_text(encoding="utf-8")
+        except OSError as error:
+            raise BadInput(f"--executor-input: cannot read {text[1:]}: {error.strerror}") from None
+    try:
+        document = json.loads(text)
+        inputs, outputs = document.get("inputs", {}), document["outputs"]
+        # Kubeflow adds parameters of its own (accelerator_count, pipelinechannel--…), some of them unresolved.
+        parameters = {
+            name: _whole(value)
+            for name, value in inputs.get("parameterValues", {}).items()
+            if name in component.parameters.model_fields
+        }
+        found = {name: _first(value) for name, value in inputs.get("artifacts", {}).items()}
+        made = {name: _first(value) for name, value in outputs.get("artifacts", {}).items()}
+        return Executor(
+            parameters=parameters,
+            inputs={item.name: _path(found[item.name]) for item in component.inputs if found.get(item.name)},
+            outputs={item.name: _path(made[item.name]) for item in component.outputs},
+            output_file=Path(outputs["outputFile"]),
+            uris={item.name: made[item.name]["uri"] for item in component.outputs},
+        )
+    except json.JSONDecodeError as error:
+        raise BadInput(f"--executor-input is not JSON: {error}") from None
+    except KeyError as error:
+        raise BadInput(f"--executor-input has no {error.args[0]!r}, which {component.name} needs") from None
+    except (AttributeError, TypeError, IndexError):
+        raise BadInput("--executor-input is not an executor input of Kubeflow Pipelines v2") from None
+
+
+def write_output(executor: Executor, metadata: Metadata) -> None:
+    """Write the executor output: the metadata of each artifact, for the UI. It appears whole or not at all."""
+    artifacts = {
+        name: {"artifacts": [{"name": name, "uri": uri, "metadata": _plain(metadata.get(name, {}))}]}
+        for name, uri in executor.uris.items()
+    }
+    path = executor.output_file
+    path.parent.mkdir(parents=True, exist_ok=True)
+    staged = path.with_name(f".{path.name}.partial")
+    staged.write_text(json.dumps({"artifacts": artifacts}, allow_nan=False), encoding="utf-8")
+    staged.replace(path)
+
+
+def _first(value: Mapping[str, Any]) -> dict[str, Any]:
+    artifacts = value.get("artifacts") or []
+    return dict(artifacts[0]) if artifacts else {}
+
+
+def _path(artifact: Mapping[str, Any]) -> str:
+    if custom := artifact.get("customPath") or artifact.get("custom_path"):
+        return str(custom)
+    uri = str(artifact["uri"])
+    for scheme, mount in _MOUNTS.items():
+        if uri.startswith(scheme):
+            return mount + uri.removeprefix(scheme)
+    return uri
+
+
+def _whole(value: Any) -> Any:
+    """Return 3 for 3.0: the backend keeps every number as a double."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _plain(value: Any) -> Any:
+    """Return `value` without what the backend's parser refuses: null and non-finite numbers are left out."""
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items() if not _refused(item)}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value if not _refused(item)]
+    return value
+
+
+def _refused(value: Any) -> bool:
+    return value is None or (isinstance(value, float) and not math.isfinite(value))

@@ -1,0 +1,101 @@
+"""Run one step: fetch its inputs, do its work in a staging place, seal and publish its outputs."""
+
+import contextlib
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from components.contract import artifact, kubeflow, location
+from components.contract.declaration import Component, Metadata, Output, Parameters, flag
+from components.contract.errors import BadInput, Blocked
+
+
+def run(
+    component: Component,
+    parameters: Parameters,
+    inputs: Mapping[str, str],
+    outputs: Mapping[str, str],
+    *,
+    bare_files: bool = False,
+) -> Metadata:
+    """Run `component` with artifacts at the given locations; every output appears whole, or none does.
+
+    With `bare_files` an output that is one file is placed as that file, without a folder and manifest around it.
+    Returns what the work says of its outputs. Raises `BadInput` for an input or output that was not given or is not
+    fit, and whatever the work raises; with `Blocked`, the outputs that it names appear nevertheless.
+    """
+    _require("input", [item.name for item in component.inputs if not item.optional], inputs)
+    _require("output", [item.name for item in component.outputs], outputs)
+    with contextlib.ExitStack() as stack:
+        scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tapeline-", ignore_cleanup_errors=True)))
+        paths = {name: location.fetch(place, scratch / name) for name, place in inputs.items()}
+        staged = {item.name: stack.enter_context(location.staging(outputs[item.name])) for item in component.outputs}
+        blocked: Blocked | None = None
+        metadata: Metadata = {}
+        try:
+            metadata = _work(component, parameters, paths, staged)
+        except Blocked as error:
+            blocked = error
+        published = [item for item in component.outputs if blocked is None or item.name in blocked.outputs]
+        _seal(component, published, parameters, paths, staged, metadata)
+        for item in published:
+            if bare_files and item.file:
+                location.place(staged[item.name] / item.file, Path(outputs[item.name]))
+            else:
+                location.publish(staged[item.name], outputs[item.name])
+        if blocked is not None:
+            raise blocked
+    return metadata
+
+
+def run_for_kubeflow(component: Component, executor_input: str) -> None:
+    """Run `component` as Kubeflow's launcher calls it: local paths, and an executor output file at the end."""
+    executor = kubeflow.parse(component, executor_input)
+    parameters = component.parameters.checked(executor.parameters)
+    # Kubeflow's UI shows HTML only from a single file, so there the file itself is the artifact.
+    metadata = run(component, parameters, executor.inputs, executor.outputs, bare_files=True)
+    kubeflow.write_output(executor, metadata)
+
+
+def _work(
+    component: Component, parameters: Parameters, inputs: Mapping[str, Path], staged: Mapping[str, Path]
+) -> Metadata:
+    paths: dict[str, Path | None] = {item.name: inputs.get(item.name) for item in component.inputs}
+    paths |= {item.name: _target(item, staged[item.name]) for item in component.outputs}
+    return component.load_work()(parameters, **paths) or {}
+
+
+def _seal(  # noqa: PLR0913 - what a manifest says, and of which outputs
+    component: Component,
+    published: Sequence[Output],
+    parameters: Parameters,
+    inputs: Mapping[str, Path],
+    staged: Mapping[str, Path],
+    metadata: Metadata,
+) -> None:
+    digests = {
+        item.name: artifact.digest(inputs[item.name])
+        for item in component.inputs
+        if item.name in inputs and not item.operational
+    }
+    for item in published:
+        if item.file and not (staged[item.name] / item.file).is_file():
+            raise RuntimeError(f"{component.name} did not write {item.file} of its output {item.name}")
+        artifact.seal(
+            staged[item.name],
+            component=component.name,
+            output=item.name,
+            parameters=parameters.provenance(),
+            inputs=digests,
+            packages=component.packages,
+            metadata=metadata.get(item.name),
+        )
+
+
+def _target(item: Output, folder: Path) -> Path:
+    return folder / item.file if item.file else folder
+
+
+def _require(what: str, names: list[str], given: Mapping[str, str]) -> None:
+    if missing := [flag(name) for name in names if not given.get(name)]:
+        raise BadInput(f"missing {what}: {', '.join(missing)} (a path or an s3://bucket/prefix)")

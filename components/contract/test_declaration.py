@@ -1,0 +1,86 @@
+# mypy: allow-untyped-defs, allow-untyped-calls
+import importlib
+import inspect
+import subprocess
+import sys
+
+import pytest
+
+from components.contract.declaration import Parameters, parameter
+from components.contract.errors import BadInput
+from components.evaluate.component import COMPONENT as EVALUATE
+from components.export.component import COMPONENT as EXPORT
+from components.ingest.component import COMPONENT as INGEST
+from components.train.component import COMPONENT as TRAIN
+
+COMPONENTS = (INGEST, TRAIN, EXPORT, EVALUATE)
+
+
+class Example(Parameters):
+    epochs: int = parameter(5, "Passes", ge=1, le=9)
+    rate: float = parameter(0.1, "Rate", gt=0)
+    fast: bool = parameter(False, "Fast")
+    model: str = parameter("simple", "Model", choices=("simple", "convnet"))
+    cache: str = parameter("", "Cache", operational=True)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"epochs": "0"}, "epochs: 0 is less than 1"),
+        ({"epochs": 10}, "epochs: 10 is more than 9"),
+        ({"epochs": "many"}, "epochs: 'many' is not a whole number"),
+        ({"epochs": 1.5}, "epochs: 1.5 is not a whole number"),
+        ({"rate": 0}, "rate: 0 is not more than 0"),
+        ({"rate": "nan"}, "rate: 'nan' is not a finite number"),
+        ({"fast": "perhaps"}, "fast: 'perhaps' is neither true nor false"),
+        ({"model": "simpel"}, "model: 'simpel' is not one of convnet, simple (did you mean simple?)"),
+        ({"epoch": 1}, "epoch: no such parameter (did you mean epochs?)"),
+        ({"epochs": 0, "rate": -1}, "epochs: 0 is less than 1\nrate: -1 is not more than 0"),
+    ],
+)
+def test_what_is_wrong_is_said_in_a_line_each(values, message):
+    with pytest.raises(BadInput) as error:
+        Example.checked(values)
+    assert str(error.value) == message
+
+
+def test_text_and_doubles_become_what_is_declared():
+    assert dict(Example.checked({"epochs": "3", "rate": "1e-3", "fast": "true"})) == {
+        "epochs": 3, "rate": 0.001, "fast": True, "model": "simple", "cache": "",
+    }  # fmt: skip
+    assert Example.checked({"epochs": 3.0}).epochs == 3
+
+
+def test_operational_parameters_are_no_part_of_the_provenance():
+    assert Example(cache="/elsewhere").provenance() == {"epochs": 5, "rate": 0.1, "fast": False, "model": "simple"}
+
+
+@pytest.mark.parametrize("component", COMPONENTS, ids=lambda component: component.name)
+def test_declarations_keep_to_the_rules_that_every_caller_relies_on(component):
+    fields = component.parameters.model_fields
+    names = [*fields, *(item.name for item in (*component.inputs, *component.outputs))]
+    assert len(names) == len(set(names))  # one namespace: flags here, arguments of a function in Kubeflow
+    assert all(field.annotation in (bool, int, float, str) for field in fields.values())
+    assert all(field.description for field in fields.values())
+    for name, field in fields.items():
+        assert getattr(component.parameters.checked({name: field.default}), name) == field.default
+
+
+@pytest.mark.parametrize("component", COMPONENTS, ids=lambda component: component.name)
+def test_the_work_takes_what_is_declared(component):
+    signature = inspect.signature(component.load_work())
+    names = [item.name for item in (*component.inputs, *component.outputs)]
+    assert list(signature.parameters) == ["parameters", *names]
+    assert importlib.import_module(component.work.partition(":")[0])
+
+
+def test_declarations_and_help_import_nothing_heavy():
+    script = (
+        "import sys, dags.workflow\n"
+        "from components.contract.command import parser_of\n"
+        "for task in dags.workflow.WORKFLOW: parser_of(task.component).format_help()\n"
+        "heavy = {'tensorflow', 'keras', 'numpy', 'minio', 'matplotlib', 'pyarrow', 'kfp', 'airflow', 'sklearn'}\n"
+        "assert not heavy & set(sys.modules), heavy & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True)

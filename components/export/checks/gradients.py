@@ -1,0 +1,153 @@
+"""Rules that look at the gradients themselves: pure functions from a record to what they find in it."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from components.artifacts.record.columns import GLOBAL_NORM, layer_of
+from components.artifacts.record.reader import Record
+from components.export.diagnosis import Evidence
+
+
+def not_finite(record: Record) -> Iterator[Evidence]:
+    """Find the first step with NaN or infinity in a gradient, and the variables that had it then."""
+    bad = ~np.isfinite(record.norms)
+    losses = ~np.isfinite(record.column("loss"))
+    rows = np.flatnonzero(bad.any(axis=1) | losses)
+    if not len(rows):
+        return
+    first = int(rows[0])
+    names = [variable.name for variable, is_bad in zip(record.variables, bad[first], strict=False) if is_bad]
+    step = int(record.steps[first])
+    where = f"the gradient of {names[-1]} and {len(names) - 1} more" if len(names) > 1 else "".join(names) or "the loss"
+    yield Evidence(
+        f"From step {step} on there are NaN or infinities, first in {where}.",
+        {"variables": len(names), "steps": len(rows)},
+        step,
+        int(record.steps[rows[-1]]),
+        names[-1] if len(names) == 1 else "",
+    )
+
+
+def exploding(record: Record) -> Iterator[Evidence]:
+    """Find a global norm whose running median rises far above its beginning, or that begins far too large."""
+    if record.level == "off":
+        return
+    norm = record.column(GLOBAL_NORM).astype(np.float64)
+    finite = np.isfinite(norm)
+    norm, steps = norm[finite], record.steps[finite]
+    if len(norm) < 3:
+        return
+    window = min(5, len(norm) // 3) if len(norm) < 250 else len(norm) // 50
+    hop = -(-window // 10)  # so that a long run takes no more memory than ten of it
+    running = np.median(np.lib.stride_tricks.sliding_window_view(norm, window)[::hop], axis=1)
+    begin, high = float(running[0]), float(running.max())
+    if begin > 0 and high > 30 * begin and high > 1:
+        first = hop * int(np.argmax(running > 30 * begin))
+        last = hop * int(np.flatnonzero(running > 30 * begin)[-1]) + window - 1
+        yield Evidence(
+            f"The gradient's norm rose from {begin:.2g} to {high:.3g}, {high / begin:.3g} times as much.",
+            {"at_first": begin, "at_most": high},
+            int(steps[first]),
+            int(steps[last]),
+        )
+    elif begin > 100:
+        yield Evidence(
+            f"The gradient's norm is {begin:.3g} from the start; about 1 is usual.",
+            {"at_first": begin, "at_most": high},
+            int(steps[0]),
+            int(steps[window - 1]),
+        )
+
+
+def vanishing(record: Record) -> Iterator[Evidence]:
+    """Find a kernel whose gradient, number by number, is a tiny share of the largest kernel's, though not nothing."""
+    kernels = [i for i, variable in enumerate(record.variables) if variable.is_kernel]
+    if len(kernels) < 2 or not record.norms.shape[1]:
+        return
+    sizes = np.sqrt([record.variables[i].size for i in kernels])
+    rms = record.norms[:, kernels].astype(np.float64) / sizes
+    rms = rms[np.isfinite(rms).all(axis=1)]
+    if not len(rms):
+        return
+    largest = rms.max(axis=1)
+    shares = np.median(np.divide(rms, largest[:, None], out=np.ones_like(rms), where=largest[:, None] > 0), axis=0)
+    for i, share in zip(kernels, shares, strict=True):
+        if 0 < share < 1e-4:
+            yield Evidence(
+                f"The gradient of {record.variables[i].name} is {share:.1g} of that of the strongest layer.",
+                {"share_of_largest": float(share)},
+                1,
+                int(record.steps[-1]),
+                record.variables[i].name,
+            )
+
+
+def dead_relu(record: Record) -> Iterator[Evidence]:
+    """Find a bias in front of a ReLU whose gradient is mostly 0, step after step: units that are never active."""
+    relu = [
+        i
+        for i, variable in enumerate(record.variables)
+        if variable.activation == "relu" and not variable.is_kernel and variable.connected
+    ]
+    late = record.stats_steps > record.steps[-1] / 2
+    if late.sum() < 2:
+        late = np.ones(len(record.stats_steps), bool)
+    if not late.any():
+        return
+    for i in relu:
+        # A share that every late step reaches: at the least so many units are dead at each of them.
+        share = float(record.stat("zeros")[late, i].min())
+        if share >= 0.5:
+            name, much = record.variables[i].name, "All" if share == 1 else f"At least {share:.0%}"
+            yield Evidence(
+                f"{much} of the ReLU units of {layer_of(name)} never get a gradient.",
+                {"share_of_units": share},
+                int(record.stats_steps[late][0]),
+                int(record.stats_steps[-1]),
+                name,
+            )
+
+
+def no_gradient(record: Record) -> Iterator[Evidence]:
+    """Find a variable that the loss does not depend on, or whose gradient is nothing at every step."""
+    last = int(record.steps[-1])
+    always = (record.norms == 0).all(axis=0) if record.norms.shape[1] else np.zeros(len(record.variables), bool)
+    for variable, is_zero in zip(record.variables, always, strict=True):
+        if not variable.connected:
+            yield Evidence(f"The loss does not depend on {variable.name}.", {}, 1, last, variable.name)
+        elif is_zero:
+            yield Evidence(f"The gradient of {variable.name} is 0 at every step.", {}, 1, last, variable.name)
+
+
+def frozen(record: Record) -> Iterator[Evidence]:
+    """Find variables of layers that are set not to learn."""
+    for name in record.settings["frozen"]:
+        yield Evidence(f"{name} is frozen: its layer is set not to learn.", {}, 1, int(record.steps[-1]), name)
+
+
+def unnormalised_input(record: Record) -> Iterator[Evidence]:
+    """Find a first kernel whose gradient is far above its bias's, which it is by about the size of the inputs.
+
+    For inputs x and errors δ at the first layer, the kernel's gradient sums x·δ and the bias's sums δ.
+    """
+    if len(record.variables) < 2 or not record.norms.shape[1]:
+        return
+    kernel, bias = record.variables[:2]
+    if not kernel.is_kernel or bias.is_kernel or layer_of(kernel.name) != layer_of(bias.name):
+        return
+    fifth = max(1, len(record.steps) // 5)
+    early = record.norms[:fifth, :2].astype(np.float64)
+    early = early[np.isfinite(early).all(axis=1) & (early > 0).all(axis=1)]
+    if not len(early):
+        return
+    ratio = float(np.median((early[:, 0] / np.sqrt(kernel.size)) / (early[:, 1] / np.sqrt(bias.size))))
+    if ratio > 10:
+        yield Evidence(
+            f"Number by number, the gradient of {kernel.name} is {ratio:.0f} times that of its bias, so what comes in "
+            "is of about that size; 0 to 1 is usual.",
+            {"kernel_to_bias": ratio},
+            1,
+            int(record.steps[fifth - 1]),
+            kernel.name,
+        )
