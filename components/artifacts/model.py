@@ -33,3 +33,19 @@ def _renumbered(config: bytes) -> bytes:
         lambda match: match[1] + b"%d" % numbers.setdefault(match[2], len(numbers) + 1),
         config,
     )
+
+
+from dataclasses import dataclass
+from typing import Any
+import tensorflow as tf
+@dataclass(frozen=True)
+class Spec:
+    model: str
+    image_shape: tuple[int, int]
+    classes: int
+    channels: int
+    parameters: dict[str, Any]
+def pixels(images, channels):
+    return tf.cast(images, tf.float32)[..., tf.newaxis] / 255.0
+def channels_of(network, image_shape): return 1
+def write(network, spec, folder): save_model(network, folder / "model.keras")
