@@ -38,6 +38,8 @@ def _renumbered(config: bytes) -> bytes:
 from dataclasses import dataclass
 from typing import Any
 import tensorflow as tf
+
+
 @dataclass(frozen=True)
 class Spec:
     model: str
@@ -45,7 +47,15 @@ class Spec:
     classes: int
     channels: int
     parameters: dict[str, Any]
+
+
 def pixels(images, channels):
     return tf.cast(images, tf.float32)[..., tf.newaxis] / 255.0
-def channels_of(network, image_shape): return 1
-def write(network, spec, folder): save_model(network, folder / "model.keras")
+
+
+def channels_of(network, image_shape):
+    return 1
+
+
+def write(network, spec, folder):
+    save_model(network, folder / "model.keras")

@@ -135,8 +135,8 @@ class Component:
 
     `work` names the function that does it, as `module:function`. It is called as
     `function(parameters, **paths)` with one `Path` for each input and output (None for an optional input that was not
-    given) and may return metadata for any of the outputs. `check`, if there is one, is called in the same way by --check,
-    with folders that are thrown away, and sees whether the work could be done. `packages` are those whose versions the results depend on.
+    given) and may return metadata for any of the outputs. `check`, if there is one, is called by --check with the
+    inputs alone, and sees whether the work could be done. `packages` are those whose versions the results depend on.
     """
 
     name: str

@@ -85,7 +85,9 @@ def with_parameters_of(*folders: Plugins) -> Callable[[P], P]:
         for folder in folders:
             for plugin, name, kind, field in folder.declared():
                 if name in base.model_fields or (name in fields and repr(fields[name][1]) != repr(field)):
-                    raise BadInput(f"{folder.files[plugin].name}: there is another parameter {name}; choose another name")
+                    raise BadInput(
+                        f"{folder.files[plugin].name}: there is another parameter {name}; choose another name"
+                    )
                 fields[name] = (kind, field)
                 owners.setdefault(name, []).append((folder.kind, plugin))
 
@@ -96,7 +98,9 @@ def with_parameters_of(*folders: Plugins) -> Callable[[P], P]:
                 ):
                     kind = those[0][0]
                     chosen = " or ".join(plugin for _, plugin in those)
-                    raise ValueError(f"{name}: it is a parameter of {kind} {chosen}, but {kind} is {getattr(self, kind)}")
+                    raise ValueError(
+                        f"{name}: it is a parameter of {kind} {chosen}, but {kind} is {getattr(self, kind)}"
+                    )
             return self
 
         made = pydantic.create_model(

@@ -86,7 +86,7 @@ def gradients_of(
 
 
 def mean_gradients(training: Training, images: tf.Tensor, labels: tf.Tensor) -> tuple[Seen, list[tf.Tensor]]:
-    """Return what is seen of all images of a step, and their mean gradients: over its batches, and over the replicas."""
+    """Return what is seen of all images of a step, and their mean gradients, over its batches and the replicas."""
     count = training.parameters.accumulate
     rows, sums = [], list[tf.Tensor]()
     for call, part in enumerate(zip(tf.split(images, count), tf.split(labels, count), strict=True)):

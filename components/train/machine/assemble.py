@@ -1,6 +1,6 @@
 """From parameters to what a step is made of: the person's files, imported, built, and looked at piece by piece."""
 
-import types
+import types  # noqa: TC003
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -32,15 +32,17 @@ def files_of(parameters: TrainParameters) -> list[Path]:
 
 
 def assemble(
-    parameters: TrainParameters, split: Split, classes: int, steps: int
+    parameters: TrainParameters, split: Split, classes: int, steps: int, strategy: tf.distribute.Strategy
 ) -> tuple[Training, Spec, Traced]:
     """Return what a run of so many steps is made of, seen to fit together and to fit the data, before any step.
 
     Raises `BadInput` with a sentence that names file, layer and remedy.
     """
     image_shape = (int(split.images.shape[1]), int(split.images.shape[2]))
-    network, channels = build_network(parameters, image_shape, classes)
-    spec = Spec(parameters.model, image_shape, classes, channels, Bound(_part(MODELS, parameters, "build"), parameters).values)
+    with strategy.scope():  # only what makes variables: they are to be on every device
+        network, channels = build_network(parameters, image_shape, classes)
+    values = Bound(_part(MODELS, parameters, "build"), parameters).values
+    spec = Spec(parameters.model, image_shape, classes, channels, values)
     images, labels = pixels(split.images[:LOOK], channels), split.labels[:LOOK]
     logits = look_at_answers(parameters, network, images, classes)
     with _blame(parameters, MODELS, "the model cannot be traced"):
@@ -52,20 +54,18 @@ def assemble(
     way = _part(STEPS, parameters, "gradients")
     with _blame(parameters, STEPS, f"step {parameters.step} is not for this model"):
         getattr(STEPS.load(parameters.step), "check", _anything)(network, traced)
-    with _blame(parameters, OPTIMIZERS, "build(learning_rate) fails"):
+    with strategy.scope(), _blame(parameters, OPTIMIZERS, "build(learning_rate) fails"):
         optimizer = Bound(_part(OPTIMIZERS, parameters, "build"), parameters)(learning_rate(parameters, steps))
         if not isinstance(optimizer, keras.optimizers.Optimizer):
             raise BadInput(_said(parameters, OPTIMIZERS, f"build returned {_kind(optimizer)}, not a Keras optimizer"))
         optimizer.build(network.trainable_variables)
     _part(TRANSFORMS, parameters, "update")
-    with _blame(parameters, TRANSFORMS, "init(variables) fails"):
+    with strategy.scope(), _blame(parameters, TRANSFORMS, "init(variables) fails"):
         transform = Transform(TRANSFORMS.load(parameters.transform), parameters, network)
     return Training(parameters, network, optimizer, loss, Bound(way, parameters), transform), spec, traced
 
 
-def build_network(
-    parameters: TrainParameters, image_shape: tuple[int, int], classes: int
-) -> tuple[keras.Model, int]:
+def build_network(parameters: TrainParameters, image_shape: tuple[int, int], classes: int) -> tuple[keras.Model, int]:
     """Return the network, built for images of that size, and how many channels it takes (0: none at all)."""
     build = Bound(_part(MODELS, parameters, "build"), parameters)
     remedy = f"it is called with image_shape={image_shape} and classes={classes}"
@@ -81,9 +81,7 @@ def build_network(
     return network, channels
 
 
-def look_at_answers(
-    parameters: TrainParameters, network: keras.Model, images: tf.Tensor, classes: int
-) -> tf.Tensor:
+def look_at_answers(parameters: TrainParameters, network: keras.Model, images: tf.Tensor, classes: int) -> tf.Tensor:
     """Return the logits of some real images; raise `BadInput` unless there is a finite number for each class."""
     with _blame(parameters, MODELS, "the model cannot be called on images"):
         logits = network(images, training=False)

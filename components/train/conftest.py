@@ -1,0 +1,56 @@
+"""What the tests of the step share: a step's parts around any network, and a person's own files."""
+
+import sys
+import types
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import keras
+import pytest
+
+from components.contract.plugins import Bound, Plugins
+from components.train.component import LOSSES, OPTIMIZERS, STEPS, TRANSFORMS, TrainParameters
+from components.train.machine.objective import Objective
+from components.train.machine.schedule import learning_rate
+from components.train.machine.transform import Transform
+from components.train.tape import Training
+
+
+def around(network: keras.Model, parameters: TrainParameters, optimizer: Any = None) -> Training:
+    """Return what a step is made of, around a network that is built."""
+    per_image = Bound(LOSSES.load(parameters.loss).loss, parameters)
+    loss = Objective(network, per_image, [], parameters.loss_scale, adds=bool(network.losses))
+    build = Bound(OPTIMIZERS.load(parameters.optimizer).build, parameters)
+    optimizer = optimizer or build(learning_rate(parameters, 1000))
+    optimizer.build(network.trainable_variables)
+    way = Bound(STEPS.load(parameters.step).gradients, parameters)
+    transform = Transform(TRANSFORMS.load(parameters.transform), parameters, network)
+    return Training(parameters, network, optimizer, loss, way, transform)
+
+
+@pytest.fixture
+def own(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> Iterator[Callable[[Plugins, str, str], str]]:
+    """Return a function that makes `text` a file of that name in a folder of plug-ins, and returns how it is chosen."""
+    added = []
+
+    def add(folder: Plugins, name: str, text: str) -> str:
+        path = tmp_path / f"{name}.py"
+        path.write_text(text)
+        module = f"own_{folder.kind}_{name}"
+        chosen = name.replace("_", "-")
+        monkeypatch.setitem(folder, chosen, module)
+        monkeypatch.setitem(folder.files, chosen, path)
+        monkeypatch.syspath_prepend(str(tmp_path / "on_path"))
+        (tmp_path / "on_path").mkdir(exist_ok=True)
+        (tmp_path / "on_path" / f"{module}.py").symlink_to(path)
+        added.append(module)
+        return chosen
+
+    yield add
+    for module in added:
+        sys.modules.pop(module, None)
+
+
+def module_of(**functions: Any) -> types.SimpleNamespace:
+    """Return what stands for a plug-in's module."""
+    return types.SimpleNamespace(**functions)
