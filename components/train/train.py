@@ -157,12 +157,8 @@ def prepared(
         raise BadInput(
             f"batch_size: {batch} images a step, but there are only {len(training_split.labels)} to train on"
         )
-    keras.config.set_dtype_policy(parameters.precision.replace("-", "_"))
-    try:
-        steps = parameters.epochs * steps_per_epoch
-        training, spec, traced = assemble(parameters, training_split, classes, steps, strategy)
-    finally:
-        keras.config.set_dtype_policy("float32")
+    steps = parameters.epochs * steps_per_epoch
+    training, spec, traced = assemble(parameters, training_split, classes, steps, strategy)
     with strategy.scope():
         recorder = Recorder(gradients, traced.variables, parameters.gradient_level, objective=training.apart)
         none_yet = [tf.fill(variable.shape, float("nan")) for variable in training.network.trainable_variables]

@@ -70,7 +70,11 @@ def build_network(parameters: TrainParameters, image_shape: tuple[int, int], cla
     build = Bound(_part(MODELS, parameters, "build"), parameters)
     remedy = f"it is called with image_shape={image_shape} and classes={classes}"
     with _blame(parameters, MODELS, "build(image_shape, classes) fails", remedy):
-        network = build(image_shape, classes)
+        keras.config.set_dtype_policy(parameters.precision.replace("-", "_"))
+        try:
+            network = build(image_shape, classes)
+        finally:
+            keras.config.set_dtype_policy("float32")
     if not isinstance(network, keras.Model):
         said = f"build returned {_kind(network)}, not a keras.Model; does it end with `return`?"
         raise BadInput(_said(parameters, MODELS, said))
