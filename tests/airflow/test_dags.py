@@ -172,7 +172,7 @@ def test_a_container_gets_no_secret_by_argument_and_may_do_little(monkeypatch):
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
-        ("RUNNER", "dokcer", "runner: 'dokcer' is not one of docker, kubernetes, process (did you mean docker?)"),
+        ("RUNNER", "dokcer", "runner: 'dokcer' is not one of process, docker, kubernetes (did you mean docker?)"),
         ("RUNER", "docker", "runer: no such parameter (did you mean runner?)"),
         ("STORE", "tapeline", "store: 'tapeline' is not of the form s3://bucket/prefix"),
         ("PARAMETERS", '{"epoch": 3}', "parameters: epoch: no such parameter (did you mean epochs?)"),
@@ -199,7 +199,7 @@ def test_the_command_line_of_airflow_finds_no_error_and_says_one():
     assert (good.returncode, "No data found" in good.stdout) == (0, True)
     wrong = os.environ | {"TAPELINE_AIRFLOW_RUNNER": "spaceship"}
     bad = subprocess.run(command, check=False, capture_output=True, text=True, env=wrong)
-    assert (bad.returncode, "'spaceship' is not one of docker, kubernetes, process" in bad.stdout) == (1, True)
+    assert (bad.returncode, "'spaceship' is not one of process, docker, kubernetes" in bad.stdout) == (1, True)
 
 
 def test_a_deployment_may_set_the_schedule_the_defaults_and_who_is_told(monkeypatch):
