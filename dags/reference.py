@@ -4,10 +4,12 @@ python -m dags.reference [--check]
 """
 
 import sys
+from collections.abc import Collection
 from pathlib import Path
 
 from components.contract.declaration import Component, Input, Output, Parameters
 from dags.airflow_settings import PREFIX, Settings
+from dags.cluster import Cluster
 from dags.workflow import WORKFLOW
 
 ROOT = Path(__file__).parent.parent
@@ -15,7 +17,7 @@ ROOT = Path(__file__).parent.parent
 
 def main() -> None:
     """Write the pages; with --check, only say which ones are stale, and exit with 1 if any is."""
-    pages = {f"components/{task.component.name}/README.md": page(task.component) for task in WORKFLOW}
+    pages = {f"components/{task.component.name}/README.md": page(task.component) for task in WORKFLOW.tasks}
     pages["docs/airflow.md"] = airflow_page()
     if "--check" not in sys.argv[1:]:
         for name, text in pages.items():
@@ -51,13 +53,18 @@ def airflow_page() -> str:
         f"Environment variables: `{PREFIX}` and the name in capitals, such as `{PREFIX}RUNNER=docker`. They",
         "must be the same for the scheduler, the workers, the DAG processor and the triggerer. An unknown or wrong one",
         "is an import error of the DAGs, which Airflow shows on its first page.\n",
+        "A list or an object is written as JSON.\n",
     ]
-    return "\n".join(lines + _table("setting", Settings)) + "\n"
+    lines += [*_table("setting", Settings, leave_out=Cluster.model_fields), ""]
+    lines.append("What the steps ask of a cluster, by the runner `kubernetes`; the GPUs also by `docker`:\n")
+    return "\n".join(lines + _table("setting", Cluster)) + "\n"
 
 
-def _table(title: str, parameters: type[Parameters]) -> list[str]:
+def _table(title: str, parameters: type[Parameters], leave_out: Collection[str] = ()) -> list[str]:
     lines = [f"| {title} | default | | bounds |", "|---|---|---|---|"]
     for name, schema in parameters.model_json_schema()["properties"].items():
+        if name in leave_out:
+            continue
         default = f"`{schema['default']}`" if schema["default"] != "" else ""
         lines.append(f"| `{name}` | {default} | {schema['description']} | {_bounds(schema)} |")
     return lines

@@ -51,7 +51,8 @@ class Output:
 def parameter(default: Any, text: str, *, choices: Iterable[str] = (), operational: bool = False, **bounds: Any) -> Any:
     """Declare a parameter: its default, one line of help, and its bounds (`ge`, `gt`, `le`, `lt`).
 
-    `choices` are all values that it may take, in the order in which they are to be read. An `operational` parameter changes how the step runs but not one byte of what it makes: no manifest names it.
+    `choices` are all values that it may take, in the order in which they are to be read. An `operational` parameter
+    changes how the step runs but not one byte of what it makes: no manifest names it.
     """
     extra: dict[str, Any] = {"operational": operational}
     if choices := list(choices):
@@ -125,7 +126,7 @@ def _sentence(details: ErrorDetails) -> str:
     if say := _SENTENCES.get(details["type"]):
         shown = value if "ctx" in details else repr(value)  # a bound was passed, so the value is a number
         return f"{name}: {shown} {say(details.get('ctx', {}))}"
-    return f"{name}: {value!r}: {details['msg']}"
+    return f"{name}: {value!r}: {details['msg'].removeprefix('Value error, ')}"
 
 
 def did_you_mean(name: str, names: Iterable[str]) -> str:

@@ -17,7 +17,7 @@ from dags.workflow import WORKFLOW
 def compiled(tmp_path_factory):
     """Return the text of the YAML, the pipeline's document, and Kubernetes'."""
     path = tmp_path_factory.mktemp("compiled") / "pipeline.yaml"
-    compiler.Compiler().compile(build("registry.example/tapeline", "1.2.3"), str(path))
+    compiler.Compiler().compile(build(WORKFLOW, "registry.example/tapeline", "1.2.3"), str(path))
     text = path.read_text()
     return text, *yaml.safe_load_all(text)
 
@@ -45,7 +45,7 @@ def test_the_graph_reads_as_a_sentence(compiled):
 
 def test_each_step_runs_its_own_command_with_the_executor_input_alone(compiled):
     _, spec, _ = compiled
-    for task in WORKFLOW:
+    for task in WORKFLOW.tasks:
         name = task.component.name
         container = executor(spec, name)
         assert container["command"] == ["python", "-m", f"components.{name}"]
@@ -56,7 +56,7 @@ def test_the_form_has_every_parameter_with_its_default_and_type(compiled):
     _, spec, _ = compiled
     form = spec["root"]["inputDefinitions"]["parameters"]
     kinds: dict[object, str] = {int: "NUMBER_INTEGER", float: "NUMBER_DOUBLE", bool: "BOOLEAN", str: "STRING"}
-    for task in WORKFLOW:
+    for task in WORKFLOW.tasks:
         for name, field in task.component.parameters.model_fields.items():
             assert (form[name]["defaultValue"], form[name]["parameterType"]) == (field.default, kinds[field.annotation])
             assert f"| {name} |" in spec["pipelineInfo"]["description"]
@@ -120,7 +120,7 @@ def test_no_placeholder_is_left_that_a_backend_does_not_resolve(compiled):
     assert set(re.findall(r"\{\{\$[^}]*\}\}", text)) == {
         "{{$}}",
         *(f"{{{{$.inputs.parameters[''pipelinechannel--{name}'']}}}}" for name in ("gpu_count", "gpu_resource")),
-        *(f"{{{{$.inputs.parameters[''pipelinechannel--{t.component.name}_image'']}}}}" for t in WORKFLOW),
+        *(f"{{{{$.inputs.parameters[''pipelinechannel--{t.component.name}_image'']}}}}" for t in WORKFLOW.tasks),
     }
 
 
@@ -138,7 +138,7 @@ def test_credentials_come_from_a_secret_and_stand_nowhere(compiled):
 def test_limits_time_outs_retries_and_shared_memory(compiled):
     _, spec, kubernetes = compiled
     platform = kubernetes["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
-    for task in WORKFLOW:
+    for task in WORKFLOW.tasks:
         name = task.component.name
         resources = executor(spec, name)["resources"]
         assert resources["resourceCpuRequest"] == task.resources.cpu
