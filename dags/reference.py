@@ -1,4 +1,4 @@
-"""Write the pages that come from declarations, of the components and of Airflow's settings, or check them.
+"""Write the pages and the picture that come from declarations, or check that they are up to date.
 
 python -m dags.reference [--check]
 """
@@ -10,6 +10,7 @@ from pathlib import Path
 from components.contract.declaration import Component, Input, Output, Parameters
 from dags.airflow_settings import PREFIX, Settings
 from dags.cluster import Cluster
+from dags.picture import svg
 from dags.workflow import WORKFLOW
 
 ROOT = Path(__file__).parent.parent
@@ -18,7 +19,7 @@ ROOT = Path(__file__).parent.parent
 def main() -> None:
     """Write the pages; with --check, only say which ones are stale, and exit with 1 if any is."""
     pages = {f"components/{task.component.name}/README.md": page(task.component) for task in WORKFLOW.tasks}
-    pages["docs/airflow.md"] = airflow_page()
+    pages |= {"docs/airflow.md": airflow_page(), "docs/workflow.svg": svg(WORKFLOW)}
     if "--check" not in sys.argv[1:]:
         for name, text in pages.items():
             (ROOT / name).write_text(text, encoding="utf-8")
