@@ -130,24 +130,32 @@ def _problems(workflow: Workflow) -> Iterator[str]:
     for task in workflow.tasks:
         if task.name in made:
             yield f"{task.name}: it is there twice"
-        inputs = {item.name: item for item in task.component.inputs}
-        yield from (
-            f"{task.name}: it has no input {name}{did_you_mean(name, inputs)}"
-            for name in task.inputs
-            if name not in inputs
-        )
-        for name, item in inputs.items():
-            if name in task.inputs:
-                yield from _misfit(f"{task.name}: its input {name}", task.inputs[name], item.kind, made)
-            elif not item.optional:
-                yield f"{task.name}: its input {name} comes from nowhere"
+        yield from _problems_of(task, made)
         for name, each in task.component.parameters.model_fields.items():
             if fields.setdefault(name, repr(each)) != repr(each):
                 yield f"{task.name}: its parameter {name} is declared differently by a step before it"
         made[task.name] = {item.name: item.kind for item in task.component.outputs}
     for asset in (*workflow.assets, workflow.gate.blesses):
         yield from _misfit(f"the asset {asset.name}", asset.place, "", made)
-    yield from _misfit("the gate", (workflow.gate.component, workflow.gate.output), "", made)
+    gate, thresholds = workflow.gate, workflow.gate.component.parameters.model_fields
+    yield from _misfit("the gate", (gate.component, gate.output), "", made)
+    if gate.threshold not in thresholds:
+        yield f"the gate has no parameter {gate.threshold}{did_you_mean(gate.threshold, thresholds)}"
+
+
+def _problems_of(task: Task, made: Mapping[str, Mapping[str, str]]) -> Iterator[str]:
+    """Yield what does not fit in one task, `made` being the outputs of those before it."""
+    inputs = {item.name: item for item in task.component.inputs}
+    for name in task.inputs.keys() - inputs.keys():
+        yield f"{task.name}: it has no input {name}{did_you_mean(name, inputs)}"
+    for name, item in inputs.items():
+        if name in task.inputs:
+            yield from _misfit(f"{task.name}: its input {name}", task.inputs[name], item.kind, made)
+        elif not item.optional:
+            yield f"{task.name}: its input {name} comes from nowhere"
+    parameters = task.component.parameters.model_fields
+    if task.checkpoints and task.checkpoints not in parameters:
+        yield f"{task.name}: it has no parameter {task.checkpoints}{did_you_mean(task.checkpoints, parameters)}"
 
 
 def _misfit(what: str, place: Place, kind: str, made: Mapping[str, Mapping[str, str]]) -> Iterator[str]:

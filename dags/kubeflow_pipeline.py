@@ -12,6 +12,7 @@ from kfp import compiler, dsl, kubernetes
 
 from components.contract.command import Parser, guard
 from components.contract.declaration import Component
+from components.contract.errors import BadInput
 from dags.cluster import CONFIG_KEYS, REGISTRY, SECRET_KEYS, TAG, Cluster, image_of, labels_of
 from dags.definition import Task, Workflow
 from dags.kubeflow_register import for_form, values_of
@@ -36,6 +37,8 @@ def build(
     for the image of each step; `kfp.local` cannot run a pipeline that does.
     """
     fields = {name: field for task in workflow.tasks for name, field in _form(task.component).items()}
+    if twice := sorted(fields.keys() & Cluster.model_fields.keys()):
+        raise BadInput(f"{', '.join(twice)}: the cluster is asked for it, so no step may have a parameter of that name")
     for name, value in for_form(Cluster()).items():
         fields[name] = (type(value), value, Cluster.model_fields[name].description or "")
     if ask_images:

@@ -63,6 +63,11 @@ def exports(**changed):
             {"gate": replace(WORKFLOW.gate, output="figures")},
             "the gate comes from evaluate, which has no output figures",
         ),
+        (
+            {"gate": replace(WORKFLOW.gate, threshold="min_acuracy")},
+            "the gate has no parameter min_acuracy (did you mean min_accuracy?)",
+        ),
+        (exports(checkpoints="snapshot"), "export: it has no parameter snapshot (did you mean snapshots?)"),
         ({"tasks": (INGESTS, TRAINS, EXPORTS)}, "the gate comes from evaluate, which is not a task before it"),
     ],
 )
@@ -86,7 +91,3 @@ def test_everything_wrong_is_said_at_once():
         "seed: -1 is less than 0",
         "epochs: 0 is less than 1",
     ]
-
-
-def test_the_gates_threshold_is_a_parameter_of_it():
-    assert WORKFLOW.gate.threshold in WORKFLOW.gate.component.parameters.model_fields

@@ -15,8 +15,9 @@ bag = DagBag()
 assert bag.import_errors == {}, bag.import_errors
 dag = bag.dags["tapeline"]
 card = dag.task_dict["card"]
-print(json.dumps([card.task_display_name, sorted(card.upstream_task_ids), dag.params["owner"], card.arguments,
-                  getattr(card, "image", None) or card.command[-4], sorted(bag.dags["tapeline_reevaluate"].task_dict)]))
+image = getattr(card, "image", "") or " ".join(card.command)
+print(json.dumps([card.task_display_name, sorted(card.upstream_task_ids), dag.params["owner"], card.arguments, image,
+                  sorted(bag.dags["tapeline_reevaluate"].task_dict)]))
 """
 
 
@@ -32,5 +33,5 @@ def test_the_dag_has_it_after_what_it_reads(tmp_path, runner):
         f"--trained-model={run}/train/trained_model", f"--metrics={run}/evaluate/metrics", f"--card={run}/card/card",
         "--owner={{ params.owner }}",
     ]  # fmt: skip
-    assert image == "tapeline/card:v7" or runner == "process"
+    assert ("tapeline/card:v7" in image) == (runner != "process")
     assert again == ["confirm", "evaluate", "find"]

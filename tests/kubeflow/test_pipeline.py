@@ -9,6 +9,7 @@ import pytest
 import yaml
 from kfp import compiler
 
+from dags.cluster import labels_of
 from dags.kubeflow_pipeline import build
 from dags.workflow import WORKFLOW
 
@@ -127,11 +128,12 @@ def test_no_placeholder_is_left_that_a_backend_does_not_resolve(compiled):
 def test_credentials_come_from_a_secret_and_stand_nowhere(compiled):
     text, _, kubernetes = compiled
     platform = kubernetes["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
-    for name in ("ingest", "train", "export", "evaluate"):
+    for task in WORKFLOW.tasks:
+        name = task.name
         (secret,) = platform[f"exec-{name}"]["secretAsEnv"]
         assert secret["secretNameParameter"] == {"componentInputParameter": "s3_secret"}
         assert {item["envVar"] for item in secret["keyToEnv"]} == {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"}
-        assert platform[f"exec-{name}"]["podMetadata"]["labels"]["app.kubernetes.io/component"] == name
+        assert platform[f"exec-{name}"]["podMetadata"]["labels"] == labels_of(WORKFLOW, task)
     assert "env:" not in text
 
 
