@@ -55,7 +55,8 @@ def parameter(default: Any, text: str, *, choices: Iterable[str] = (), operation
     changes how the step runs but not one byte of what it makes: no manifest names it.
     """
     extra: dict[str, Any] = {"operational": operational}
-    if choices := list(choices):
+    # A list is kept as it is, so that what is added to it later is a choice too.
+    if choices := choices if isinstance(choices, list) else list(choices):
         extra["enum"] = choices
     return Field(default, description=text, json_schema_extra=extra, **bounds)
 

@@ -36,6 +36,20 @@ class Plugins(dict[str, str]):
         self.files = {path.stem.replace("_", "-"): path for path in sorted(folder.glob("*.py"))
                       if not path.stem.startswith(("_", "test_"))}  # fmt: skip
         super().__init__({name: f"{package}.{path.stem}" for name, path in self.files.items()})
+        self.names = list(self)  # for `parameter(choices=…)`
+
+    def add(self, name: str, module: str, path: Path | None = None) -> None:
+        """Make a module that is somewhere else a choice as well."""
+        self[name] = module
+        self.names.append(name)
+        if path:
+            self.files[name] = path
+
+    def remove(self, name: str) -> None:
+        """Take back what `add` did."""
+        del self[name]
+        self.names.remove(name)
+        self.files.pop(name, None)
 
     def load(self, name: str) -> types.ModuleType:
         """Import a plug-in; whatever goes wrong in its file is for the caller to explain."""
@@ -119,8 +133,9 @@ class Bound:
     It is called with its positional arguments, and is given, of what is offered by name, what it asks for.
     """
 
-    def __init__(self, function: Callable[..., Any], parameters: Parameters) -> None:
+    def __init__(self, function: Callable[..., Any], parameters: Parameters, *files: Path) -> None:
         self.function = function
+        self.files = files  # where it is from, to say so if it fails
         asked = inspect.signature(function).parameters.values()
         self.asks_for = frozenset(each.name for each in asked if each.kind == each.KEYWORD_ONLY)
         self.values = {name: value for name, value in parameters if name in self.asks_for}

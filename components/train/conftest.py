@@ -1,8 +1,8 @@
 """What the tests of the step share: a step's parts around any network, and a person's own files."""
 
 import sys
-import types
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -29,28 +29,20 @@ def around(network: keras.Model, parameters: TrainParameters, optimizer: Any = N
 
 
 @pytest.fixture
-def own(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> Iterator[Callable[[Plugins, str, str], str]]:
+def own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Callable[[Plugins, str, str], str]]:
     """Return a function that makes `text` a file of that name in a folder of plug-ins, and returns how it is chosen."""
-    added = []
+    added: list[tuple[Plugins, str]] = []
+    monkeypatch.syspath_prepend(str(tmp_path))
 
     def add(folder: Plugins, name: str, text: str) -> str:
         path = tmp_path / f"{name}.py"
-        path.write_text(text)
-        module = f"own_{folder.kind}_{name}"
+        path.write_text(text, encoding="utf-8")
         chosen = name.replace("_", "-")
-        monkeypatch.setitem(folder, chosen, module)
-        monkeypatch.setitem(folder.files, chosen, path)
-        monkeypatch.syspath_prepend(str(tmp_path / "on_path"))
-        (tmp_path / "on_path").mkdir(exist_ok=True)
-        (tmp_path / "on_path" / f"{module}.py").symlink_to(path)
-        added.append(module)
+        folder.add(chosen, name, path)
+        added.append((folder, chosen))
         return chosen
 
     yield add
-    for module in added:
-        sys.modules.pop(module, None)
-
-
-def module_of(**functions: Any) -> types.SimpleNamespace:
-    """Return what stands for a plug-in's module."""
-    return types.SimpleNamespace(**functions)
+    for folder, chosen in added:
+        sys.modules.pop(folder[chosen], None)
+        folder.remove(chosen)

@@ -61,8 +61,14 @@ def assemble(
         optimizer.build(network.trainable_variables)
     _part(TRANSFORMS, parameters, "update")
     with strategy.scope(), _blame(parameters, TRANSFORMS, "init(variables) fails"):
-        transform = Transform(TRANSFORMS.load(parameters.transform), parameters, network)
-    return Training(parameters, network, optimizer, loss, Bound(way, parameters), transform), spec, traced
+        transform = Transform(
+            TRANSFORMS.load(parameters.transform), parameters, network, *_files(TRANSFORMS, parameters)
+        )
+    return (
+        Training(parameters, network, optimizer, loss, Bound(way, parameters, *_files(STEPS, parameters)), transform),
+        spec,
+        traced,
+    )
 
 
 def build_network(parameters: TrainParameters, image_shape: tuple[int, int], classes: int) -> tuple[keras.Model, int]:
@@ -130,7 +136,7 @@ def build_loss(
         counts = np.bincount(split.labels, minlength=classes)
         known = counts > 0
         weights = np.where(known, len(split.labels) / (known.sum() * np.maximum(counts, 1)), 0.0).tolist()
-    per_image = Bound(_part(LOSSES, parameters, "loss"), parameters)
+    per_image = Bound(_part(LOSSES, parameters, "loss"), parameters, *_files(LOSSES, parameters))
     return Objective(network, per_image, weights, parameters.loss_scale, adds=traced.adds_losses)
 
 
@@ -158,8 +164,13 @@ def _part(folder: Plugins, parameters: TrainParameters, name: str) -> Callable[.
 
 def _blame(parameters: TrainParameters, folder: Plugins, doing: str, remedy: str = "") -> Any:
     """Blame the chosen file of that folder, or another of the chosen ones where that is where it went wrong."""
-    first = [path for path in (folder.files.get(getattr(parameters, folder.kind)),) if path]
-    return blame(doing, *first, *files_of(parameters), remedy=remedy)
+    return blame(doing, *_files(folder, parameters), *files_of(parameters), remedy=remedy)
+
+
+def _files(folder: Plugins, parameters: TrainParameters) -> list[Path]:
+    """Return the chosen file, which only what is no file has not."""
+    name = getattr(parameters, folder.kind)
+    return [folder.files[name]] if name in folder.files else []
 
 
 def _said(parameters: TrainParameters, folder: Plugins, text: str) -> str:
