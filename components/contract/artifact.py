@@ -6,6 +6,7 @@ digest of an artifact is the sha256 of its manifest, which makes a chain: each m
 
 import hashlib
 import json
+import math
 import sys
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
@@ -70,6 +71,11 @@ class Manifest(BaseModel):
 def canonical_json(value: Any) -> bytes:
     """Return JSON in one fixed form: sorted keys, indented, ending in a newline, nothing non-finite."""
     return (json.dumps(value, sort_keys=True, indent=1, allow_nan=False) + "\n").encode()
+
+
+def number(value: float) -> float | None:
+    """Return a number as JSON can hold it: None (null) for NaN and the infinities."""
+    return value if math.isfinite(value) else None
 
 
 def seal(  # noqa: PLR0913 - each argument is a field of the manifest

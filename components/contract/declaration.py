@@ -135,7 +135,8 @@ class Component:
 
     `work` names the function that does it, as `module:function`. It is called as
     `function(parameters, **paths)` with one `Path` for each input and output (None for an optional input that was not
-    given) and may return metadata for any of the outputs. `packages` are those whose versions the results depend on.
+    given) and may return metadata for any of the outputs. `check`, if there is one, is called in the same way by --check,
+    with folders that are thrown away, and sees whether the work could be done. `packages` are those whose versions the results depend on.
     """
 
     name: str
@@ -146,15 +147,16 @@ class Component:
     inputs: tuple[Input, ...]
     outputs: tuple[Output, ...]
     packages: tuple[str, ...] = ()
+    check: str = ""
 
     @property
     def command(self) -> list[str]:
         """Return the command of the step, the same in a container as on a laptop."""
         return ["python", "-m", f"components.{self.name}"]
 
-    def load_work(self) -> Callable[..., Metadata | None]:
-        """Import and return the work function, with all that it needs."""
-        module, _, function = self.work.partition(":")
+    def load_work(self, name: str = "") -> Callable[..., Metadata | None]:
+        """Import and return the work function, or the one of that name, with all that it needs."""
+        module, _, function = (name or self.work).partition(":")
         work: Callable[..., Metadata | None] = getattr(importlib.import_module(module), function)
         return work
 

@@ -5,6 +5,6 @@ To add your own, copy a file; its name is then a choice of `--model`, everywhere
 
 from pathlib import Path
 
-from components.contract.declaration import modules_in
+from components.contract.plugins import Plugins
 
-MODELS = modules_in("components.models", Path(__file__).parent)  # choice of --model: module
+MODELS = Plugins("model", "components.models", Path(__file__).parent)

@@ -7,14 +7,19 @@ from typing import Self
 from pydantic import model_validator
 
 from components.artifacts.record.columns import LEVELS
-from components.contract.declaration import Component, Input, Output, Parameters, modules_in, parameter
+from components.contract.declaration import Component, Input, Output, Parameters, parameter
+from components.contract.plugins import Plugins, with_parameters_of
 
 _HERE = Path(__file__).parent
-# A model or a gradient rule is a file in one of these folders; its name is the file's.
-MODELS = modules_in("components.models", _HERE.parent / "models")
-TRANSFORMS = modules_in("components.train.transforms", _HERE / "transforms")
+# Each of these is a file in a folder; its name is the file's.
+MODELS = Plugins("model", "components.models", _HERE.parent / "models")
+STEPS = Plugins("step", "components.train.steps", _HERE / "steps")
+LOSSES = Plugins("loss", "components.train.losses", _HERE / "losses")
+OPTIMIZERS = Plugins("optimizer", "components.train.optimizers", _HERE / "optimizers")
+TRANSFORMS = Plugins("transform", "components.train.transforms", _HERE / "transforms")
 
 
+@with_parameters_of(MODELS, STEPS, LOSSES, OPTIMIZERS, TRANSFORMS)
 class TrainParameters(Parameters):
     """How the model learns."""
 
@@ -22,14 +27,19 @@ class TrainParameters(Parameters):
     epochs: int = parameter(5, "Passes over the training images", ge=1, le=10_000)
     batch_size: int = parameter(128, "Images in a batch", ge=1, le=65_536)
     accumulate: int = parameter(1, "Batches whose mean gradient makes one step of the optimizer", ge=1, le=64)
-    optimizer: str = parameter("adam", "Rule that turns gradients into updates", choices=("adam", "adamw", "sgd"))
+    step: str = parameter("plain", "Way to find gradients: a file in components/train/steps", choices=STEPS)
+    loss: str = parameter("cross-entropy", "Loss: a file in components/train/losses", choices=LOSSES)
+    class_weight: str = parameter(
+        "none", "Weight of an image in the loss; balanced: by how rare its class is", choices=("none", "balanced")
+    )
+    optimizer: str = parameter(
+        "adam", "Rule that turns gradients into updates: a file in components/train/optimizers", choices=OPTIMIZERS
+    )
     learning_rate: float = parameter(0.001, "Learning rate; the highest one of a schedule", gt=0, le=100)
     schedule: str = parameter(
         "cosine", "Learning rate over time; one-cycle rises for a quarter, then falls as a cosine",
         choices=("constant", "cosine", "one-cycle"),
     )  # fmt: skip
-    momentum: float = parameter(0.9, "Momentum of sgd", ge=0, lt=1)
-    weight_decay: float = parameter(0.01, "Weight decay of adamw", ge=0, le=1)
     transform: str = parameter(
         "none", "What is done to the gradients: a file in components/train/transforms", choices=TRANSFORMS
     )
@@ -93,13 +103,14 @@ COMPONENT = Component(
     title="Train with GradientTape",
     help="Learn a data set with tf.GradientTape, and keep the gradients.",
     work="components.train.train:train",
+    check="components.train.train:check",
     parameters=TrainParameters,
     inputs=(
         Input("dataset", "Dataset", "The data set that ingest made"),
         Input("checkpoint", "Artifact", "A checkpoint to go on from", optional=True, operational=True),
     ),
     outputs=(
-        Output("trained_model", "Model", "The trained network, as model.keras"),
+        Output("trained_model", "Model", "The trained network, as model.keras and as a SavedModel"),
         Output("gradients", "Artifact", "The record of the gradients, as safetensors and JSON"),
         Output("metrics", "Metrics", "Loss and accuracy by epoch, as metrics.json"),
     ),

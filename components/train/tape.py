@@ -1,139 +1,139 @@
-"""The step, where the gradients are in one's hands, and the compiled loop around it.
+"""The step, where the gradients are in one's hands.
 
-`train_step` computes them with the tape, looks at them, changes them, and applies them. `compile_steps` only feeds it:
-the images stay on the device, batches are gathered there, and many steps run in one call, so that Python is not in the
-way.
+`train_step` finds them by one of the ways in steps/ (`plain` is the tutorial's tape), changes them by one of the
+transforms/, measures, clips, and applies them. Whoever else needs a gradient calls `gradients_of`.
 """
 
-import importlib
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
-from components.artifacts.record.columns import BINS, SCALARS, STATISTICS
 from components.contract import quiet
+from components.contract.plugins import Bound
 
 with quiet.importing():
     import keras
     import tensorflow as tf
 
-from components.artifacts.dataset import Split, normalised
-from components.train.component import TRANSFORMS, TrainParameters
-from components.train.machine.observe import Observer, cross_entropy
-
-T = TypeVar("T")
-
-# From image indices, and the gradients of the step before, to rows, statistics, histograms, and the last gradients.
-RunSteps = Callable[[tf.Tensor, list[tf.Tensor]], tuple[tf.Tensor, tf.Tensor, tf.Tensor, list[tf.Tensor]]]
+from components.train.component import TrainParameters
+from components.train.machine.objective import Objective
+from components.train.machine.transform import Transform
 
 
-def train_step(  # noqa: PLR0913 - all that a step depends on
-    network: keras.Model,
-    optimizer: keras.optimizers.Optimizer,
-    rule: Callable[..., list[tf.Tensor]],
-    parameters: TrainParameters,
-    images: tf.Tensor,
-    labels: tf.Tensor,
-) -> tuple[tf.Tensor, tf.Tensor, list[tf.Tensor], tf.Tensor]:
-    """Learn from one step's images, float32 [accumulate × batch, height, width, 1] in 0..1, and labels, int32.
+@dataclass(frozen=True)
+class Training:
+    """What a step is made of."""
 
-    Returns the mean loss, the share of correct answers, the gradients (before clipping), and their norms: float32
-    [1 + variables], the global one first. Run by several replicas (tf.distribute), each gets its own images, and
-    returns what is true of all of them.
+    parameters: TrainParameters
+    network: keras.Model
+    optimizer: keras.optimizers.Optimizer
+    loss: Objective
+    way: Bound  # one of steps/
+    transform: Transform
+
+    @property
+    def apart(self) -> bool:
+        """Whether what is minimised is not just the data's loss, so that both are recorded."""
+        return self.loss.adds or self.parameters.step != "plain"
+
+
+class Seen(NamedTuple):
+    """What a step says of its images: float32 scalars."""
+
+    loss: tf.Tensor  # mean loss of the data, without what is added to it
+    objective: tf.Tensor  # what was minimised: with what Keras adds, and at the images that the way chose
+    accuracy: tf.Tensor  # share of correct answers
+
+
+class Taken(NamedTuple):
+    """What came of a step."""
+
+    seen: Seen
+    found: list[tf.Tensor]  # the gradients before the transformation
+    gradients: list[tf.Tensor]  # after it, before clipping
+    norms: tf.Tensor  # theirs, float32 [1 + variables], the global one first
+
+
+def train_step(training: Training, images: tf.Tensor, labels: tf.Tensor) -> Taken:
+    """Learn from one step's images, float32 [accumulate × batch, …] in 0..1, and labels, int32.
+
+    Run by several replicas (tf.distribute), each gets its own images, and returns what is true of all of them.
     """
-    variables = [variable.value for variable in network.trainable_variables]
-    losses, correct, sums = [], [], list[tf.Tensor]()
-    for batch_images, batch_labels in zip(
-        tf.split(images, parameters.accumulate), tf.split(labels, parameters.accumulate), strict=True
-    ):
-        with tf.GradientTape() as tape:
-            logits = network(batch_images, training=True)
-            loss = cross_entropy(batch_labels, logits)
-            scaled = loss * parameters.loss_scale  # so that small gradients do not underflow in float16
-        gradients = tape.gradient(scaled, variables, unconnected_gradients=tf.UnconnectedGradients.ZERO)
-        sums = [a + b for a, b in zip(sums, gradients, strict=True)] if sums else gradients
-        losses.append(loss)
-        correct.append(accuracy(logits, batch_labels))
-    divisor = parameters.accumulate * parameters.loss_scale
-    gradients = sums if divisor == 1 else [total / divisor for total in sums]
-    loss, answers = tf.reduce_mean(tf.stack(losses)), tf.reduce_mean(tf.stack(correct))
-    replicas = tf.distribute.get_replica_context()
-    if replicas.num_replicas_in_sync > 1:
-        mean = tf.distribute.ReduceOp.MEAN
-        gradients, loss, answers = replicas.all_reduce(mean, [gradients, loss, answers])
+    seen, found = mean_gradients(training, images, labels)
+    gradients = training.transform(found, training.optimizer.iterations)
+    norms = norms_of(gradients)
+    clipped = clip(gradients, norms[0], training.parameters.clip_norm)
+    apply(training.optimizer, clipped, training.network)
+    return Taken(seen, found, gradients, norms)
 
-    gradients = rule(gradients, network.trainable_variables, optimizer.iterations)
+
+def gradients_of(
+    training: Training, images: tf.Tensor, labels: tf.Tensor, call: int = 0
+) -> tuple[Seen, list[tf.Tensor]]:
+    """Return what is seen of the images, and their mean gradients, times the loss scale: the one way to a gradient."""
+    parameters, context = training.parameters, tf.distribute.get_replica_context()
+    calls = parameters.accumulate * context.num_replicas_in_sync
+
+    def seed() -> tf.Tensor:
+        number = call * context.num_replicas_in_sync + context.replica_id_in_sync_group
+        at_step = tf.random.experimental.stateless_fold_in([parameters.seed, 1], training.optimizer.iterations)
+        return tf.random.experimental.stateless_fold_in(at_step, number)
+
+    value, logits, found = training.way(training.network, training.loss, images, labels, seed=seed, calls=lambda: calls)
+    objective = tf.cast(value / training.loss.scale, tf.float32)
+    loss = training.loss.data(labels, logits) if training.apart else objective
+    return Seen(loss, objective, accuracy(logits, labels)), dense(found, training.network)
+
+
+def mean_gradients(training: Training, images: tf.Tensor, labels: tf.Tensor) -> tuple[Seen, list[tf.Tensor]]:
+    """Return what is seen of all images of a step, and their mean gradients: over its batches, and over the replicas."""
+    count = training.parameters.accumulate
+    rows, sums = [], list[tf.Tensor]()
+    for call, part in enumerate(zip(tf.split(images, count), tf.split(labels, count), strict=True)):
+        seen, found = gradients_of(training, *part, call)
+        sums = [a + b for a, b in zip(sums, found, strict=True)] if sums else found
+        rows.append(seen)
+    divisor = count * training.loss.scale
+    gradients = sums if divisor == 1 else [total / divisor for total in sums]
+    seen = Seen(*(tf.reduce_mean(tf.stack(each)) for each in zip(*rows, strict=True)))
+    context = tf.distribute.get_replica_context()
+    if context.num_replicas_in_sync > 1:
+        gradients, seen = context.all_reduce(tf.distribute.ReduceOp.MEAN, [gradients, seen])
+    return seen, gradients
+
+
+def norms_of(gradients: Sequence[tf.Tensor]) -> tf.Tensor:
+    """Return the L2 norms, float32 [1 + variables]: of all gradients together, and of each."""
     squares = 2 * tf.stack([tf.nn.l2_loss(gradient) for gradient in gradients])  # one fused pass over each gradient
     # Not tf.add_n: it begins with whichever input's memory is free by then, so its last bit is a matter of timing.
-    norms = tf.sqrt(tf.concat([tf.reduce_sum(squares, keepdims=True), squares], 0))
-    applied = gradients
-    if parameters.clip_norm:
-        applied, _ = tf.clip_by_global_norm(gradients, parameters.clip_norm, use_norm=norms[0])
-    if replicas.num_replicas_in_sync > 1:  # Keras adds up what the replicas give it
-        applied = [gradient / replicas.num_replicas_in_sync for gradient in applied]
-    optimizer.apply_gradients(zip(applied, network.trainable_variables, strict=True))
-    return loss, answers, gradients, norms
+    return tf.sqrt(tf.concat([tf.reduce_sum(squares, keepdims=True), squares], 0))
 
 
-def compile_steps(
-    parameters: TrainParameters,
-    network: keras.Model,
-    optimizer: keras.optimizers.Optimizer,
-    training: Split,
-    *,
-    observed: bool = False,
-) -> RunSteps:
-    """Return a function of the image indices of some steps, int32 [steps, images], that takes these steps.
+def clip(gradients: list[tf.Tensor], norm: tf.Tensor, largest: float) -> list[tf.Tensor]:
+    """Return the gradients, scaled so that their global norm is at most the largest; 0: any."""
+    return tf.clip_by_global_norm(gradients, largest, use_norm=norm)[0] if largest else gradients  # type: ignore[no-any-return]
 
-    It also takes the gradients of the step before, and returns: a row for each step, float32 [steps, columns]; if the
-    steps are `observed`, their statistics, float32 [steps, variables, statistics], and histograms, int32
-    [steps, variables, bins], else two empty tensors; and the last step's gradients. Rows are kept on the device until
-    all of these steps are done, so Python is called once for all of them.
-    """
-    rule = importlib.import_module(TRANSFORMS[parameters.transform]).apply
-    variables = network.trainable_variables
-    columns = len(SCALARS) + (0 if parameters.gradient_level == "off" else 1 + len(variables))
-    observer = Observer(parameters, network, optimizer, rule)
-    strategy = tf.distribute.get_strategy()
-    share = parameters.batch_size * parameters.accumulate // strategy.num_replicas_in_sync  # of a step's images
-    signature = [
-        tf.TensorSpec([None, None], tf.int32),
-        [tf.TensorSpec(variable.shape, tf.float32) for variable in variables],
+
+def apply(optimizer: keras.optimizers.Optimizer, gradients: Sequence[tf.Tensor], network: keras.Model) -> None:
+    """Let the optimizer change the variables, once for all replicas."""
+    count = tf.distribute.get_replica_context().num_replicas_in_sync
+    if count > 1:  # Keras adds up what the replicas give it
+        gradients = [gradient / count for gradient in gradients]
+    pairs = zip(gradients, network.trainable_variables, strict=True)
+    optimizer.apply_gradients([(tf.cast(gradient, variable.dtype), variable) for gradient, variable in pairs])
+
+
+def variables_of(network: keras.Model) -> list[tf.Variable]:
+    """Return the variables that are learned, as TensorFlow knows them."""
+    return [variable.value for variable in network.trainable_variables]
+
+
+def dense(gradients: Sequence[Any], network: keras.Model) -> list[tf.Tensor]:
+    """Return a float32 tensor for each variable, from what a tape gives: None, IndexedSlices, or another precision."""
+    return [
+        tf.zeros(variable.shape) if gradient is None else tf.cast(tf.convert_to_tensor(gradient), tf.float32)
+        for gradient, variable in zip(gradients, network.trainable_variables, strict=True)
     ]
-
-    def step(images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, list[tf.Tensor], tf.Tensor]:
-        first = tf.distribute.get_replica_context().replica_id_in_sync_group * share
-        last = first + share
-        return train_step(network, optimizer, rule, parameters, images[first:last], labels[first:last])
-
-    def on_replicas(function: Callable[..., T], *arguments: tf.Tensor) -> T:
-        """Call it on every replica, and return what the first one has: afterwards all have the same."""
-        found = strategy.run(function, arguments)
-        return tf.nest.map_structure(lambda value: strategy.experimental_local_results(value)[0], found)  # type: ignore[no-any-return]
-
-    @tf.function(input_signature=signature)  # type: ignore[untyped-decorator]
-    def run_steps(
-        order: tf.Tensor, gradients: list[tf.Tensor]
-    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, list[tf.Tensor]]:
-        steps = tf.shape(order)[0]
-        rows = tf.TensorArray(tf.float32, size=steps, element_shape=[columns])
-        stats = tf.TensorArray(tf.float32, size=steps, element_shape=[len(variables), len(STATISTICS)])
-        hist = tf.TensorArray(tf.int32, size=steps, element_shape=[len(variables), BINS])
-        for i in tf.range(steps):
-            images = normalised(tf.gather(training.images, order[i]))
-            labels = tf.gather(training.labels, order[i])
-            rate = tf.cast(optimizer.learning_rate, tf.float32)
-            previous, before = gradients, on_replicas(observer.before, images, labels) if observed else ([], [])
-            loss, correct, gradients, norms = on_replicas(step, images, labels)
-            row = tf.stack([loss, correct, rate])
-            rows = rows.write(i, row if parameters.gradient_level == "off" else tf.concat([row, norms], 0))
-            if observed:
-                found, counts = observer.after(gradients, previous, before)
-                stats, hist = stats.write(i, found), hist.write(i, counts)
-        if not observed:
-            return rows.stack(), tf.zeros([0]), tf.zeros([0]), gradients
-        return rows.stack(), stats.stack(), hist.stack(), gradients
-
-    return run_steps  # type: ignore[no-any-return]
 
 
 def accuracy(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:

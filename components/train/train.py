@@ -1,7 +1,9 @@
-"""The training: load the data, build the network, take the steps, and write what is to be kept of them."""
+"""The training, top to bottom: data, model, a look before the first step, the steps, and what is kept of them."""
 
-import importlib
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,21 +13,27 @@ import numpy.typing as npt
 from components.contract import artifact, quiet
 from components.contract.artifact import canonical_json
 from components.contract.errors import BadInput, StepError
+from components.contract.plugins import Bound
 
 with quiet.importing():
     import keras
     import tensorflow as tf
 
-from components.artifacts.dataset import Split, batches, load, normalised
-from components.artifacts.model import save_model
+from components.artifacts import model as models
+from components.artifacts.dataset import Split, batches, load
 from components.artifacts.record.writer import Recorder
-from components.train import optimizers
-from components.train.component import MODELS, TrainParameters
-from components.train.machine import checkpoint as checkpoints
-from components.train.machine.observe import variables_of
-from components.train.machine.plan import due, stops
+from components.train.component import STEPS, TrainParameters
+from components.train.machine import look
+from components.train.machine.assemble import assemble, files_of
+from components.train.machine.blame import blame
+from components.train.machine.checkpoint import Checkpoints
+from components.train.machine.compiled import compile_steps
+from components.train.machine.devices import choose_devices
+from components.train.machine.graph import Traced
+from components.train.machine.plan import Plan, plan
 from components.train.machine.progress import Progress
-from components.train.tape import RunSteps, compile_steps
+from components.train.machine.state import State
+from components.train.tape import Training
 
 
 def train(  # noqa: PLR0913 - one path for each input and output
@@ -42,116 +50,165 @@ def train(  # noqa: PLR0913 - one path for each input and output
     The same dataset, parameters and seed give the same bytes, also after an interruption: from a checkpoint the run
     goes on as if it had not been cut off. Raises `BadInput` for what does not fit, `Diverged` for a loss that does.
     """
+    with prepared(parameters, dataset, gradients) as run:
+        checkpoints = Checkpoints(parameters, artifact.digest(dataset))
+        step = checkpoints.resume(run.state, checkpoint)
+        print(run.summary())
+        try:
+            with blame("the training fails", *files_of(parameters)):
+                learn(run, step, checkpoints)
+        except Diverged as error:
+            if parameters.diverged == "fail":
+                raise
+            print(f"stopped: {str(error).partition(';')[0]}")
+        state = run.state
+        settings = {
+            "steps_per_epoch": run.steps_per_epoch,
+            "images_per_step": run.batch,
+            "classes": run.spec.classes,
+            "clip_norm": parameters.clip_norm,
+            "frozen": run.traced.frozen,
+        }
+        state.recorder.finish(settings, state.epochs)
+        models.write(run.training.network, run.spec, trained_model)
+        figures = run.figures()
+        (metrics / "metrics.json").write_bytes(canonical_json({"epochs": state.epochs} | figures))
+        last = {name: value for name, value in (state.epochs or [{}])[-1].items() if name != "epoch"}
+        count = run.training.network.count_params()
+        return {"metrics": last | figures, "trained_model": {"framework": "keras", "parameters": count}}
+
+
+def check(parameters: TrainParameters, *, dataset: Path, gradients: Path) -> None:
+    """Take the look before the first step, and no step; `gradients` is a folder to throw away."""
+    with prepared(parameters, dataset, gradients) as run:
+        look.save_and_read_back(run.training.network, run.spec, files_of(parameters))
+        print(run.summary())
+        for variable in run.traced.variables:
+            if not variable["connected"]:
+                print(f"  the loss does not depend on {variable['name']}")
+        for name in run.traced.frozen:
+            print(f"  {name} is frozen")
+        print("it fits: built, called, compiled, one step taken and undone, saved, and read again in a process of its own")
+
+
+@dataclass
+class Run:
+    """A run that is ready for its first step."""
+
+    parameters: TrainParameters
+    training: Training
+    spec: models.Spec
+    traced: Traced
+    state: State
+    plan: Plan
+    steps_per_epoch: int
+    batch: int  # images in a step
+    splits: tuple[Split, Split]  # training and validation
+    run_steps: dict[bool, Any]  # observed or not
+
+    def summary(self) -> str:
+        """Return what is learned from how much."""
+        count, images = self.training.network.count_params(), len(self.splits[0].labels)
+        return f"{self.parameters.model}: {count:,} parameters, {images:,} images, {self.batch} a step"
+
+    def figures(self) -> dict[str, float]:
+        """Return what the way to find gradients has to say of the whole run, such as its privacy."""
+        said = getattr(STEPS.load(self.parameters.step), "figures", None)
+        if said is None or not self.state.epochs:
+            return {}
+        steps, examples = len(self.state.epochs) * self.steps_per_epoch, len(self.splits[0].labels)
+        figures = Bound(said, self.parameters)(
+            examples=lambda: examples, batch_size=lambda: self.batch, steps=lambda: steps
+        )
+        print(", ".join(f"{name} {value:.4g}" for name, value in figures.items()))
+        return {name: artifact.number(value) for name, value in figures.items()}
+
+
+@contextmanager
+def prepared(parameters: TrainParameters, dataset: Path, gradients: Path) -> Iterator[Run]:
+    """Yield a run that is ready for its first step, in the scope of its devices."""
     strategy = choose_devices(parameters.device, parameters.replicas)
     tf.config.experimental.enable_op_determinism()
     tf.config.run_functions_eagerly(parameters.eager)
+    keras.config.disable_traceback_filtering()  # so that a fault is found in the file where it is
     keras.utils.clear_session()  # Keras numbers its names; a second training in one process begins at 0 again
     keras.utils.set_random_seed(parameters.seed)
 
-    training, validation, classes = load(dataset)
-    batch = parameters.batch_size * parameters.accumulate  # images in a step
-    steps_per_epoch = len(training.labels) // batch  # the few images left over are others in each epoch
+    training_split, validation, classes = load(dataset)
+    batch = parameters.batch_size * parameters.accumulate
+    steps_per_epoch = len(training_split.labels) // batch  # the few images left over are others in each epoch
     if steps_per_epoch == 0:
-        raise BadInput(f"batch_size: {batch} images a step, but there are only {len(training.labels)} to train on")
-
-    image_shape = tuple(training.images.shape[1:])
+        raise BadInput(f"batch_size: {batch} images a step, but there are only {len(training_split.labels)} to train on")
     with strategy.scope():
         keras.config.set_dtype_policy(parameters.precision.replace("-", "_"))
-        network = importlib.import_module(MODELS[parameters.model]).build(image_shape, classes)
-        keras.config.set_dtype_policy("float32")
-        optimizer = optimizers.build(parameters, parameters.epochs * steps_per_epoch)
-        optimizer.build(network.trainable_variables)
-    recorder = Recorder(gradients, variables_of(network), parameters.gradient_level)
-    none_yet = [tf.fill(variable.shape, float("nan")) for variable in network.trainable_variables]
-
-    state = checkpoints.State(parameters, artifact.digest(dataset), network, optimizer, recorder, none_yet)
-    step = state.resume(checkpoint)
-    print(f"{parameters.model}: {network.count_params():,} parameters, {len(training.labels):,} images, {batch} a step")
-    try:
-        with strategy.scope():
-            learn(state, step, steps_per_epoch, training, validation)
-    except Diverged as error:
-        if parameters.diverged == "fail":
-            raise
-        print(f"stopped: {str(error).partition(';')[0]}")
-
-    settings = {
-        "steps_per_epoch": steps_per_epoch,
-        "images_per_step": batch,
-        "classes": classes,
-        "clip_norm": parameters.clip_norm,
-        "frozen": [weight.path for layer in network.layers if not layer.trainable for weight in layer.weights],
-    }
-    recorder.finish(settings, state.epochs)
-    save_model(network, trained_model / "model.keras")
-    (metrics / "metrics.json").write_bytes(canonical_json({"epochs": state.epochs}))
-    last = {name: value for name, value in (state.epochs or [{}])[-1].items() if name != "epoch"}
-    return {"metrics": last, "trained_model": {"framework": "keras", "parameters": network.count_params()}}
+        try:
+            training, spec, traced = assemble(parameters, training_split, classes, parameters.epochs * steps_per_epoch)
+        finally:
+            keras.config.set_dtype_policy("float32")
+        recorder = Recorder(gradients, traced.variables, parameters.gradient_level, objective=training.apart)
+        none_yet = [tf.fill(variable.shape, float("nan")) for variable in training.network.trainable_variables]
+        state = State(training, recorder, none_yet)
+        run_steps = {
+            observed: compile_steps(training, training_split, spec.channels, observed=observed, moves=traced.moves)
+            for observed in (False, True)
+        }
+        planned = plan(parameters, parameters.epochs * steps_per_epoch)
+        first = batches(parameters.seed, 1, len(training_split.labels), steps_per_epoch, batch)[:1]
+        look.try_a_step(state, run_steps[bool(planned.observed[1])], first)
+        if not look.is_plain(training.network):
+            look.save_and_read_back(training.network, spec, files_of(parameters))
+        yield Run(parameters, training, spec, traced, state, planned, steps_per_epoch, batch,
+                  (training_split, validation), run_steps)  # fmt: skip
 
 
-def learn(state: checkpoints.State, step: int, steps_per_epoch: int, training: Split, validation: Split) -> None:
+def learn(run: Run, step: int, checkpoints: Checkpoints) -> None:
     """Go on from `step` to the end of the last epoch, writing record, checkpoints and progress on the way."""
-    parameters = state.parameters
-    run = [
-        compile_steps(parameters, state.network, state.optimizer, training, observed=observed)
-        for observed in (False, True)
-    ]
-    batch = parameters.batch_size * parameters.accumulate
-    with Progress(parameters.epochs, steps_per_epoch, start=step) as progress:
-        for epoch in range(step // steps_per_epoch + 1, parameters.epochs + 1):
-            order = batches(parameters.seed, epoch, len(training.labels), steps_per_epoch, batch)
+    parameters, state, per_epoch = run.parameters, run.state, run.steps_per_epoch
+    with Progress(parameters.epochs, per_epoch, start=step) as progress:
+        for epoch in range(step // per_epoch + 1, parameters.epochs + 1):
+            order = batches(parameters.seed, epoch, len(run.splits[0].labels), per_epoch, run.batch)
             began = time.perf_counter()
-            first, done = step, (epoch - 1) * steps_per_epoch
-            for end, observed in stops(parameters, step, epoch * steps_per_epoch):
-                loss = advance(state, step, order[step - done : end - done], run[observed])
+            first, done = step, (epoch - 1) * per_epoch
+            for end, observed in run.plan.calls(step, epoch * per_epoch):
+                loss = advance(run, step, order[step - done : end - done], observed=observed)
                 step = end
-                if step < epoch * steps_per_epoch:
-                    state.save_if_due(step)
+                if step < epoch * per_epoch:
+                    checkpoints.save_if_due(state, step)
                 progress.advance(step, loss)
             seconds = time.perf_counter() - began
-            state.end_epoch(epoch, steps_per_epoch, *evaluate(state.network, validation))
-            progress.end_epoch(state.epochs[-1], (step - first) * batch / seconds)
-            state.save_if_due(step)
+            metrics = state.end_epoch(epoch, per_epoch, *evaluate(run.training, run.splits[1], run.spec.channels))
+            progress.end_epoch(metrics, (step - first) * run.batch / seconds)
+            if not np.isfinite(metrics["validation_loss"]):
+                raise Diverged(f"the validation loss is {metrics['validation_loss']} after step {step}; {ADVICE}")
+            checkpoints.save_if_due(state, step)
 
 
-def advance(state: checkpoints.State, step: int, order: npt.NDArray[np.int32], run_steps: RunSteps) -> float:
+def advance(run: Run, step: int, order: npt.NDArray[np.int32], *, observed: bool) -> float:
     """Take the steps after `step` that see the images of `order`, record them, and return the last one's loss."""
-    rows, stats, hist, state.gradients = run_steps(tf.constant(order), state.gradients)
+    state = run.state
+    rows, stats, hist, state.gradients = run.run_steps[observed](tf.constant(order), state.gradients)
     values = rows.numpy()
-    state.record(step, values, {"stats": stats.numpy(), "hist": hist.numpy()})
-    check_finite(step, values[:, 0])
-    if "full" in due(state.parameters, step + len(order)):
-        state.recorder.snapshot(step + len(order), [gradient.numpy() for gradient in state.gradients])
+    state.record(step, values, {"stats": stats.numpy(), "hist": hist.numpy()}, run.plan)
+    check_finite(step, state.summed(values))
+    end = step + len(order)
+    if run.plan.kept["full"][end]:
+        state.recorder.snapshot(end, [gradient.numpy() for gradient in state.gradients])
     return float(values[-1, 0])
 
 
-def choose_devices(device: str, replicas: int) -> tf.distribute.Strategy:
-    """Return what shares the steps among the devices. Hide the GPUs for `cpu`; refuse `gpu` where there is none."""
-    gpus = tf.config.list_physical_devices("GPU")
-    if device == "gpu" and not gpus:
-        raise BadInput("device: gpu, but TensorFlow sees none here; ask for a node with one, or give auto or cpu")
-    if device == "cpu" and gpus:
-        tf.config.set_visible_devices([], "GPU")
-        gpus = []
-    if replicas == 1:
-        return tf.distribute.get_strategy()
-    if 0 < len(gpus) < replicas:
-        raise BadInput(f"replicas: {replicas}, but TensorFlow sees {len(gpus)} GPUs here; ask for a node with more")
-    if not gpus:
-        (processor,) = tf.config.list_physical_devices("CPU")
-        tf.config.set_logical_device_configuration(processor, [tf.config.LogicalDeviceConfiguration()] * replicas)
-    return tf.distribute.MirroredStrategy([f"{'GPU' if gpus else 'CPU'}:{i}" for i in range(replicas)])
-
-
-def evaluate(network: keras.Model, split: Split, batch: int = 1000) -> tuple[float, float]:
-    """Return loss and accuracy over all images of a split."""
+def evaluate(training: Training, split: Split, channels: int, batch: int = 1000) -> tuple[float, float]:
+    """Return the data's loss, as it is trained on, and the accuracy, over all images of a split."""
     loss, correct = 0.0, 0
     for start in range(0, len(split.labels), batch):
         labels = split.labels[start : start + batch]
-        logits = tf.cast(network(normalised(split.images[start : start + batch]), training=False), tf.float32)
-        loss += float(tf.reduce_sum(tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)))
+        logits = training.network(models.pixels(split.images[start : start + batch], channels), training=False)
+        values = training.loss.values(labels, logits)
+        loss += float(tf.reduce_sum(values)) if values.shape.rank else float(values) * len(labels)
         correct += int(tf.math.count_nonzero(tf.argmax(logits, axis=1, output_type=tf.int32) == labels))
     return loss / len(split.labels), correct / len(split.labels)
+
+
+ADVICE = "try a lower learning_rate, or diverged=publish to have export explain it"
 
 
 class Diverged(StepError):
@@ -159,11 +216,9 @@ class Diverged(StepError):
 
 
 def check_finite(step: int, losses: npt.NDArray[np.float32]) -> None:
-    """Raise `Diverged` naming the first of the steps after `step` whose loss is not a finite number."""
-    finite = np.isfinite(losses)
+    """Raise `Diverged` naming the first of the steps after `step` of which a loss is not a finite number."""
+    finite = np.isfinite(losses).all(axis=1)
     if not finite.all():
         first = int(np.argmin(finite))
-        raise Diverged(
-            f"the loss is {losses[first]} at step {step + first + 1}; try a lower learning_rate, or "
-            "diverged=publish to have export explain it"
-        )
+        wrong = losses[first][~np.isfinite(losses[first])][0]
+        raise Diverged(f"the loss is {wrong} at step {step + first + 1}; {ADVICE}")

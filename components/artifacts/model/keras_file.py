@@ -1,6 +1,5 @@
 """The network in Keras's own format: the same weights give the same bytes, and reading it runs no code that is in it."""
 
-import importlib
 import re
 import tempfile
 import types
@@ -67,7 +66,7 @@ def _renumbered(config: bytes) -> bytes:
 
 def described(path: Path, spec: Spec) -> keras.Model:
     """Return the network as the file describes it, with the classes and functions of the file that built it."""
-    names = vars(_module(spec.model)) if spec.model in MODELS else {}
+    names = vars(MODELS.load(spec.model)) if spec.model in MODELS else {}
     known = {name: each for name, each in names.items() if isinstance(each, type | types.FunctionType)}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of weights that it did not find, for one: the probe tells what matters
@@ -81,13 +80,10 @@ def rebuilt(path: Path, spec: Spec) -> keras.Model:
     policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy(spec.precision)
     try:
-        network = _module(spec.model).build(spec.image_shape, spec.classes, **spec.parameters)
+        network = MODELS.load(spec.model).build(spec.image_shape, spec.classes, **spec.parameters)
     finally:
         keras.config.set_dtype_policy(policy)
     network(pixels(tf.zeros((2, *spec.image_shape), tf.uint8), spec.channels), training=False)  # builds its layers
     network.load_weights(path)
     return network
 
-
-def _module(model: str) -> types.ModuleType:
-    return importlib.import_module(MODELS[model])

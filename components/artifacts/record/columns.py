@@ -10,6 +10,8 @@ LEVELS = ("off", "norms", "stats", "hist", "full")
 
 # Every step has these; from level `norms` on, the norm of each variable's gradient follows.
 SCALARS = ("loss", "accuracy", "learning_rate")
+# After them, where what is minimised is more than the data's loss, or other than it: regularizers, penalties, attacks.
+OBJECTIVE = "objective"
 GLOBAL_NORM = "global_norm"
 
 QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)

@@ -1,4 +1,4 @@
-"""The gradient record: what the tape saw, step by step, readable without TensorFlow.
+"""Write the gradient record: what the tape saw, step by step, readable without TensorFlow.
 
 `record.json`                    the variables, the columns, the statistics, the settings, the metrics of the epochs
 `steps/00000001.safetensors`     `step` int64 [n], `values` float32 [n, columns]: every step
@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from safetensors.numpy import save_file
 
-from components.artifacts.record.columns import BINS, GLOBAL_NORM, SCALARS, STATISTICS
+from components.artifacts.record.columns import BINS, GLOBAL_NORM, OBJECTIVE, SCALARS, STATISTICS
 from components.contract.artifact import canonical_json
 
 # Memory is bounded by this many steps' rows: for V variables, at most BLOCK × (2 kB + 120 B) × V.
@@ -30,11 +30,13 @@ Array = npt.NDArray[Any]
 class Recorder:
     """Writes the record into a folder; holds at most one block of it in memory, in `pending`."""
 
-    def __init__(self, folder: Path, variables: Sequence[Mapping[str, Any]], level: str) -> None:
+    def __init__(
+        self, folder: Path, variables: Sequence[Mapping[str, Any]], level: str, *, objective: bool = False
+    ) -> None:
         self.folder = folder
         self.variables = list(variables)
         self.level = level
-        self.columns = list(SCALARS)
+        self.columns = [*SCALARS, *([OBJECTIVE] if objective else [])]
         if level != "off":
             self.columns += [GLOBAL_NORM, *(variable["name"] for variable in variables)]
         count = len(self.variables)

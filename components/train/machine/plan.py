@@ -1,6 +1,10 @@
-"""At which steps what is kept: every N steps, at the powers of a number, or both; and after which Python is called."""
+"""The plan of a run, made once: what is kept at which step, and after which steps the loop comes back to Python."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
 
 from components.artifacts.record.columns import LEVELS
 from components.artifacts.record.writer import BLOCK
@@ -12,39 +16,49 @@ STEPS_PER_CALL = 50  # bounds the time from a SIGTERM to its answer, as Python h
 _EVERY = {"stats": "stats_every", "hist": "hist_every", "full": "snapshot_every"}
 
 
-def due(parameters: TrainParameters, step: int) -> frozenset[str]:
-    """Return what is kept at a step, counted from 1, besides the norms: some of `stats`, `hist` and `full`."""
+@dataclass(frozen=True)
+class Plan:
+    """For each step of a run, counted from 1: bool arrays [steps + 2], of which the first and the last are False."""
+
+    kept: dict[str, npt.NDArray[np.bool_]]  # `stats`, `hist` and `full`; norms are kept at every step
+    observed: npt.NDArray[np.bool_]  # whether statistics or histograms are computed
+    stops: npt.NDArray[np.bool_]  # whether something is to be done in Python after the step
+
+    def due(self, step: int) -> set[str]:
+        """Return what is kept at a step, besides the norms."""
+        return {kind for kind, at in self.kept.items() if at[step]}
+
+    def calls(self, step: int, end: int) -> Iterator[tuple[int, bool]]:
+        """Yield the steps after which the loop comes back, from `step` to `end`, and whether those so far are observed."""
+        while step < end:
+            limit = min(step + STEPS_PER_CALL, end)
+            found = np.flatnonzero(self.stops[step + 1 : limit + 1])
+            step = step + 1 + int(found[0]) if len(found) else limit
+            yield step, bool(self.observed[step])
+
+
+def plan(parameters: TrainParameters, steps: int) -> Plan:
+    """Return the plan of a run of so many steps."""
+    numbers = np.arange(steps + 2)
+    inside = (numbers > 0) & (numbers <= steps)
     level = LEVELS.index(parameters.gradient_level)
-    geometric = _is_power(step, parameters.geometric)
-    return frozenset(
-        kind
-        for kind, name in _EVERY.items()
-        if level >= LEVELS.index(kind)
-        and (geometric or (getattr(parameters, name) and step % getattr(parameters, name) == 0))
-    )
+    kept = {}
+    for kind, name in _EVERY.items():
+        at = np.isin(numbers, _powers(parameters.geometric, steps))
+        if every := getattr(parameters, name):
+            at |= numbers % every == 0
+        kept[kind] = at & inside & (level >= LEVELS.index(kind))
+    observed = kept["stats"] | kept["hist"]
+    stops = (numbers % BLOCK == 0) | kept["full"] | (observed != np.append(observed[1:], False))
+    if parameters.checkpoints:
+        stops |= numbers % parameters.checkpoint_every == 0
+    if parameters.eager:
+        stops[:] = True
+    return Plan(kept, observed, stops)
 
 
-def _is_power(number: int, base: int) -> bool:
-    while base and number % base == 0:
-        number //= base
-    return bool(base) and number == 1
-
-
-def stops(parameters: TrainParameters, step: int, end: int) -> Iterator[tuple[int, bool]]:
-    """Yield the steps after which the loop comes back to Python, up to `end`, and whether those so far are observed.
-
-    Something is to be written then, or the steps that follow are observed and those before were not, or the reverse.
-    """
-
-    def observed(step: int) -> bool:
-        return bool(due(parameters, step) & {"stats", "hist"})
-
-    since = step
-    while step < end:
-        step += 1
-        written = (step % parameters.checkpoint_every == 0 and parameters.checkpoints) or step % BLOCK == 0
-        if step == end or written or step - since == STEPS_PER_CALL or parameters.eager or (
-            "full" in due(parameters, step) or observed(step) != observed(step + 1)
-        ):  # fmt: skip
-            yield step, observed(step)
-            since = step
+def _powers(base: int, largest: int) -> list[int]:
+    powers = [1] if base else []
+    while powers and powers[-1] * base <= largest:
+        powers.append(powers[-1] * base)
+    return powers

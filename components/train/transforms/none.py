@@ -1,11 +1,10 @@
-"""The gradients as the tape gives them."""
+"""The gradients as they were found."""
 
-from collections.abc import Sequence
+from typing import Any
 
-import keras
 import tensorflow as tf
 
 
-def apply(gradients: list[tf.Tensor], variables: Sequence[keras.Variable], step: tf.Tensor) -> list[tf.Tensor]:  # noqa: ARG001 - every rule has this signature
+def update(gradients: list[tf.Tensor], state: Any, variables: list[Any]) -> tuple[list[tf.Tensor], Any]:  # noqa: ARG001 - every transformation has this signature
     """Return the gradients unchanged."""
-    return gradients
+    return gradients, state

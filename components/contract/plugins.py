@@ -1,0 +1,127 @@
+"""What a person adds as one file in a folder: found by its name, read without being imported.
+
+A plug-in's own parameters are the keyword-only arguments of its functions that have a `parameter(...)` as default:
+
+    def gradients(model, loss, images, labels, *, radius: float = parameter(0.05, "How far to look", gt=0)): ...
+
+They become parameters of the component, on its command line and in every form, and are given back as arguments.
+"""
+
+import ast
+import builtins
+import importlib
+import inspect
+import types
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pydantic
+
+from components.contract.declaration import Parameters, parameter
+from components.contract.errors import BadInput
+
+P = TypeVar("P", bound=type[Parameters])
+
+
+class Plugins(dict[str, str]):
+    """{name: module} of the plug-ins in a folder, one a file, without importing any of them.
+
+    A file `my_model.py` is chosen as `my-model`. Names that begin with an underscore or `test_` are no plug-ins.
+    """
+
+    def __init__(self, kind: str, package: str, folder: Path) -> None:
+        self.kind = kind  # the parameter that chooses one
+        self.folder = folder
+        self.files = {path.stem.replace("_", "-"): path for path in sorted(folder.glob("*.py"))
+                      if not path.stem.startswith(("_", "test_"))}  # fmt: skip
+        super().__init__({name: f"{package}.{path.stem}" for name, path in self.files.items()})
+
+    def load(self, name: str) -> types.ModuleType:
+        """Import a plug-in; whatever goes wrong in its file is for the caller to explain."""
+        if "." in name:
+            path = self.files[name]
+            better = path.stem.replace(".", "_")
+            raise BadInput(f"{path.name}: Python cannot import a file with a dot in its name; call it {better}.py")
+        return importlib.import_module(self[name])
+
+    def declared(self) -> Iterator[tuple[str, str, type, Any]]:
+        """Yield plug-in, parameter, type and field of all parameters that the files declare."""
+        for name, path in self.files.items():
+            for argument, kind, call in _declarations(path):
+                try:
+                    given = [ast.literal_eval(each) for each in call.args]
+                    options = {each.arg or "": ast.literal_eval(each.value) for each in call.keywords}
+                    default, text = given
+                    field = parameter(default, f"{self.kind} {name}: {text}", **options)
+                except (ValueError, TypeError) as error:
+                    raise BadInput(
+                        f"{path.name}: the parameter {argument} must be written as parameter(default, 'help', …) with "
+                        f"plain values, which can be read without running the file: {error}"
+                    ) from None
+                yield name, argument, kind, field
+
+
+def _declarations(path: Path) -> Iterator[tuple[str, type, ast.Call]]:
+    try:
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+    except (SyntaxError, ValueError):  # said when the file is chosen, and nobody else's business
+        return
+    for function in (node for node in tree.body if isinstance(node, ast.FunctionDef)):
+        for argument, default in zip(function.args.kwonlyargs, function.args.kw_defaults, strict=True):
+            if isinstance(default, ast.Call) and ast.unparse(default.func) == "parameter":
+                annotation = ast.unparse(argument.annotation) if argument.annotation else ""
+                if annotation not in ("bool", "int", "float", "str"):
+                    raise BadInput(f"{path.name}: the parameter {argument.arg} must be a bool, int, float or str")
+                yield argument.arg, getattr(builtins, annotation), default
+
+
+def with_parameters_of(*folders: Plugins) -> Callable[[P], P]:
+    """Return a class decorator that adds the parameters which the plug-ins in the folders declare."""
+
+    def decorate(base: P) -> P:
+        fields: dict[str, Any] = {}
+        owners: dict[str, list[tuple[str, str]]] = {}
+        for folder in folders:
+            for plugin, name, kind, field in folder.declared():
+                if name in base.model_fields or (name in fields and repr(fields[name][1]) != repr(field)):
+                    raise BadInput(f"{folder.files[plugin].name}: there is another parameter {name}; choose another name")
+                fields[name] = (kind, field)
+                owners.setdefault(name, []).append((folder.kind, plugin))
+
+        def used(self: Any) -> Any:
+            for name, those in owners.items():
+                if getattr(self, name) != type(self).model_fields[name].default and not any(
+                    getattr(self, kind) == plugin for kind, plugin in those
+                ):
+                    kind = those[0][0]
+                    chosen = " or ".join(plugin for _, plugin in those)
+                    raise ValueError(f"{name}: it is a parameter of {kind} {chosen}, but {kind} is {getattr(self, kind)}")
+            return self
+
+        made = pydantic.create_model(
+            base.__name__, __base__=base, __module__=base.__module__, __doc__=base.__doc__,
+            __validators__={"used": pydantic.model_validator(mode="after")(used)}, **fields,
+        )  # fmt: skip
+        made.plugins = folders  # type: ignore[attr-defined]
+        return made  # type: ignore[return-value]
+
+    return decorate
+
+
+class Bound:
+    """A plug-in's function, with the values of its own parameters.
+
+    It is called with its positional arguments, and is given, of what is offered by name, what it asks for.
+    """
+
+    def __init__(self, function: Callable[..., Any], parameters: Parameters) -> None:
+        self.function = function
+        asked = inspect.signature(function).parameters.values()
+        self.asks_for = frozenset(each.name for each in asked if each.kind == each.KEYWORD_ONLY)
+        self.values = {name: value for name, value in parameters if name in self.asks_for}
+
+    def __call__(self, *arguments: Any, **offered: Callable[[], Any]) -> Any:
+        """Call it; what is offered is made only if it is asked for."""
+        made = {name: make() for name, make in offered.items() if name in self.asks_for}
+        return self.function(*arguments, **(self.values | made))

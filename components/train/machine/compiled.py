@@ -1,0 +1,78 @@
+"""The compiled loop around the step: images stay on the device, batches are gathered there, and many steps run in one
+call, so that Python is not in the way.
+"""  # noqa: D205 - one sentence
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import tensorflow as tf
+
+from components.artifacts.dataset import Split
+from components.artifacts.model import pixels
+from components.artifacts.record.columns import BINS, SCALARS, STATISTICS
+from components.train.machine.observe import Observer
+from components.train.tape import Taken, Training, train_step
+
+T = TypeVar("T")
+
+# From image indices, and the gradients of the step before, to rows, statistics, histograms, and the last gradients.
+RunSteps = Callable[[tf.Tensor, list[tf.Tensor]], tuple[tf.Tensor, tf.Tensor, tf.Tensor, list[tf.Tensor]]]
+
+
+def compile_steps(
+    training: Training, split: Split, channels: int, *, observed: bool = False, moves: bool = False
+) -> Any:
+    """Return a tf.function (`RunSteps`) of the image indices of some steps, int32 [steps, images], that takes them.
+
+    It also takes the gradients of the step before, and returns: a row for each step, float32 [steps, columns]; if the
+    steps are `observed`, their statistics, float32 [steps, variables, statistics], and histograms, int32
+    [steps, variables, bins], else two empty tensors; and the last step's gradients. Rows are kept on the device until
+    all of these steps are done, so Python is called once for all of them.
+    """
+    parameters, optimizer = training.parameters, training.optimizer
+    variables = training.network.trainable_variables
+    columns = len(SCALARS) + training.apart + (0 if parameters.gradient_level == "off" else 1 + len(variables))
+    observer = Observer(training, moves=moves)
+    strategy = tf.distribute.get_strategy()
+    share = parameters.batch_size * parameters.accumulate // strategy.num_replicas_in_sync  # of a step's images
+    signature = [
+        tf.TensorSpec([None, None], tf.int32),
+        [tf.TensorSpec(variable.shape, tf.float32) for variable in variables],
+    ]
+
+    def step(images: tf.Tensor, labels: tf.Tensor) -> Taken:
+        first = tf.distribute.get_replica_context().replica_id_in_sync_group * share
+        last = first + share
+        return train_step(training, images[first:last], labels[first:last])
+
+    def on_replicas(function: Callable[..., T], *arguments: tf.Tensor) -> T:
+        """Call it on every replica, and return what the first one has: afterwards all have the same."""
+        found = strategy.run(function, arguments)
+        return tf.nest.map_structure(lambda value: strategy.experimental_local_results(value)[0], found)  # type: ignore[no-any-return]
+
+    @tf.function(input_signature=signature)  # type: ignore[untyped-decorator]
+    def run_steps(
+        order: tf.Tensor, gradients: list[tf.Tensor]
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, list[tf.Tensor]]:
+        steps = tf.shape(order)[0]
+        rows = tf.TensorArray(tf.float32, size=steps, element_shape=[columns])
+        stats = tf.TensorArray(tf.float32, size=steps, element_shape=[len(variables), len(STATISTICS)])
+        hist = tf.TensorArray(tf.int32, size=steps, element_shape=[len(variables), BINS])
+        for i in tf.range(steps):
+            images = pixels(tf.gather(split.images, order[i]), channels)
+            labels = tf.gather(split.labels, order[i])
+            rate = tf.cast(optimizer.learning_rate, tf.float32)
+            previous, before = gradients, on_replicas(observer.before, images, labels) if observed else ([], [])
+            taken = on_replicas(step, images, labels)
+            gradients = taken.gradients
+            seen = taken.seen
+            row = tf.stack([seen.loss, seen.accuracy, rate, *([seen.objective] if training.apart else [])])
+            rows = rows.write(i, row if parameters.gradient_level == "off" else tf.concat([row, taken.norms], 0))
+            if observed:
+                found, counts = observer.after(taken, previous, before)
+                stats, hist = stats.write(i, found), hist.write(i, counts)
+        if not observed:
+            return rows.stack(), tf.zeros([0]), tf.zeros([0]), gradients
+        return rows.stack(), stats.stack(), hist.stack(), gradients
+
+    return run_steps

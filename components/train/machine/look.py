@@ -1,0 +1,94 @@
+"""The look before the first step: one real step, compiled, whose every effect is undone; and the model saved and read."""
+
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from components.artifacts import model as models
+from components.contract.errors import BadInput
+from components.train.machine.assemble import files_of
+from components.train.machine.blame import blame
+from components.train.machine.state import State
+
+# TensorFlow's own random numbers have a state that cannot be read, so a resumed run would draw others.
+_STATEFUL = re.compile(r"Random|TruncatedNormal|Multinomial")
+_STATELESS = re.compile(r"Stateless|RandomDataset|RandomCrop")
+
+
+def try_a_step(state: State, run_steps: Any, order: npt.NDArray[np.int32]) -> None:
+    """Take one step with the images of `order`, int32 [1, images], and put everything back as it was.
+
+    Finds, as `state.own`, the variables that a person's file keeps beside those of network and optimizer. Raises
+    `BadInput` with a sentence for whatever fails, and for random numbers that a checkpoint cannot hold.
+    """
+    files = files_of(state.training.parameters)
+    with blame("the step fails", *files):
+        graph = run_steps.get_concrete_function().graph
+    _refuse_hidden_state(graph, files)
+    known = {id(part) for each in state.variables().values() for part in _parts(each)}
+    own = {id(each): each for each in graph.variables if id(each) not in known}
+    state.own = sorted(own.values(), key=lambda each: (each.name, each._unique_id))  # noqa: SLF001 - the order of making
+    before = {name: np.asarray(each.numpy()) for name, each in state.variables().items()}
+    with blame("the first step fails", *files):
+        run_steps(tf.constant(order), state.gradients)
+    for name, variable in state.variables().items():
+        variable.assign(before[name])
+
+
+def _parts(variable: Any) -> tuple[Any, ...]:
+    """Return the variable of each replica."""
+    value = getattr(variable, "value", variable)
+    value = variable if callable(value) else value
+    return tuple(tf.distribute.get_strategy().experimental_local_results(value)) + (value,)
+
+
+def _refuse_hidden_state(graph: Any, files: list[Path]) -> None:
+    definition = graph.as_graph_def()
+    nodes = [*definition.node, *(node for function in definition.library.function for node in function.node_def)]
+    found = {node.op for node in nodes if _STATEFUL.search(node.op) and not _STATELESS.search(node.op)}
+    if found:
+        place = _line_of(r"random", files)
+        raise BadInput(
+            f"{place}: {', '.join(sorted(found))} draws numbers from a state of TensorFlow's own, which no checkpoint "
+            "can hold, so a resumed run would differ; use keras.random with a keras.random.SeedGenerator in a model, or "
+            "ask for the argument `seed` and use tf.random.stateless_… elsewhere"
+        )
+
+
+def _line_of(pattern: str, files: list[Path]) -> str:
+    for path in files:
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+            if re.search(rf"^(?!.*stateless)(?!\s*(#|import|from)).*{pattern}", line, re.IGNORECASE):
+                return f"{path.name}, line {number}"
+    return "the step"
+
+
+def is_plain(network: keras.Model) -> bool:
+    """Tell whether the network is made of Keras's own layers alone, which load in any process as they do in this one."""
+    layers = [network, *network._flatten_layers(include_self=False)]  # noqa: SLF001 - there is no public way
+    own = [each for each in layers if not type(each).__module__.startswith("keras.")]
+    return not own and not any(isinstance(each, keras.layers.Lambda) for each in layers) and not any(
+        type(part).__module__.split(".")[0] != "keras" and callable(part) and getattr(part, "__module__", "keras").split(".")[0] != "keras"
+        for each in layers for part in vars(each).values()
+    )  # fmt: skip
+
+
+def save_and_read_back(network: keras.Model, spec: models.Spec, files: list[Path]) -> None:
+    """Write the model, and read it in a process of its own; raise `BadInput` if either fails."""
+    with tempfile.TemporaryDirectory(prefix="tapeline-") as scratch:
+        with blame("the model cannot be saved", *files):
+            models.write(network, spec, Path(scratch))
+        done = subprocess.run(
+            [sys.executable, "-m", "components.artifacts.model", scratch], check=False, capture_output=True, text=True
+        )
+        if done.returncode:
+            lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
+            raise BadInput(f"{files[0].name}: the model can be saved, but not read again: {lines[-1]}")
