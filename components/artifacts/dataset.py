@@ -2,11 +2,13 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from components.artifacts.model import pixels
 from components.contract import artifact
 
 
@@ -20,13 +22,25 @@ class Split:
 
 def load(dataset: Path) -> tuple[Split, Split, int]:
     """Return the training and validation splits, and the number of classes."""
-    metadata = artifact.read(dataset).metadata
-    splits = []
-    for name in ("train", "validation"):
-        images = np.load(dataset / f"{name}-images.npy", allow_pickle=False)
-        labels = np.load(dataset / f"{name}-labels.npy", allow_pickle=False)
-        splits.append(Split(tf.constant(images), tf.constant(labels.astype(np.int32))))
-    return splits[0], splits[1], int(metadata["classes"])
+    training, validation = (
+        Split(tf.constant(images), tf.constant(labels.astype(np.int32)))
+        for images, labels in (arrays(dataset, name) for name in ("train", "validation"))
+    )
+    return training, validation, int(artifact.read(dataset).metadata["classes"])
+
+
+def load_test(dataset: Path) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64], list[str]]:
+    """Return images, uint8 [n, height, width], and labels, int64 [n], of the test split, and the classes' names."""
+    images, labels = arrays(dataset, "test")
+    return images, labels.astype(np.int64), list(artifact.read(dataset).metadata["class_names"])
+
+
+def arrays(dataset: Path, split: str) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.integer[Any]]]:
+    """Return images and labels of a split, as they are in the data set: `train`, `validation` or `test`."""
+    images, labels = (
+        np.load(dataset / f"{split}-{what}.npy", allow_pickle=False) for what in ("images", "labels")
+    )
+    return images, labels
 
 
 def batches(seed: int, epoch: int, count: int, steps: int, batch: int) -> npt.NDArray[np.int32]:
@@ -40,4 +54,4 @@ def batches(seed: int, epoch: int, count: int, steps: int, batch: int) -> npt.ND
 
 def normalised(images: tf.Tensor) -> tf.Tensor:
     """Return uint8 [n, height, width] as float32 [n, height, width, 1] in 0..1."""
-    return tf.cast(images, tf.float32)[..., tf.newaxis] / 255.0
+    return pixels(images, 1)

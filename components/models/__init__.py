@@ -2,3 +2,9 @@
 
 To add your own, copy a file; its name is then a choice of `--model`, everywhere.
 """
+
+from pathlib import Path
+
+from components.contract.plugins import Plugins
+
+MODELS = Plugins("model", "components.models", Path(__file__).parent)
