@@ -9,10 +9,10 @@ from pydantic import model_validator
 from components.artifacts.record.columns import LEVELS
 from components.contract.declaration import Component, Input, Output, Parameters, parameter
 from components.contract.plugins import Plugins, with_parameters_of
+from components.models import MODELS
 
 _HERE = Path(__file__).parent
 # Each of these is a file in a folder; its name is the file's.
-MODELS = Plugins("model", "components.models", _HERE.parent / "models")
 STEPS = Plugins("step", "components.train.steps", _HERE / "steps")
 LOSSES = Plugins("loss", "components.train.losses", _HERE / "losses")
 OPTIMIZERS = Plugins("optimizer", "components.train.optimizers", _HERE / "optimizers")

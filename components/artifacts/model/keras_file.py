@@ -86,4 +86,3 @@ def rebuilt(path: Path, spec: Spec) -> keras.Model:
     network(pixels(tf.zeros((2, *spec.image_shape), tf.uint8), spec.channels), training=False)  # builds its layers
     network.load_weights(path)
     return network
-
