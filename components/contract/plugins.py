@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pydantic
+from pydantic.fields import FieldInfo
 
 from components.contract.declaration import Parameters, parameter
 from components.contract.errors import BadInput
@@ -136,9 +137,10 @@ class Bound:
     def __init__(self, function: Callable[..., Any], parameters: Parameters, *files: Path) -> None:
         self.function = function
         self.files = files  # where it is from, to say so if it fails
-        asked = inspect.signature(function).parameters.values()
-        self.asks_for = frozenset(each.name for each in asked if each.kind == each.KEYWORD_ONLY)
-        self.values = {name: value for name, value in parameters if name in self.asks_for}
+        asked = [each for each in inspect.signature(function).parameters.values() if each.kind == each.KEYWORD_ONLY]
+        self.asks_for = frozenset(each.name for each in asked)
+        declared = {each.name: each.default.default for each in asked if isinstance(each.default, FieldInfo)}
+        self.values = declared | {name: value for name, value in parameters if name in self.asks_for}
 
     def __call__(self, *arguments: Any, **offered: Callable[[], Any]) -> Any:
         """Call it; what is offered is made only if it is asked for."""
