@@ -37,9 +37,7 @@ def load_test(dataset: Path) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int6
 
 def arrays(dataset: Path, split: str) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.integer[Any]]]:
     """Return images and labels of a split, as they are in the data set: `train`, `validation` or `test`."""
-    images, labels = (
-        np.load(dataset / f"{split}-{what}.npy", allow_pickle=False) for what in ("images", "labels")
-    )
+    images, labels = (np.load(dataset / f"{split}-{what}.npy", allow_pickle=False) for what in ("images", "labels"))
     return images, labels
 
 

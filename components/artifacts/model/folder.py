@@ -3,8 +3,6 @@
 from dataclasses import asdict, replace
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
 from pydantic import TypeAdapter, ValidationError
 
 from components.artifacts.model import keras_file, probe, serving
@@ -120,7 +118,8 @@ def _remedy(path: Path, spec: Spec, described: str, rebuilt: str) -> str:
     file = f"components/models/{spec.model}.py"
     if spec.model not in MODELS:
         return f"{path} is not a model that Keras can load without {file}: {described}; put that file there"
+    file = MODELS[spec.model].replace(".", "/") + ".py"
     return (
-        f"{path} and {MODELS[spec.model].replace('.', '/')}.py no longer fit. As the file describes itself: {described}. "
+        f"{path} and {file} no longer fit. As the model describes itself: {described}. "
         f"As built anew: {rebuilt}. Restore the files as they were when it was trained, or train again"
     )

@@ -1,4 +1,4 @@
-"""The network in Keras's own format: the same weights give the same bytes, and reading it runs no code that is in it."""
+"""The network in Keras's own format: the same weights give the same bytes, and reading runs no code that is in it."""
 
 import re
 import tempfile
@@ -86,4 +86,3 @@ def rebuilt(path: Path, spec: Spec) -> keras.Model:
     network(pixels(tf.zeros((2, *spec.image_shape), tf.uint8), spec.channels), training=False)  # builds its layers
     network.load_weights(path)
     return network
-

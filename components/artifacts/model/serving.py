@@ -14,7 +14,7 @@ from components.contract import quiet
 with quiet.importing():
     import keras
     import tensorflow as tf
-    from google.protobuf import text_format
+    from google.protobuf import text_format  # type: ignore[import-untyped]
     from tensorflow.core.protobuf import saved_model_pb2
 
 SIGNATURE = "serving_default"
@@ -45,7 +45,7 @@ def export(network: keras.Model, spec: Spec, folder: Path) -> None:
 
 
 def _renumbered(saved: bytes) -> bytes:
-    """Number the functions from 1, in their order, instead of by a counter that all of a process's graphs share."""
+    """Replace the numbers of a counter that all graphs of a process share by 1, 2, 3 and so on, in their order."""
     text = text_format.MessageToString(saved_model_pb2.SavedModel.FromString(saved))
     counts = sorted({int(match[2]) for match in _COUNTED.finditer(text)})
     numbers = {str(count): str(index) for index, count in enumerate(counts, 1)}
