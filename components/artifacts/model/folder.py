@@ -115,8 +115,8 @@ def _changed(network: keras.Model, spec: Spec, folder: Path) -> str:
 
 def _remedy(path: Path, spec: Spec, described: str, rebuilt: str) -> str:
     """Return what is wrong and what to do, from what was said when the file was read in each of the two ways."""
-    file = f"components/models/{spec.model}.py"
     if spec.model not in MODELS:
+        file = f"components/models/{spec.model.replace('-', '_')}.py"
         return f"{path} is not a model that Keras can load without {file}: {described}; put that file there"
     file = MODELS[spec.model].replace(".", "/") + ".py"
     return (

@@ -34,10 +34,18 @@ def export(network: keras.Model, spec: Spec, folder: Path) -> None:
         logits = tf.cast(network(pixels(images, spec.channels), training=False), tf.float32)
         return {"probabilities": tf.nn.softmax(logits), "class": tf.argmax(logits, axis=1)}
 
+    signature = [tf.TensorSpec((None, *spec.image_shape), tf.uint8, "images")]
     module = tf.Module()
-    module.weights = [weight.value for weight in network.weights]
-    module.serve = tf.function(serve, input_signature=[tf.TensorSpec((None, *spec.image_shape), tf.uint8, "images")])
-    tf.saved_model.save(module, str(folder), signatures={SIGNATURE: module.serve})
+    module.serve = tf.function(serve, input_signature=signature)
+    # What it reads, in the order of its reading: Keras's own export, or the network itself, would keep more than that.
+    graph = module.serve.get_concrete_function().graph
+    known = {id(variable.handle): variable for variable in graph.variables}
+    module.read = [known[id(each)] for each, _ in graph.captures if id(each) in known]
+    try:
+        tf.saved_model.save(module, str(folder), signatures={SIGNATURE: module.serve})
+    except AssertionError:  # a table, as of IntegerLookup, is no variable, and only the network leads to it
+        module.network = network
+        tf.saved_model.save(module, str(folder), signatures={SIGNATURE: module.serve})
     (folder / "fingerprint.pb").unlink()  # has a random number in it, and nothing needs it
     shutil.rmtree(folder / "assets", ignore_errors=True)  # always empty
     path = folder / "saved_model.pb"
