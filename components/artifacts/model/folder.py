@@ -27,12 +27,7 @@ def write(network: keras.Model, spec: Spec, folder: Path) -> None:
     spec = replace(spec, precision=network.dtype_policy.name)
     keras_file.save(network, folder / NETWORK)
     (folder / SPEC).write_bytes(canonical_json(asdict(spec)))
-    try:
-        serving.export(network, spec, folder / SAVED)
-    except OSError:
-        raise
-    except Exception as error:
-        raise BadInput(f"the network {network.name} cannot be made a SavedModel: {sentence(error)}") from error
+    serving.export(network, spec, folder / SAVED)
     probe.record(network, spec, folder / PROBE)
 
 
