@@ -44,15 +44,15 @@ parity: $(UV) ## Compare the bytes that `make run`, Kubeflow and Airflow make (n
 	@$(AIRFLOW) pytest tests/airflow -k same_bytes --quiet
 	@$(UV) run --locked --quiet python -m tests.parity
 
-images: ## Build the images of the steps, or ARGS="airflow register seaweedfs minio" (needs Docker with BuildKit)
+images: ## Build the images of the steps, or ARGS="NAME …" of those that images/list has (needs Docker with BuildKit)
 	@images/build $(ARGS)
 
 sbom: $(UV) ## Write run/sbom/IMAGE.cdx.json, the Python packages of each image
 	@mkdir -p run/sbom
-	@for group in ingest train train-gpu export evaluate register airflow-image; do \
-	  $(UV) export --locked --quiet --no-default-groups --group $$group --format cyclonedx1.5 \
-	    --output-file run/sbom/$$group.cdx.json 2>/dev/null >&2 || exit 1; \
-	done; ls run/sbom
+	@images/list | while read -r _ name _ group; do \
+	  [ $$group = - ] || $(UV) export --locked --quiet --no-default-groups --group $$group --format cyclonedx1.5 \
+	    --output-file run/sbom/$$name.cdx.json 2>/dev/null >&2 || exit 1; \
+	done && ls run/sbom
 
 check: $(UV) ## Lint, check formatting and types, and see that the generated pages are up to date
 	@$(UV) run --locked --quiet ruff check

@@ -21,17 +21,16 @@ def tape(images: Any, labels: Any) -> tuple[list[Any], list[Any]]:
     import keras
     import tensorflow as tf
 
-    from components.models import simple
+    from components.artifacts.dataset import Split
     from components.train import tape
     from components.train.component import TrainParameters
-    from components.train.transforms import none
+    from components.train.machine.assemble import assemble
 
     keras.utils.set_random_seed(0)
-    network = simple.build((28, 28), 10)
-    _, _, gradients, _ = tape.train_step(
-        network, keras.optimizers.SGD(0.0), none.apply, TrainParameters(), tf.constant(images), tf.constant(labels)
-    )
-    return network.get_weights(), [gradient.numpy() for gradient in gradients]
+    split = Split(tf.cast(255 * images[..., 0], tf.uint8), tf.constant(labels))
+    training, _, _ = assemble(TrainParameters(), split, 10, 1, tf.distribute.get_strategy())
+    _, gradients = tape.gradients_of(training, tf.constant(images), tf.constant(labels))
+    return training.network.get_weights(), [gradient.numpy() for gradient in gradients]
 
 
 def pytorch(weights: list[Any], images: Any, labels: Any) -> list[Any]:

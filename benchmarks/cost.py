@@ -35,43 +35,32 @@ CONTESTANTS: dict[str, dict[str, Any]] = {
 
 def serve(name: str, model: str, batch: int, pipe: Any) -> None:
     """Prepare a contestant, warm it up, and let it take its turn whenever asked; answer with the seconds it took."""
-    import importlib
-
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
-    import keras
     import tensorflow as tf
 
-    from components.artifacts import dataset as data
-    from components.artifacts.record.writer import Recorder
-    from components.train import optimizers, tape
-    from components.train import train as loop
-    from components.train.component import MODELS, TrainParameters
-    from components.train.machine import checkpoint, observe
-    from components.train.machine import plan as schedule
+    from components.artifacts.dataset import Split
+    from components.train.component import TrainParameters
+    from components.train.train import advance, prepared
 
     random = np.random.default_rng(0)
     images = random.integers(0, 256, (20_000, 28, 28), np.uint8)
     labels = random.integers(0, 10, 20_000).astype(np.int32)
     order = random.integers(0, 20_000, (STEPS, batch)).astype(np.int32)
-    parameters = TrainParameters(model=model, batch_size=batch, **(NO_GEOMETRIC | CONTESTANTS[name]))
-    tf.config.experimental.enable_op_determinism()
-    keras.utils.set_random_seed(0)
-    network = importlib.import_module(MODELS[model]).build((28, 28), 10)
-    optimizer = optimizers.build(parameters, 1_000_000)
-    optimizer.build(network.trainable_variables)
-    split = data.Split(tf.constant(images), tf.constant(labels))
-    run = [tape.compile_steps(parameters, network, optimizer, split, observed=observed) for observed in (False, True)]
-    none_yet = [tf.fill(variable.shape, float("nan")) for variable in network.trainable_variables]
-    with tempfile.TemporaryDirectory() as folder:
-        recorder = Recorder(Path(folder), observe.variables_of(network), parameters.gradient_level)
-        state = checkpoint.State(parameters, "", network, optimizer, recorder, none_yet)
+    values = NO_GEOMETRIC | CONTESTANTS[name]
+    parameters = TrainParameters(model=model, batch_size=batch, epochs=10_000, **values)
+
+    def data() -> tuple[Split, Split, int]:
+        split = Split(tf.constant(images), tf.constant(labels))
+        return split, split, 10
+
+    with tempfile.TemporaryDirectory() as folder, prepared(parameters, data, Path(folder)) as run:
         step = 0
 
         def turn() -> float:
             nonlocal step
             began, start = time.perf_counter(), step
-            for end, observed in schedule.stops(parameters, start, start + STEPS):
-                loop.advance(state, step, order[step - start : end - start], run[observed])
+            for end, observed in run.plan.calls(start, start + STEPS):
+                advance(run, step, order[step - start : end - start], observed=observed)
                 step = end
             return time.perf_counter() - began
 

@@ -27,22 +27,20 @@ def tape(level: str) -> Callable[[Arrays], Callable[[], object]]:
     def prepare(arrays: Arrays) -> Callable[[], object]:
         import tensorflow as tf
 
-        from components.artifacts import dataset as data
-        from components.models import simple
-        from components.train import optimizers, tape
+        from components.artifacts.dataset import Split
         from components.train.component import TrainParameters
+        from components.train.machine.assemble import assemble
+        from components.train.machine.compiled import compile_steps
 
         images, labels, order = arrays
         parameters = TrainParameters(gradient_level=level, batch_size=order.shape[1])
         tf.config.experimental.enable_op_determinism()
         tf.keras.utils.set_random_seed(0)
-        network = simple.build((28, 28), 10)
-        optimizer = optimizers.build(parameters, 100_000)
-        optimizer.build(network.trainable_variables)
-        split = data.Split(tf.constant(images), tf.constant(labels))
-        run = tape.compile_steps(parameters, network, optimizer, split)
+        split = Split(tf.constant(images), tf.constant(labels))
+        training, spec, _ = assemble(parameters, split, 10, 100_000, tf.distribute.get_strategy())
+        run = compile_steps(training, split, spec.channels)
         steps = tf.constant(order)
-        before = [tf.zeros(variable.shape) for variable in network.trainable_variables]
+        before = [tf.zeros(variable.shape) for variable in training.network.trainable_variables]
         return lambda: run(steps, before)[0].numpy()  # noqa: PLW0108 - it must run at each call
 
     return prepare

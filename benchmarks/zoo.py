@@ -37,7 +37,8 @@ def enter(networks: Mapping[str, Any]) -> None:
         module = types.ModuleType(name)
         module.build = build  # type: ignore[attr-defined]
         sys.modules[name] = module
-        MODELS[name] = name
+        if name not in MODELS:
+            MODELS.add(name, name)
 
 
 def watch(animal: Animal, dataset: Path, seed: int) -> list[Finding]:

@@ -25,10 +25,11 @@ from components.contract.command import Parser, guard
 from components.contract.errors import BadInput, StepError
 from components.contract.processes import adopt_orphans, tied
 from components.contract.store.embedded import serve
-from dags.airflow_settings import PREFIX, Settings
+from dags.airflow_settings import PREFIX, Settings, dag_ids
+from dags.definition import Workflow
+from dags.workflow import WORKFLOW
 
 ROOT = Path(__file__).parent.parent
-DAGS = ("tapeline", "tapeline_reevaluate")
 NAMES = ("api-server", "scheduler", "dag-processor", "triggerer")
 HOST = "127.0.0.1"
 READY_SECONDS = 180
@@ -36,9 +37,9 @@ STOP_SECONDS = 20
 USER = "admin"
 
 
-def main() -> None:
+def main(workflow: Workflow) -> None:
     """Parse the command line, start everything, and wait for Ctrl-C."""
-    guard("airflow", lambda: run(parse(sys.argv[1:])))
+    guard("airflow", lambda: run(workflow, parse(sys.argv[1:])))
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:
@@ -50,16 +51,17 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def run(options: argparse.Namespace) -> None:
+def run(workflow: Workflow, options: argparse.Namespace) -> None:
     """Keep a whole Airflow up until this process is told to end."""
-    if Settings.from_environment().runner == "kubernetes":
+    settings = Settings.from_environment(workflow)
+    if settings.runner == "kubernetes":
         raise BadInput(
             f"{PREFIX}RUNNER: pods cannot reach this machine's loopback; give Airflow a place in the cluster"
         )
     print("starting Airflow, which takes a minute", flush=True)
-    with start(options.folder.absolute(), options.port) as airflow:
+    with start(settings, options.folder.absolute(), options.port) as airflow:
         if options.unpause:
-            for dag in DAGS:
+            for dag in dag_ids(workflow):
                 airflow.call("PATCH", f"dags/{dag}", {"is_paused": False})
         print(f"Airflow is at {airflow.address}, user {USER}, password {airflow.password}")
         print(
@@ -70,12 +72,11 @@ def run(options: argparse.Namespace) -> None:
 
 
 @contextlib.contextmanager
-def start(folder: Path, port: int) -> Iterator["Airflow"]:
+def start(settings: Settings, folder: Path, port: int) -> Iterator["Airflow"]:
     """Start the store and Airflow, yield it as soon as it is healthy, and end all of it in every case.
 
-    Raises `BadInput` for a wrong setting, a port that is taken, or a folder in use; `StepError` if Airflow fails.
+    Raises `BadInput` for a port that is taken or a folder in use; `StepError` if Airflow fails.
     """
-    settings = Settings.from_environment()
     with socket.socket() as probe:
         if probe.connect_ex((HOST, port)) == 0:
             raise BadInput(f"port {port} is in use; end what uses it, or give another --port")
@@ -230,4 +231,4 @@ def _password(path: Path) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    main(WORKFLOW)

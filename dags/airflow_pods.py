@@ -1,6 +1,5 @@
 """A step as a pod: Airflow's KubernetesPodOperator, with what this workflow asks of a cluster."""
 
-import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,9 +9,8 @@ from kubernetes.client import models as k8s
 
 from dags.airflow_process import FINAL, failure
 from dags.airflow_settings import Settings
-from dags.workflow import CONFIG_KEYS, SECRET_KEYS, Task, image_of
-
-NAME = "tapeline"
+from dags.cluster import CONFIG_KEYS, SECRET_KEYS, image_of
+from dags.definition import Task
 
 
 class StepPod(KubernetesPodOperator):
@@ -22,14 +20,13 @@ class StepPod(KubernetesPodOperator):
     brought over every half minute; its events and the state of its containers are in the task's log.
     """
 
-    def __init__(self, *, task: Task, settings: Settings, arguments: Sequence[str], **options: Any) -> None:
-        component, needs = task.component, task.resources
+    def __init__(self, *, step: Task, settings: Settings, arguments: Sequence[str], **options: Any) -> None:
+        component, needs = step.component, step.resources
         limits = {"cpu": needs.cpu_limit, "memory": needs.memory_limit}
         if needs.gpu:
-            options["node_selector"] = json.loads(settings.node_selector)
+            options["node_selector"] = settings.node_selector
             options["tolerations"] = [
-                k8s.V1Toleration(**{_snake(key): value for key, value in each.items()})
-                for each in json.loads(settings.tolerations)
+                k8s.V1Toleration(**{_snake(key): value for key, value in each.items()}) for each in settings.tolerations
             ]
             if settings.gpu_count:
                 limits[settings.gpu_resource] = str(settings.gpu_count)
@@ -39,14 +36,12 @@ class StepPod(KubernetesPodOperator):
             volumes["shm"] = k8s.V1EmptyDirVolumeSource(medium="Memory", size_limit=needs.shared_memory)
             mounts.append(k8s.V1VolumeMount(name="shm", mount_path="/dev/shm"))  # noqa: S108
         super().__init__(
-            name=f"{NAME}-{component.name}",
             namespace=settings.namespace,
             image=image_of(component, settings.registry, settings.tag),
             image_pull_secrets=[k8s.V1LocalObjectReference(name) for name in settings.pull_secret.split()],
             cmds=component.command,
             arguments=list(arguments),
             env_vars=_store_variables(settings),
-            labels={"app.kubernetes.io/part-of": NAME, "app.kubernetes.io/component": component.name},
             container_resources=k8s.V1ResourceRequirements(
                 requests={"cpu": needs.cpu, "memory": needs.memory}, limits=limits
             ),

@@ -9,12 +9,12 @@ from typing import Any
 from airflow.sdk import Asset, BaseOperator, Context
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
-from components.contract.artifact import Manifest
 from components.contract.declaration import Component, argument
 from components.contract.errors import BadInput
 from dags.airflow_process import ROOT, Step
 from dags.airflow_settings import Settings
-from dags.workflow import Task, image_of, parameters_of
+from dags.cluster import image_of, labels_of
+from dags.definition import Place, Task, Workflow, figures_of
 
 # What a container is told of the store. The values stay in the environment, out of sight.
 STORE_VARIABLES = (
@@ -24,7 +24,11 @@ STORE_VARIABLES = (
 
 
 def step(
-    task: Task, settings: Settings, inputs: Mapping[str, str], assets: Mapping[str, Asset] | None = None
+    workflow: Workflow,
+    task: Task,
+    settings: Settings,
+    inputs: Mapping[str, str],
+    assets: Mapping[str, Asset] | None = None,
 ) -> BaseOperator:
     """Return the Airflow task that runs a step, for the DAG that is being made.
 
@@ -39,7 +43,7 @@ def step(
         "execution_timeout": timedelta(seconds=task.resources.timeout_seconds),
         "inlets": [assets[item.name] for item in component.inputs if item.name in assets],
         "outlets": [assets[item.name] for item in component.outputs if item.name in assets],
-        "pre_execute": _check,
+        "pre_execute": _check(workflow),
         "post_execute": _hand_over(component, settings, assets),
     }
     if task.resources.gpu:
@@ -48,24 +52,26 @@ def step(
         case "process":
             return Step(command=[str(ROOT / settings.python), *component.command[1:]], **options)
         case "docker":
-            return Step(command=[*_docker_run(task, settings), *component.command], **options)
+            return Step(command=[*_docker_run(workflow, task, settings), *component.command], **options)
         case _:
             from dags.airflow_pods import StepPod  # noqa: PLC0415 - Kubernetes' client takes a second to import
 
-            return StepPod(task=task, settings=settings, **options)
+            options |= {"name": f"{workflow.name}-{task.name}", "labels": labels_of(workflow, task)}
+            return StepPod(step=task, settings=settings, **options)
 
 
-def output_of(settings: Settings, component: Component, output: str, *, run: tuple[str, str] | None = None) -> str:
+def output_of(settings: Settings, place: Place, *, run: tuple[str, str] | None = None) -> str:
     """Return the location of an output in a run, given as DAG and run id; in the present run, as a template."""
+    component, output = place
     dag_id, run_id = run or ("{{ dag.dag_id }}", "{{ run_id }}")
     return f"{settings.store}/{dag_id}/{run_id}/{component.name}/{output}"
 
 
 def _arguments(task: Task, settings: Settings, inputs: Mapping[str, str]) -> list[str]:
     component = task.component
-    places = dict(inputs) | {item.name: output_of(settings, component, item.name) for item in component.outputs}
+    places = dict(inputs) | {item.name: output_of(settings, (component, item.name)) for item in component.outputs}
     if task.checkpoints:
-        places[task.checkpoints] = output_of(settings, component, task.checkpoints)
+        places[task.checkpoints] = output_of(settings, (component, task.checkpoints))
     arguments = [argument(name, place) for name, place in places.items()]
     for name, field in component.parameters.model_fields.items():
         if name in places:
@@ -78,12 +84,13 @@ def _arguments(task: Task, settings: Settings, inputs: Mapping[str, str]) -> lis
     return arguments
 
 
-def _docker_run(task: Task, settings: Settings) -> list[str]:
+def _docker_run(workflow: Workflow, task: Task, settings: Settings) -> list[str]:
     """Return the command that starts a container as a cluster would: no root, no file to write but in /tmp."""
     needs = task.resources
     command = ["docker", "run", "--rm", "--read-only", "--tmpfs=/tmp", "--cap-drop=ALL"]
     command += ["--security-opt=no-new-privileges", f"--memory={needs.memory_limit.removesuffix('i').lower()}"]
-    command += ["--label=app.kubernetes.io/part-of=tapeline", *(f"--env={name}" for name in STORE_VARIABLES)]
+    command += [f"--label={name}={value}" for name, value in labels_of(workflow, task).items()]
+    command += [f"--env={name}" for name in STORE_VARIABLES]
     if needs.shared_memory:
         command.append(f"--shm-size={needs.shared_memory.removesuffix('i').lower()}")
     if needs.gpu and settings.gpu_count:
@@ -91,12 +98,16 @@ def _docker_run(task: Task, settings: Settings) -> list[str]:
     return [*command, *shlex.split(settings.docker_options), image_of(task.component, settings.registry, settings.tag)]
 
 
-def _check(context: Context) -> None:
-    """Refuse what the form cannot check, before the first step rather than at the one that it concerns."""
-    try:
-        parameters_of(dict(context["params"]))
-    except BadInput as error:
-        raise AirflowFailException(str(error)) from None
+def _check(workflow: Workflow) -> Callable[[Context], None]:
+    """Return what refuses what the form cannot check, before the first step rather than at the one it concerns."""
+
+    def pre_execute(context: Context) -> None:
+        try:
+            workflow.parameters_of(dict(context["params"]))
+        except BadInput as error:
+            raise AirflowFailException(str(error)) from None
+
+    return pre_execute
 
 
 def _hand_over(component: Component, settings: Settings, assets: Mapping[str, Asset]) -> Callable[..., None]:
@@ -109,12 +120,11 @@ def _hand_over(component: Component, settings: Settings, assets: Mapping[str, As
         figures: dict[str, Any] = {}
         told = {}
         for item in component.outputs:
-            uri = output_of(settings, component, item.name, run=(run.dag_id, run.run_id))
+            uri = output_of(settings, (component, item.name), run=(run.dag_id, run.run_id))
             text = store.manifest(uri)
             if text is None:
                 raise AirflowException(f"{component.name} ended well, but there is no artifact at {uri}")
-            said = Manifest.parse(text, uri).metadata.items()
-            small = {name: value for name, value in said if isinstance(value, bool | int | float | str)}
+            small = figures_of(text, uri)
             told[item.name] = small | {"uri": uri, "digest": hashlib.sha256(text).hexdigest()}
             context["ti"].xcom_push(item.name, told[item.name])
             figures |= small

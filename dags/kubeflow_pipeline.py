@@ -12,63 +12,68 @@ from kfp import compiler, dsl, kubernetes
 
 from components.contract.command import Parser, guard
 from components.contract.declaration import Component
-from dags.kubeflow_register import values_of
-from dags.workflow import CONFIG_KEYS, REGISTRY, SECRET_KEYS, TAG, WORKFLOW, Task, image_of
+from components.contract.errors import BadInput
+from dags.cluster import CONFIG_KEYS, REGISTRY, SECRET_KEYS, TAG, Cluster, image_of, labels_of
+from dags.definition import Task, Workflow
+from dags.kubeflow_register import for_form, values_of
+from dags.workflow import WORKFLOW
 
-NAME = "tapeline"
 RETRIES = {"num_retries": 2, "backoff_duration": "30s", "backoff_factor": 2.0, "backoff_max_duration": "300s"}
 
-# What the form asks for besides the steps' own parameters. A number of GPUs is text: the backend drops a whole number.
-PLATFORM: dict[str, tuple[type, Any, str]] = {
-    "gpu_count": (str, "0", "GPUs for train; 0 trains on the CPU"),
-    "gpu_resource": (str, "nvidia.com/gpu", "What the cluster calls a GPU"),
-    "node_selector": (dict, {}, "Labels that the node for train must have"),
-    "tolerations": (list, [], "Taints that train may live with, as in a pod's tolerations"),
-    "s3_secret": (str, "mlpipeline-minio-artifact", "Secret with accesskey and secretkey, for s3:// parameters"),
-    "s3_config": (str, "tapeline-store", "ConfigMap with endpoint and region of that store"),
-}
+Field = tuple[type, Any, str]  # the type, default and help of a parameter in the form
 
 
-def build(registry: str = REGISTRY, tag: str = TAG, defaults: Sequence[str] = (), *, ask_images: bool = True) -> Any:
+def build(
+    workflow: Workflow,
+    registry: str = REGISTRY,
+    tag: str = TAG,
+    defaults: Sequence[str] = (),
+    *,
+    ask_images: bool = True,
+) -> Any:
     """Return the pipeline, a kfp GraphComponent.
 
     `defaults` are `name=value`s that the form begins with instead of the declared ones. With `ask_images` the form asks
     for the image of each step; `kfp.local` cannot run a pipeline that does.
     """
-    fields = {name: field for task in WORKFLOW for name, field in _form(task.component).items()} | PLATFORM
+    fields = {name: field for task in workflow.tasks for name, field in _form(task.component).items()}
+    if twice := sorted(fields.keys() & Cluster.model_fields.keys()):
+        raise BadInput(f"{', '.join(twice)}: the cluster is asked for it, so no step may have a parameter of that name")
+    for name, value in for_form(Cluster()).items():
+        fields[name] = (type(value), value, Cluster.model_fields[name].description or "")
     if ask_images:
         # The whole reference, as the backend drops whatever text stands before or after a parameter in an image.
-        for task in WORKFLOW:
+        for task in workflow.tasks:
             image = image_of(task.component, registry, tag)
-            fields[f"{task.component.name}_image"] = (str, image, f"Image of {task.component.name}, by tag or digest")
-    for name, value in values_of(defaults, {name: kind for name, (kind, _, _) in fields.items()}, "--default").items():
+            fields[f"{task.name}_image"] = (str, image, f"Image of {task.name}, by tag or digest")
+    for name, value in values_of(workflow, defaults, fields, "--default").items():
         fields[name] = (fields[name][0], value, fields[name][2])
 
     def pipeline(*channels: Any) -> None:
         values = dict(zip(signature.parameters, channels, strict=True))
         tasks: dict[str, Any] = {}
-        for task in WORKFLOW:
+        for task in workflow.tasks:
             component = task.component
             arguments = {name: values[name] for name in component.parameters.model_fields}
             arguments |= {name: tasks[source.name].outputs[output] for name, (source, output) in task.inputs.items()}
             made = _component(task, image_of(component, registry, tag))(**arguments)
             if ask_images:
-                made.set_container_image(values[f"{component.name}_image"])
-            tasks[component.name] = _configured(made, task, values)
+                made.set_container_image(values[f"{task.name}_image"])
+            tasks[task.name] = _configured(made, task, labels_of(workflow, task), values)
 
     signature = inspect.Signature([_argument(name, kind, default) for name, (kind, default, _) in fields.items()])
     rows = [f"| {name} | {default!r} | {text} |" for name, (_, default, text) in fields.items()]
     # The form of Kubeflow's UI shows no help, so the description carries it.
     pipeline.__doc__ = "\n".join(
-        ["Learn a data set with tf.GradientTape, keep the gradients, judge the model.",
+        [workflow.help,
          "A source of your own is taken never to change: give new data a new place, or start without cache.", "",
          "| parameter | default | |", "|---|---|---|", *rows]
     )  # fmt: skip
     pipeline.__signature__ = signature  # type: ignore[attr-defined]
-    return dsl.pipeline(name=NAME, display_name="Learn with GradientTape", description=pipeline.__doc__)(pipeline)
+    return dsl.pipeline(name=workflow.name, display_name=workflow.title, description=pipeline.__doc__)(pipeline)
 
 
-def _form(component: Component) -> dict[str, tuple[type, Any, str]]:
+def _form(component: Component) -> dict[str, Field]:
     """Return the type, default and help of each parameter of a component."""
     return {
         name: (cast("type", field.annotation), field.default, field.description or "")
@@ -102,7 +107,7 @@ def _argument(name: str, kind: Any, default: Any = inspect.Parameter.empty) -> i
     return inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=kind, default=default)
 
 
-def _configured(made: Any, task: Task, values: dict[str, Any]) -> Any:
+def _configured(made: Any, task: Task, labels: dict[str, str], values: dict[str, Any]) -> Any:
     """Set what Kubernetes is to do with a task."""
     needs = task.resources
     made.set_display_name(task.component.title)
@@ -111,8 +116,8 @@ def _configured(made: Any, task: Task, values: dict[str, Any]) -> Any:
     made.set_cpu_request(needs.cpu).set_cpu_limit(needs.cpu_limit)
     made.set_memory_request(needs.memory).set_memory_limit(needs.memory_limit)
     kubernetes.set_timeout(made, needs.timeout_seconds)
-    kubernetes.add_pod_label(made, "app.kubernetes.io/part-of", NAME)
-    kubernetes.add_pod_label(made, "app.kubernetes.io/component", task.component.name)
+    for name, value in labels.items():
+        kubernetes.add_pod_label(made, name, value)
     # Optional: only a step that is given an s3:// parameter needs them, and says so itself when they are missing.
     kubernetes.use_secret_as_env(made, values["s3_secret"], SECRET_KEYS, optional=True)
     kubernetes.use_config_map_as_env(made, values["s3_config"], CONFIG_KEYS, optional=True)
@@ -128,7 +133,7 @@ def _configured(made: Any, task: Task, values: dict[str, Any]) -> Any:
     return made
 
 
-def main() -> None:
+def main(workflow: Workflow) -> None:
     """Compile the pipeline."""
     parser = Parser(prog="python -m dags.kubeflow_pipeline", description=__doc__)
     parser.add_argument("path", help="YAML file to write")
@@ -145,11 +150,11 @@ def main() -> None:
 
     def run() -> None:
         options = parser.parse_args(sys.argv[1:])
-        pipeline = build(options.registry, options.tag, options.default, ask_images=not options.fixed_images)
+        pipeline = build(workflow, options.registry, options.tag, options.default, ask_images=not options.fixed_images)
         compiler.Compiler().compile(pipeline, options.path)
 
     guard("compile", run)
 
 
 if __name__ == "__main__":
-    main()
+    main(WORKFLOW)

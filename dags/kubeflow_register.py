@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +21,12 @@ import yaml
 from components.contract.command import Parser, guard
 from components.contract.declaration import did_you_mean
 from components.contract.errors import BadInput, StepError, StoreUnavailable
-from dags.workflow import WORKFLOW, parameters_of
+from dags.cluster import Cluster
+from dags.definition import Workflow
+from dags.workflow import WORKFLOW
 
 API = "/apis/v2beta1"
 PAGE = 200
-KINDS = {"LIST": list, "STRUCT": dict}
 
 
 class Server:
@@ -122,37 +123,34 @@ def recur(server: Server, run: dict[str, Any], cron: str, namespace: str = "") -
     return "is replaced" if found else "is set up"
 
 
-def values_of(given: Sequence[str], form: Mapping[str, type], flag: str) -> dict[str, Any]:
-    """Return the values of `name=value`s, checked against the declarations and the types in the pipeline's form."""
-    texts: dict[str, str] = {}
+def values_of(workflow: Workflow, given: Sequence[str], form: Collection[str], flag: str) -> dict[str, Any]:
+    """Return the values of `name=value`s for the pipeline's form, checked against the declarations."""
+    texts: dict[str, Any] = {}
     for item in given:
         name, equals, text = item.partition("=")
         if not equals or name not in form:
             raise BadInput(f"{flag} {item}: not NAME=VALUE with a parameter{did_you_mean(name, form)}")
         texts[name] = text
-    declared = {name for task in WORKFLOW for name in task.component.parameters.model_fields}
-    checked: dict[str, Any] = {}
-    for parameters in parameters_of({name: text for name, text in texts.items() if name in declared}).values():
+    of_steps = {name for task in workflow.tasks for name in task.component.parameters.model_fields}
+    checked = for_form(Cluster.checked({name: text for name, text in texts.items() if name in Cluster.model_fields}))
+    for parameters in workflow.parameters_of({name: texts[name] for name in texts if name in of_steps}).values():
         checked |= dict(parameters)
-    try:
-        return {
-            name: checked[name] if name in declared else json.loads(text) if form[name] in (list, dict) else text
-            for name, text in texts.items()
-        }
-    except json.JSONDecodeError as error:
-        raise BadInput(f"{flag}: a list or a mapping is written as JSON: {error}") from None
+    return {name: checked.get(name, text) for name, text in texts.items()}
 
 
-def run(options: argparse.Namespace) -> None:
+def for_form(cluster: Cluster) -> dict[str, Any]:
+    """Return the values for the pipeline's form: a number of GPUs as text, since the backend drops a whole number."""
+    return {name: str(value) if isinstance(value, int) else value for name, value in cluster}
+
+
+def run(workflow: Workflow, options: argparse.Namespace) -> None:
     """Do what the command line says."""
     try:
         content = options.path.read_bytes()
     except OSError as error:
         raise BadInput(f"cannot read {options.path}: {error.strerror}; `make pipeline` writes it") from None
     spec = next(yaml.safe_load_all(content))
-    parameters = spec["root"]["inputDefinitions"]["parameters"]
-    form = {name: KINDS.get(each["parameterType"], str) for name, each in parameters.items()}
-    values = values_of(options.parameter, form, "--parameter")
+    values = values_of(workflow, options.parameter, spec["root"]["inputDefinitions"]["parameters"], "--parameter")
     name = spec["pipelineInfo"]["name"]
     server = Server(options.host, os.environ.get("KUBEFLOW_TOKEN", ""))
     if options.check:
@@ -177,7 +175,7 @@ def run(options: argparse.Namespace) -> None:
         print(f"recurring run {name} {recur(server, wanted, options.cron, options.namespace)}")
 
 
-def main() -> None:
+def main(workflow: Workflow) -> None:
     """Parse the command line and run."""
     parser = Parser(prog="python -m dags.kubeflow_register", description=__doc__)
     parser.add_argument("path", type=Path, help="the compiled pipeline")
@@ -189,8 +187,8 @@ def main() -> None:
     parser.add_argument(
         "--parameter", action="append", default=[], metavar="NAME=VALUE", help="of the run; again and again"
     )
-    guard("register", lambda: run(parser.parse_args(sys.argv[1:])))
+    guard("register", lambda: run(workflow, parser.parse_args(sys.argv[1:])))
 
 
 if __name__ == "__main__":
-    main()
+    main(WORKFLOW)

@@ -7,7 +7,6 @@ code, its parameters and the digests of its inputs; where its outputs are there 
 import argparse
 import contextlib
 import hashlib
-import json
 import os
 import signal
 import subprocess
@@ -27,7 +26,8 @@ from components.contract.errors import StepError
 from components.contract.processes import tied
 from components.contract.store.client import Store
 from components.contract.store.embedded import serve
-from dags.workflow import WORKFLOW, Task, parameters_of
+from dags.definition import SHARED, Task, Workflow, figures_of
+from dags.workflow import WORKFLOW
 
 ROOT = Path(__file__).parent.parent
 BUCKET = "tapeline"
@@ -50,19 +50,19 @@ class Interrupted(StepError):
         self.exit_code = code if code > 0 else 128 - code
 
 
-def main() -> None:
+def main(workflow: Workflow) -> None:
     """Parse the command line and run."""
-    guard("run", lambda: run(parse(sys.argv[1:])))
+    guard("run", lambda: run(workflow, parse(workflow, sys.argv[1:])))
 
 
-def parse(arguments: list[str]) -> argparse.Namespace:
+def parse(workflow: Workflow, arguments: list[str]) -> argparse.Namespace:
     """Return the options, with the values for the workflow's parameters in `values`."""
     parser = Parser(prog="make run ARGS='…'", usage="%(prog)s", description=__doc__)
     parser.add_argument("--no-cache", action="store_true", help="run every step, also those that have run before")
     parser.add_argument("--serve", action="store_true", help="keep the S3 server up afterwards, until Ctrl-C")
     parser.add_argument("--folder", type=Path, default=ROOT / "run", help="where everything is kept (default: run)")
     added: set[str] = set()
-    for task in WORKFLOW:
+    for task in workflow.tasks:
         group = parser.add_argument_group(task.component.title)
         add_parameters(group, task.component.parameters, leave_out=added)
         added |= set(task.component.parameters.model_fields)
@@ -71,17 +71,17 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     return argparse.Namespace(**options, values=given)
 
 
-def run(options: argparse.Namespace) -> None:
+def run(workflow: Workflow, options: argparse.Namespace) -> None:
     """Run the workflow, print what came of it, and keep the reports in the folder."""
-    parameters = parameters_of(options.values)  # before anything is started
+    parameters = workflow.parameters_of(options.values)  # before anything is started
     folder: Path = options.folder
     with serve(folder / "store", BUCKET) as settings:
         store = Store.from_environment(settings)
         done: dict[str, Done] = {}
-        for task in WORKFLOW:
-            name = task.component.name
-            done[name] = _run_task(task, parameters[name], done, store, settings, folder, cache=not options.no_cache)
-        _finish(done, store, folder)
+        for task in workflow.tasks:
+            ready = parameters[task.name]
+            done[task.name] = _run_task(task, ready, done, store, settings, folder, cache=not options.no_cache)
+        _finish(workflow, done, store, folder)
         if options.serve:
             _keep_serving(settings, folder)
 
@@ -119,7 +119,7 @@ def _run_task(  # noqa: PLR0913 - what a task depends on
 def _key(component: Component, parameters: Parameters, inputs: Mapping[str, str], store: Store) -> str:
     """Return what names the results of a step: a digest of all that they follow from."""
     code = hashlib.sha256((ROOT / "uv.lock").read_bytes())
-    for folder in ("contract", "artifacts", "models", component.name):
+    for folder in (*SHARED, component.name):
         for path in sorted((ROOT / "components" / folder).rglob("*")):
             if path.suffix in (".py", ".jinja", ".json") and not path.name.startswith("test_"):
                 code.update(path.relative_to(ROOT).as_posix().encode() + b"\0" + path.read_bytes())
@@ -166,33 +166,29 @@ def _keep_report(component: Component, outputs: Mapping[str, str], store: Store,
     return ""
 
 
-def _finish(done: Mapping[str, Done], store: Store, folder: Path) -> None:
+def _finish(workflow: Workflow, done: Mapping[str, Done], store: Store, folder: Path) -> None:
     """Copy the reports out of the store, write summary.json, and print the table."""
     console = rich.console.Console(highlight=False, soft_wrap=True)
     console.width = max(console.width, 90)  # what a row needs; a narrower terminal breaks lines by itself
     table = rich.table.Table(box=None, pad_edge=False)
     for heading in ("step", "seconds", "artifacts", "report"):
         table.add_column(heading, justify="right" if heading == "seconds" else "left", overflow="fold")
-    for task in WORKFLOW:
-        name, result = task.component.name, done[task.component.name]
+    for task in workflow.tasks:
+        result = done[task.name]
         report = _keep_report(task.component, result.outputs, store, folder)
         seconds = "cached" if result.seconds is None else f"{result.seconds:.1f}"
-        table.add_row(name, seconds, next(iter(result.outputs.values())).rpartition("/")[0], report)
-    store.read(f"{done['evaluate'].outputs['metrics']}/metrics.json", folder / "metrics.json")
-    figures = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
-    summary = {name: figures[name] for name in ("accuracy", "accuracy_interval", "loss", "verdict")}
-    summary |= {
+        table.add_row(task.name, seconds, next(iter(result.outputs.values())).rpartition("/")[0], report)
+    gate = workflow.gate
+    judged = done[gate.component.name].outputs[gate.output]
+    figures = figures_of(store.manifest(judged) or b"", judged)
+    summary = figures | {
         "seconds": {name: result.seconds for name, result in done.items()},
         "artifacts": {name: dict(result.outputs) for name, result in done.items()},
     }
     (folder / "summary.json").write_bytes(canonical_json(summary))
-    low, high = figures["accuracy_interval"]
     console.print()
     console.print(table)
-    console.print(
-        f"\ntest accuracy {100 * figures['accuracy']:.2f} % "
-        f"(95 % interval {100 * low:.2f} to {100 * high:.2f} %), {figures['verdict']}"
-    )
+    console.print(f"\n{gate.sentence(figures)}")
 
 
 def _keep_serving(settings: Mapping[str, str], folder: Path) -> None:
@@ -211,4 +207,4 @@ def _keep_serving(settings: Mapping[str, str], folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(WORKFLOW)

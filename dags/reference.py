@@ -1,13 +1,16 @@
-"""Write the pages that come from declarations, of the components and of Airflow's settings, or check them.
+"""Write the pages and the picture that come from declarations, or check that they are up to date.
 
 python -m dags.reference [--check]
 """
 
 import sys
+from collections.abc import Collection
 from pathlib import Path
 
 from components.contract.declaration import Component, Input, Output, Parameters
 from dags.airflow_settings import PREFIX, Settings
+from dags.cluster import Cluster
+from dags.picture import svg
 from dags.workflow import WORKFLOW
 
 ROOT = Path(__file__).parent.parent
@@ -15,8 +18,8 @@ ROOT = Path(__file__).parent.parent
 
 def main() -> None:
     """Write the pages; with --check, only say which ones are stale, and exit with 1 if any is."""
-    pages = {f"components/{task.component.name}/README.md": page(task.component) for task in WORKFLOW}
-    pages["docs/airflow.md"] = airflow_page()
+    pages = {f"components/{task.component.name}/README.md": page(task.component) for task in WORKFLOW.tasks}
+    pages |= {"docs/airflow.md": airflow_page(), "docs/workflow.svg": svg(WORKFLOW)}
     if "--check" not in sys.argv[1:]:
         for name, text in pages.items():
             (ROOT / name).write_text(text, encoding="utf-8")
@@ -51,13 +54,18 @@ def airflow_page() -> str:
         f"Environment variables: `{PREFIX}` and the name in capitals, such as `{PREFIX}RUNNER=docker`. They",
         "must be the same for the scheduler, the workers, the DAG processor and the triggerer. An unknown or wrong one",
         "is an import error of the DAGs, which Airflow shows on its first page.\n",
+        "A list or an object is written as JSON.\n",
     ]
-    return "\n".join(lines + _table("setting", Settings)) + "\n"
+    lines += [*_table("setting", Settings, leave_out=Cluster.model_fields), ""]
+    lines.append("What the steps ask of a cluster, by the runner `kubernetes`; the GPUs also by `docker`:\n")
+    return "\n".join(lines + _table("setting", Cluster)) + "\n"
 
 
-def _table(title: str, parameters: type[Parameters]) -> list[str]:
+def _table(title: str, parameters: type[Parameters], leave_out: Collection[str] = ()) -> list[str]:
     lines = [f"| {title} | default | | bounds |", "|---|---|---|---|"]
     for name, schema in parameters.model_json_schema()["properties"].items():
+        if name in leave_out:
+            continue
         default = f"`{schema['default']}`" if schema["default"] != "" else ""
         lines.append(f"| `{name}` | {default} | {schema['description']} | {_bounds(schema)} |")
     return lines

@@ -17,6 +17,8 @@ from typing import Any
 from websockets.sync.client import ClientConnection, connect
 
 from dags.airflow_local import ROOT, start
+from dags.airflow_settings import Settings
+from dags.workflow import WORKFLOW
 from tests.waiting import eventually
 
 PORT = 8080
@@ -30,7 +32,11 @@ def main() -> None:
     """Run the DAG and take the picture."""
     os.environ["AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS"] = "True"  # nobody has to log in
     os.environ["TAPELINE_AIRFLOW_PARAMETERS"] = json.dumps(VALUES)
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as scratch, start(Path(scratch), PORT) as airflow:
+    settings = Settings.from_environment(WORKFLOW)
+    with (
+        tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as scratch,
+        start(settings, Path(scratch), PORT) as airflow,
+    ):
         airflow.call("PATCH", "dags/tapeline", {"is_paused": False})
         path = "dags/tapeline/dagRuns"
         eventually("end of the runs", lambda: all_ended(airflow.call("GET", path)["dag_runs"]))

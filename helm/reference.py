@@ -1,5 +1,7 @@
 """Write values.yaml and the README of the chart from its schema, or check that they are up to date.
 
+What the schema says of a GPU is written too: it comes from dags/cluster.py.
+
 python -m helm.reference [--check]
 """
 
@@ -11,14 +13,25 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from dags.cluster import Cluster
+
 CHART = Path(__file__).parent / "tapeline"
+# The chart's names, among the values `gpu`, for words of dags/cluster.py.
+WORDS = {
+    "count": "gpu_count",
+    "resource": "gpu_resource",
+    "nodeSelector": "node_selector",
+    "tolerations": "tolerations",
+}
 VERSION = re.compile(r'^(?:version = |appVersion: )"(.+)"$', re.MULTILINE)
 
 
 def main() -> None:
     """Write the files; with --check, only say which ones are stale, and exit with 1 if any is."""
     schema = json.loads((CHART / "values.schema.json").read_text(encoding="utf-8"))
-    made = {"values.yaml": values(schema), "README.md": readme(schema)}
+    describe(schema)
+    text = json.dumps(schema, indent=1, ensure_ascii=False) + "\n"
+    made = {"values.schema.json": text, "values.yaml": values(schema), "README.md": readme(schema)}
     files = (CHART / "Chart.yaml", CHART.parents[1] / "pyproject.toml")
     chart, project = (VERSION.findall(path.read_text(encoding="utf-8")) for path in files)
     if chart != project:
@@ -32,6 +45,15 @@ def main() -> None:
             stale.append(f"helm/tapeline/{name}")
     if stale:
         sys.exit(f"out of date: {', '.join(stale)}; run `make docs`")
+
+
+def describe(schema: dict[str, Any]) -> None:
+    """Put the help, the default and the bounds of what is asked of a cluster into the schema."""
+    declared = Cluster.model_json_schema()["properties"]
+    said = ("description", "default", "minimum", "maximum", "minLength")
+    for value, name in WORDS.items():
+        words = {key: declared[name][key] for key in said if key in declared[name]}
+        schema["properties"]["gpu"]["properties"][value] |= words
 
 
 def values(schema: dict[str, Any]) -> str:

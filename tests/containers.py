@@ -3,12 +3,22 @@
 import os
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 
-from dags.workflow import WORKFLOW, image_of
+from dags.cluster import image_of
+from dags.workflow import WORKFLOW
 
+ROOT = Path(__file__).parent.parent
 DOCKER = shutil.which("docker") or "docker"
+
+
+def images(*what: str, root: Path = ROOT) -> list[str]:
+    """Return the names of the images that images/list has, all or those that are for `what`."""
+    lines = subprocess.run([root / "images/list"], check=True, capture_output=True, text=True).stdout.splitlines()
+    listed = [line.split() for line in lines]
+    return [name for use, name, _, _ in listed if use in what or not what]
 
 
 def built(image: str) -> bool:
@@ -21,6 +31,6 @@ def built(image: str) -> bool:
 
 # In CI they are there, or the tests fail.
 needs_images = pytest.mark.skipif(
-    not os.environ.get("CI") and not all(built(image_of(task.component)) for task in WORKFLOW),
+    not os.environ.get("CI") and not all(built(image_of(task.component)) for task in WORKFLOW.tasks),
     reason="needs Docker and the images: make images",
 )

@@ -45,7 +45,7 @@ def run_locally(values: Mapping[str, object], folder: Path) -> Digests:
 def in_store(store: Store, place: Callable[[str, str], str]) -> Digests:
     """Return the digests of what a run left in a store, `place` saying where."""
     found = {}
-    for task in WORKFLOW:
+    for task in WORKFLOW.tasks:
         for item in task.component.outputs:
             text = store.manifest(place(task.component.name, item.name))
             assert text, f"there is nothing at {place(task.component.name, item.name)}"

@@ -1,33 +1,83 @@
 # mypy: allow-untyped-defs, allow-untyped-calls
+import re
+from dataclasses import replace
+
 import pytest
 
+from components.contract.declaration import Parameters, parameter
 from components.contract.errors import BadInput
-from dags.workflow import WORKFLOW, parameters_of
+from components.evaluate.component import COMPONENT as EVALUATE
+from components.export.component import COMPONENT as EXPORT
+from components.ingest.component import COMPONENT as INGEST
+from components.train.component import COMPONENT as TRAIN
+from dags.definition import Asset
+from dags.workflow import WORKFLOW
+
+INGESTS, TRAINS, EXPORTS, EVALUATES = WORKFLOW.tasks
 
 
-def test_every_connection_is_declared_at_both_ends_and_comes_from_before():
-    seen = []
-    for task in WORKFLOW:
-        inputs = {item.name: item for item in task.component.inputs}
-        assert set(task.inputs) <= set(inputs)
-        assert {name for name, item in inputs.items() if not item.optional} <= set(task.inputs)
-        for name, (source, output) in task.inputs.items():
-            assert source in seen
-            made = {item.name: item for item in source.outputs}
-            assert inputs[name].kind == made[output].kind
-        seen.append(task.component)
-    assert [component.name for component in seen] == ["ingest", "train", "export", "evaluate"]
+class Seeded(Parameters):
+    seed: int = parameter(1, "Another seed")
 
 
-def test_a_parameter_of_several_steps_is_the_same_everywhere():
-    declared: dict[str, object] = {}
-    for task in WORKFLOW:
-        for name, field in task.component.parameters.model_fields.items():
-            assert repr(declared.setdefault(name, field)) == repr(field), name
+def test_the_tasks_are_in_an_order_in_which_they_can_run():
+    assert [task.name for task in WORKFLOW.tasks] == ["ingest", "train", "export", "evaluate"]
+    assert WORKFLOW.task(EVALUATE) is EVALUATES
+
+
+def exports(**changed):
+    """Return the tasks with another export."""
+    return {"tasks": (INGESTS, TRAINS, replace(EXPORTS, **changed), EVALUATES)}
+
+
+@pytest.mark.parametrize(
+    ("changed", "problem"),
+    [
+        (
+            {"tasks": (INGESTS, EXPORTS, TRAINS, EVALUATES)},
+            "export: its input gradients comes from train, which is not a task before it",
+        ),
+        (
+            exports(inputs={"gradients": (TRAIN, "gradient")}),
+            "export: its input gradients comes from train, which has no output gradient (did you mean gradients?)",
+        ),
+        (
+            exports(inputs={"gradients": (TRAIN, "metrics")}),
+            "export: its input gradients is of type Artifact, but the output metrics of train is of type Metrics",
+        ),
+        (exports(inputs={}), "export: its input gradients comes from nowhere"),
+        (
+            exports(inputs={**EXPORTS.inputs, "gradient": (TRAIN, "gradients")}),
+            "export: it has no input gradient (did you mean gradients?)",
+        ),
+        ({"tasks": (*WORKFLOW.tasks, EXPORTS)}, "export: it is there twice"),
+        (
+            exports(component=replace(EXPORT, parameters=Seeded)),
+            "export: its parameter seed is declared differently by a step before it",
+        ),
+        (
+            {"assets": (Asset("data", (INGEST, "datasets")),)},
+            "the asset data comes from ingest, which has no output datasets (did you mean dataset?)",
+        ),
+        (
+            {"gate": replace(WORKFLOW.gate, output="figures")},
+            "the gate comes from evaluate, which has no output figures",
+        ),
+        (
+            {"gate": replace(WORKFLOW.gate, threshold="min_acuracy")},
+            "the gate has no parameter min_acuracy (did you mean min_accuracy?)",
+        ),
+        (exports(checkpoints="snapshot"), "export: it has no parameter snapshot (did you mean snapshots?)"),
+        ({"tasks": (INGESTS, TRAINS, EXPORTS)}, "the gate comes from evaluate, which is not a task before it"),
+    ],
+)
+def test_what_does_not_fit_together_is_said_as_soon_as_the_workflow_is_read(changed, problem):
+    with pytest.raises(ValueError, match="^" + re.escape(problem) + "$"):
+        replace(WORKFLOW, **changed)
 
 
 def test_values_go_to_every_step_that_declares_them():
-    parameters = parameters_of({"seed": "3", "epochs": 2, "min_accuracy": 0.5})
+    parameters = WORKFLOW.parameters_of({"seed": "3", "epochs": 2, "min_accuracy": 0.5})
     values = {name: dict(each) for name, each in parameters.items()}
     assert values["ingest"]["seed"] == values["train"]["seed"] == 3
     assert (values["train"]["epochs"], values["evaluate"]["min_accuracy"]) == (2, 0.5)
@@ -35,7 +85,7 @@ def test_values_go_to_every_step_that_declares_them():
 
 def test_everything_wrong_is_said_at_once():
     with pytest.raises(BadInput) as error:
-        parameters_of({"seed": -1, "min_acuracy": 1, "epochs": 0})
+        WORKFLOW.parameters_of({"seed": -1, "min_acuracy": 1, "epochs": 0})
     assert str(error.value).splitlines() == [
         "min_acuracy: no such parameter (did you mean min_accuracy?)",
         "seed: -1 is less than 0",

@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import sys
+import traceback
 from collections.abc import Callable, Collection, Sequence
 from typing import Any, NoReturn
 
@@ -58,6 +59,9 @@ def parser_of(component: Component) -> Parser:
     """Return the parser of the step's command line."""
     parser = Parser(prog=f"python -m components.{component.name}", description=component.help, epilog=_EPILOG)
     parser.add_argument("--executor-input", metavar="JSON|@FILE", help="Kubeflow's executor input, instead of all else")
+    if component.check:
+        parser.add_argument("--check", action="store_true", help="only look whether it could be done, and make nothing")
+    parser.add_argument("-v", "--verbose", action="store_true", help="show where in the code an error comes from")
     for title, items in (("inputs", component.inputs), ("outputs", component.outputs)):
         if items:
             group = parser.add_argument_group(title)
@@ -72,17 +76,24 @@ def parser_of(component: Component) -> Parser:
 
 def main(component: Component, arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the step from the command line and exit."""
-    guard(component.name, lambda: _run(component, arguments))
+    given = sys.argv[1:] if arguments is None else arguments
+    verbose = bool({"-v", "--verbose", "--eager"} & set(given))
+    guard(component.name, lambda: _run(component, arguments), verbose=verbose)
 
 
-def guard(name: str, function: Callable[[], None]) -> NoReturn:
-    """Call `function` and exit: with 0, or with the failure's sentence on standard error and its exit code."""
+def guard(name: str, function: Callable[[], None], *, verbose: bool = False) -> NoReturn:
+    """Call `function` and exit: with 0, or with the failure's sentence on standard error and its exit code.
+
+    If it is to be verbose, where the failure comes from follows the sentence.
+    """
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _terminate)
     try:
         function()
     except StepError as error:
         print(f"{name}: {error}", file=sys.stderr)
+        if verbose:
+            traceback.print_exception(error)
         code = error.exit_code
     except Terminated as error:
         print(f"{name}: terminated", file=sys.stderr)
@@ -99,16 +110,22 @@ def guard(name: str, function: Callable[[], None]) -> NoReturn:
 def _run(component: Component, arguments: Sequence[str] | None) -> None:
     given = vars(parser_of(component).parse_args(arguments))
     executor_input = given.pop("executor_input")
+    given.pop("verbose")
+    check = given.pop("check", False)
     if executor_input is not None and given:
         raise BadInput(f"--executor-input says everything; leave out {flag(next(iter(given)))}")
-    from components.contract.run import run, run_for_kubeflow  # noqa: PLC0415 - --help must not wait for the S3 client
+    from components.contract import run as runs  # noqa: PLC0415 - --help must not wait for the S3 client
 
     if executor_input is not None:
-        run_for_kubeflow(component, executor_input)
+        runs.run_for_kubeflow(component, executor_input)
         return
     inputs = {item.name: given.pop(item.name) for item in component.inputs if item.name in given}
     outputs = {item.name: given.pop(item.name) for item in component.outputs if item.name in given}
-    run(component, component.parameters.checked(given), inputs, outputs)
+    parameters = component.parameters.checked(given)
+    if check:
+        runs.check(component, parameters, inputs)
+    else:
+        runs.run(component, parameters, inputs, outputs)
 
 
 def _terminate(number: int, _frame: object) -> NoReturn:

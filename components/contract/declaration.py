@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from pydantic_core import ErrorDetails
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from pydantic_core import ErrorDetails, PydanticCustomError
 
 from components.contract.errors import BadInput
 
@@ -51,10 +51,12 @@ class Output:
 def parameter(default: Any, text: str, *, choices: Iterable[str] = (), operational: bool = False, **bounds: Any) -> Any:
     """Declare a parameter: its default, one line of help, and its bounds (`ge`, `gt`, `le`, `lt`).
 
-    An `operational` parameter changes how the step runs but not one byte of what it makes: no manifest names it.
+    `choices` are all values that it may take, in the order in which they are to be read. An `operational` parameter
+    changes how the step runs but not one byte of what it makes: no manifest names it.
     """
     extra: dict[str, Any] = {"operational": operational}
-    if choices := sorted(choices):
+    # A list is kept as it is, so that what is added to it later is a choice too.
+    if choices := choices if isinstance(choices, list) else list(choices):
         extra["enum"] = choices
     return Field(default, description=text, json_schema_extra=extra, **bounds)
 
@@ -67,13 +69,8 @@ class Parameters(BaseModel):
     @classmethod
     def checked(cls, values: Mapping[str, Any]) -> Self:
         """Build the parameters from `values`; raise `BadInput` with one line for each wrong one."""
-        problems = []
-        for name in values:
-            if name not in cls.model_fields:
-                problems.append(f"{name}: no such parameter{did_you_mean(name, cls.model_fields)}")
-            elif (names := cls.choices(name)) and values[name] not in names:
-                hint = did_you_mean(str(values[name]), names)
-                problems.append(f"{name}: {values[name]!r} is not one of {', '.join(names)}{hint}")
+        unknown = [name for name in values if name not in cls.model_fields]
+        problems = [f"{name}: no such parameter{did_you_mean(name, cls.model_fields)}" for name in unknown]
         try:
             checked = cls.model_validate({name: value for name, value in values.items() if name in cls.model_fields})
         except ValidationError as error:
@@ -81,6 +78,16 @@ class Parameters(BaseModel):
         if problems:
             raise BadInput("\n".join(problems))
         return checked
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _chosen(cls, value: Any, info: ValidationInfo) -> Any:
+        name = str(info.field_name)
+        if (names := cls.choices(name)) and value not in names:
+            hint = did_you_mean(str(value), names)
+            sentence = f"{name}: {value!r} is not one of {', '.join(names)}{hint}"
+            raise PydanticCustomError("choice", "{sentence}", {"sentence": sentence})
+        return value
 
     @classmethod
     def choices(cls, name: str) -> list[str]:
@@ -115,12 +122,12 @@ _SENTENCES: dict[str, Callable[[Mapping[str, Any]], str]] = {
 
 def _sentence(details: ErrorDetails) -> str:
     name, value = ".".join(map(str, details["loc"])), details["input"]
-    if not name:  # a rule between parameters, whose own message names them
+    if not name or details["type"] == "choice":  # a message that names the parameters itself
         return details["msg"].removeprefix("Value error, ")
     if say := _SENTENCES.get(details["type"]):
         shown = value if "ctx" in details else repr(value)  # a bound was passed, so the value is a number
         return f"{name}: {shown} {say(details.get('ctx', {}))}"
-    return f"{name}: {value!r}: {details['msg']}"
+    return f"{name}: {value!r}: {details['msg'].removeprefix('Value error, ')}"
 
 
 def did_you_mean(name: str, names: Iterable[str]) -> str:
@@ -135,8 +142,8 @@ class Component:
 
     `work` names the function that does it, as `module:function`. It is called as
     `function(parameters, **paths)` with one `Path` for each input and output (None for an optional input that was not
-    given) and may return metadata for any of the outputs. `check`, if there is one, is called in the same way by --check,
-    with folders that are thrown away, and sees whether the work could be done. `packages` are those whose versions the results depend on.
+    given) and may return metadata for any of the outputs. `check`, if there is one, is called by --check with the
+    inputs alone, and sees whether the work could be done. `packages` are those whose versions the results depend on.
     """
 
     name: str

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pydantic
+from pydantic.fields import FieldInfo
 
 from components.contract.declaration import Parameters, parameter
 from components.contract.errors import BadInput
@@ -36,6 +37,20 @@ class Plugins(dict[str, str]):
         self.files = {path.stem.replace("_", "-"): path for path in sorted(folder.glob("*.py"))
                       if not path.stem.startswith(("_", "test_"))}  # fmt: skip
         super().__init__({name: f"{package}.{path.stem}" for name, path in self.files.items()})
+        self.names = list(self)  # for `parameter(choices=…)`
+
+    def add(self, name: str, module: str, path: Path | None = None) -> None:
+        """Make a module that is somewhere else a choice as well."""
+        self[name] = module
+        self.names.append(name)
+        if path:
+            self.files[name] = path
+
+    def remove(self, name: str) -> None:
+        """Take back what `add` did."""
+        del self[name]
+        self.names.remove(name)
+        self.files.pop(name, None)
 
     def load(self, name: str) -> types.ModuleType:
         """Import a plug-in; whatever goes wrong in its file is for the caller to explain."""
@@ -85,7 +100,9 @@ def with_parameters_of(*folders: Plugins) -> Callable[[P], P]:
         for folder in folders:
             for plugin, name, kind, field in folder.declared():
                 if name in base.model_fields or (name in fields and repr(fields[name][1]) != repr(field)):
-                    raise BadInput(f"{folder.files[plugin].name}: there is another parameter {name}; choose another name")
+                    raise BadInput(
+                        f"{folder.files[plugin].name}: there is another parameter {name}; choose another name"
+                    )
                 fields[name] = (kind, field)
                 owners.setdefault(name, []).append((folder.kind, plugin))
 
@@ -96,7 +113,9 @@ def with_parameters_of(*folders: Plugins) -> Callable[[P], P]:
                 ):
                     kind = those[0][0]
                     chosen = " or ".join(plugin for _, plugin in those)
-                    raise ValueError(f"{name}: it is a parameter of {kind} {chosen}, but {kind} is {getattr(self, kind)}")
+                    raise ValueError(
+                        f"{name}: it is a parameter of {kind} {chosen}, but {kind} is {getattr(self, kind)}"
+                    )
             return self
 
         made = pydantic.create_model(
@@ -115,11 +134,13 @@ class Bound:
     It is called with its positional arguments, and is given, of what is offered by name, what it asks for.
     """
 
-    def __init__(self, function: Callable[..., Any], parameters: Parameters) -> None:
+    def __init__(self, function: Callable[..., Any], parameters: Parameters, *files: Path) -> None:
         self.function = function
-        asked = inspect.signature(function).parameters.values()
-        self.asks_for = frozenset(each.name for each in asked if each.kind == each.KEYWORD_ONLY)
-        self.values = {name: value for name, value in parameters if name in self.asks_for}
+        self.files = files  # where it is from, to say so if it fails
+        asked = [each for each in inspect.signature(function).parameters.values() if each.kind == each.KEYWORD_ONLY]
+        self.asks_for = frozenset(each.name for each in asked)
+        declared = {each.name: each.default.default for each in asked if isinstance(each.default, FieldInfo)}
+        self.values = declared | {name: value for name, value in parameters if name in self.asks_for}
 
     def __call__(self, *arguments: Any, **offered: Callable[[], Any]) -> Any:
         """Call it; what is offered is made only if it is asked for."""

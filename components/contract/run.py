@@ -48,6 +48,18 @@ def run(
     return metadata
 
 
+def check(component: Component, parameters: Parameters, inputs: Mapping[str, str]) -> None:
+    """Look whether `component` could do its work; inputs that are not given are None. Nothing is published.
+
+    Raises `BadInput` for what does not fit.
+    """
+    with tempfile.TemporaryDirectory(prefix="tapeline-", ignore_cleanup_errors=True) as scratch:
+        given = {name: location.fetch(place, Path(scratch) / name) for name, place in inputs.items()}
+        component.load_work(component.check)(
+            parameters, **{item.name: given.get(item.name) for item in component.inputs}
+        )
+
+
 def run_for_kubeflow(component: Component, executor_input: str) -> None:
     """Run `component` as Kubeflow's launcher calls it: local paths, and an executor output file at the end."""
     executor = kubeflow.parse(component, executor_input)

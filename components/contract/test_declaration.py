@@ -5,8 +5,10 @@ import subprocess
 import sys
 
 import pytest
+from pydantic import ValidationError
 
-from components.contract.declaration import Parameters, parameter
+from components.contract.command import parser_of
+from components.contract.declaration import Parameters, flag, parameter
 from components.contract.errors import BadInput
 from components.evaluate.component import COMPONENT as EVALUATE
 from components.export.component import COMPONENT as EXPORT
@@ -34,7 +36,7 @@ class Example(Parameters):
         ({"rate": 0}, "rate: 0 is not more than 0"),
         ({"rate": "nan"}, "rate: 'nan' is not a finite number"),
         ({"fast": "perhaps"}, "fast: 'perhaps' is neither true nor false"),
-        ({"model": "simpel"}, "model: 'simpel' is not one of convnet, simple (did you mean simple?)"),
+        ({"model": "simpel"}, "model: 'simpel' is not one of simple, convnet (did you mean simple?)"),
         ({"epoch": 1}, "epoch: no such parameter (did you mean epochs?)"),
         ({"epochs": 0, "rate": -1}, "epochs: 0 is less than 1\nrate: -1 is not more than 0"),
     ],
@@ -43,6 +45,34 @@ def test_what_is_wrong_is_said_in_a_line_each(values, message):
     with pytest.raises(BadInput) as error:
         Example.checked(values)
     assert str(error.value) == message
+
+
+@pytest.mark.parametrize("value", ["simpel", "", 1, None, "{model}"])
+def test_a_choice_is_checked_by_the_model_itself_with_the_same_sentence(value):
+    with pytest.raises(ValidationError) as error:
+        Example(model=value)
+    with pytest.raises(BadInput) as said:
+        Example.checked({"model": value})
+    assert str(said.value) == error.value.errors()[0]["msg"]
+    assert str(said.value).startswith(f"model: {value!r} is not one of simple, convnet")
+    assert str(said.value) in str(error.value)
+
+
+def test_choices_keep_their_order_wherever_they_are_shown():
+    shown = {
+        (component.name, name): component.parameters.choices(name)
+        for component in COMPONENTS
+        for name in component.parameters.model_fields
+        if component.parameters.choices(name)
+    }
+    assert shown["export", "fail_on"] == ["never", "warning", "error"]
+    assert shown["train", "gradient_level"] == ["off", "norms", "stats", "hist", "full"]
+    assert shown["train", "model"] == sorted(shown["train", "model"])
+    for component in COMPONENTS:
+        schema = component.parameters.model_json_schema()["properties"]
+        for name, choices in ((name, choices) for (owner, name), choices in shown.items() if owner == component.name):
+            assert schema[name]["enum"] == choices
+            assert f"{flag(name)} {'|'.join(choices)}" in parser_of(component).format_help()
 
 
 def test_text_and_doubles_become_what_is_declared():
@@ -79,7 +109,7 @@ def test_declarations_and_help_import_nothing_heavy():
     script = (
         "import sys, dags.workflow\n"
         "from components.contract.command import parser_of\n"
-        "for task in dags.workflow.WORKFLOW: parser_of(task.component).format_help()\n"
+        "for task in dags.workflow.WORKFLOW.tasks: parser_of(task.component).format_help()\n"
         "heavy = {'tensorflow', 'keras', 'numpy', 'minio', 'matplotlib', 'pyarrow', 'kfp', 'airflow', 'sklearn'}\n"
         "assert not heavy & set(sys.modules), heavy & set(sys.modules)"
     )

@@ -9,10 +9,10 @@ from pydantic import model_validator
 from components.artifacts.record.columns import LEVELS
 from components.contract.declaration import Component, Input, Output, Parameters, parameter
 from components.contract.plugins import Plugins, with_parameters_of
+from components.models import MODELS
 
 _HERE = Path(__file__).parent
 # Each of these is a file in a folder; its name is the file's.
-MODELS = Plugins("model", "components.models", _HERE.parent / "models")
 STEPS = Plugins("step", "components.train.steps", _HERE / "steps")
 LOSSES = Plugins("loss", "components.train.losses", _HERE / "losses")
 OPTIMIZERS = Plugins("optimizer", "components.train.optimizers", _HERE / "optimizers")
@@ -23,17 +23,19 @@ TRANSFORMS = Plugins("transform", "components.train.transforms", _HERE / "transf
 class TrainParameters(Parameters):
     """How the model learns."""
 
-    model: str = parameter("simple", "Network to train: a file in components/models", choices=MODELS)
+    model: str = parameter("simple", "Network to train: a file in components/models", choices=MODELS.names)
     epochs: int = parameter(5, "Passes over the training images", ge=1, le=10_000)
     batch_size: int = parameter(128, "Images in a batch", ge=1, le=65_536)
     accumulate: int = parameter(1, "Batches whose mean gradient makes one step of the optimizer", ge=1, le=64)
-    step: str = parameter("plain", "Way to find gradients: a file in components/train/steps", choices=STEPS)
-    loss: str = parameter("cross-entropy", "Loss: a file in components/train/losses", choices=LOSSES)
+    step: str = parameter("plain", "Way to find gradients: a file in components/train/steps", choices=STEPS.names)
+    loss: str = parameter("cross-entropy", "Loss: a file in components/train/losses", choices=LOSSES.names)
     class_weight: str = parameter(
         "none", "Weight of an image in the loss; balanced: by how rare its class is", choices=("none", "balanced")
     )
     optimizer: str = parameter(
-        "adam", "Rule that turns gradients into updates: a file in components/train/optimizers", choices=OPTIMIZERS
+        "adam",
+        "Rule that turns gradients into updates: a file in components/train/optimizers",
+        choices=OPTIMIZERS.names,
     )
     learning_rate: float = parameter(0.001, "Learning rate; the highest one of a schedule", gt=0, le=100)
     schedule: str = parameter(
@@ -41,7 +43,7 @@ class TrainParameters(Parameters):
         choices=("constant", "cosine", "one-cycle"),
     )  # fmt: skip
     transform: str = parameter(
-        "none", "What is done to the gradients: a file in components/train/transforms", choices=TRANSFORMS
+        "none", "What is done to the gradients: a file in components/train/transforms", choices=TRANSFORMS.names
     )
     clip_norm: float = parameter(0.0, "Largest global norm of the gradients; larger ones are scaled; 0: any", ge=0)
     precision: str = parameter(

@@ -16,6 +16,7 @@ with quiet.importing():
     import tensorflow as tf
 
 from components.train.component import TrainParameters
+from components.train.machine.blame import blame
 from components.train.machine.objective import Objective
 from components.train.machine.transform import Transform
 
@@ -79,14 +80,20 @@ def gradients_of(
         at_step = tf.random.experimental.stateless_fold_in([parameters.seed, 1], training.optimizer.iterations)
         return tf.random.experimental.stateless_fold_in(at_step, number)
 
-    value, logits, found = training.way(training.network, training.loss, images, labels, seed=seed, calls=lambda: calls)
+    network = training.network
+    with blame(f"step {parameters.step} fails", *training.way.files):
+        answer = training.way(network, training.loss, images, labels, seed=seed, calls=lambda: calls)
+        if not isinstance(answer, tuple) or len(answer) != 3 or len(answer[2]) != len(network.trainable_variables):
+            count = len(network.trainable_variables)
+            raise ValueError(f"gradients must return three things: loss, logits, and {count} gradients")
+    value, logits, found = answer
     objective = tf.cast(value / training.loss.scale, tf.float32)
     loss = training.loss.data(labels, logits) if training.apart else objective
-    return Seen(loss, objective, accuracy(logits, labels)), dense(found, training.network)
+    return Seen(loss, objective, accuracy(logits, labels)), dense(found, network)
 
 
 def mean_gradients(training: Training, images: tf.Tensor, labels: tf.Tensor) -> tuple[Seen, list[tf.Tensor]]:
-    """Return what is seen of all images of a step, and their mean gradients: over its batches, and over the replicas."""
+    """Return what is seen of all images of a step, and their mean gradients, over its batches and the replicas."""
     count = training.parameters.accumulate
     rows, sums = [], list[tf.Tensor]()
     for call, part in enumerate(zip(tf.split(images, count), tf.split(labels, count), strict=True)):

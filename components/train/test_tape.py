@@ -1,5 +1,5 @@
 # mypy: allow-untyped-defs, allow-untyped-calls
-"""The step itself: its gradients, its optimizers, its rules."""
+"""The step itself: its gradients, its optimizers, its transformations."""
 
 import importlib
 
@@ -10,19 +10,23 @@ import tensorflow as tf
 
 from components.artifacts import dataset as data
 from components.contract.errors import BadInput
+from components.contract.plugins import Bound
 from components.models import convnet, simple
-from components.train import optimizers, tape
-from components.train import train as loop
-from components.train.component import MODELS, TRANSFORMS, TrainParameters
-from components.train.machine.plan import due, stops
-from components.train.transforms import centralize, none
+from components.train import tape
+from components.train.component import LOSSES, MODELS, OPTIMIZERS, STEPS, TRANSFORMS, TrainParameters
+from components.train.conftest import around
+from components.train.machine.devices import choose_devices
+from components.train.machine.plan import plan
+from components.train.machine.schedule import learning_rate
 
 IMAGES = tf.constant(np.random.default_rng(0).integers(0, 256, (24, 28, 28), np.uint8))
 LABELS = tf.constant(np.random.default_rng(1).integers(0, 10, 24, np.int32))
 
 
-def step(parameters, network, optimizer, images=IMAGES, labels=LABELS, rule=none.apply):
-    return tape.train_step(network, optimizer, rule, parameters, data.normalised(images), labels)
+def step(parameters, network, optimizer, images=IMAGES, labels=LABELS):
+    training = around(network, parameters, optimizer)
+    seen, _, gradients, norms = tape.train_step(training, data.normalised(images), labels)
+    return seen.loss, seen.accuracy, gradients, norms
 
 
 def network(seed=0):
@@ -76,12 +80,12 @@ def test_no_sum_of_the_step_has_an_order_that_depends_on_timing(accumulate):
 
 @pytest.mark.parametrize("name", ["adam", "adamw"])
 def test_the_fused_adam_is_keras_adam(name):
-    parameters = TrainParameters(optimizer=name, schedule="one-cycle", weight_decay=0.1)
+    decay = {"weight_decay": 0.1} if name == "adamw" else {}
+    parameters = TrainParameters(optimizer=name, schedule="one-cycle", **decay)
     ours, theirs = network(), network()
-    rate = optimizers._schedule(parameters, 6)
-    decay = 0.1 if name == "adamw" else None
-    pairs = ((ours, optimizers.build(parameters, 6)), (theirs, keras.optimizers.Adam(rate, weight_decay=decay)))
-    for model, optimizer in pairs:
+    rate = learning_rate(parameters, 6)
+    build = Bound(OPTIMIZERS.load(name).build, parameters)
+    for model, optimizer in ((ours, build(rate)), (theirs, keras.optimizers.Adam(rate, **decay))):
         for _ in range(6):
             step(parameters, model, optimizer)
     for a, b in zip(ours.trainable_variables, theirs.trainable_variables, strict=True):
@@ -105,15 +109,17 @@ def test_clipping_scales_what_is_applied_and_records_what_was():
 
 
 def test_centralized_gradients_have_no_mean():
-    _, _, gradients, _ = step(TrainParameters(), network(), keras.optimizers.SGD(0.0), rule=centralize.apply)
+    _, _, gradients, _ = step(TrainParameters(transform="centralize"), network(), keras.optimizers.SGD(0.0))
     _, _, plain, _ = step(TrainParameters(), network(), keras.optimizers.SGD(0.0))
     np.testing.assert_allclose(gradients[0].numpy().mean(axis=(0, 1, 2)), 0, atol=1e-7)
     np.testing.assert_array_equal(gradients[1], plain[1])
 
 
-def test_every_rule_is_a_choice():
-    assert set(TRANSFORMS) == {"none", "centralize"}
-    assert TrainParameters.choices("rule") == ["centralize", "none"]
+def test_every_file_is_a_choice():
+    assert list(TRANSFORMS) == TrainParameters.choices("transform") == ["average", "centralize", "noise", "none"]
+    assert list(STEPS) == ["adversarial", "dp-sgd", "gradient-penalty", "plain", "sam"]
+    assert (list(LOSSES), list(OPTIMIZERS)) == (["cross-entropy", "focal"], ["adam", "adamw", "sgd"])
+    assert list(MODELS) == ["convnet", "simple"]
 
 
 def test_the_order_is_new_each_epoch_and_follows_from_the_seed():
@@ -127,7 +133,7 @@ def test_the_order_is_new_each_epoch_and_follows_from_the_seed():
 
 def test_schedules_are_every_nth_step_and_the_powers_of_a_number():
     def steps(kind, until=300, **values):
-        return [step for step in range(1, until) if kind in due(TrainParameters(**values), step)]
+        return np.flatnonzero(plan(TrainParameters(**values), until - 1).kept[kind]).tolist()
 
     assert steps("full") == [1, 4, 16, 64, 256]
     assert steps("full", 21, snapshot_every=6) == [1, 4, 6, 12, 16, 18]
@@ -136,30 +142,30 @@ def test_schedules_are_every_nth_step_and_the_powers_of_a_number():
     assert steps("hist", 200, geometric=0, gradient_level="hist") == [64, 128, 192]
     assert steps("stats", 10, stats_every=0, geometric=2) == [1, 2, 4, 8]
     for level, kinds in (("off", []), ("norms", []), ("stats", ["stats"]), ("hist", ["hist", "stats"])):
-        assert sorted(due(TrainParameters(gradient_level=level), 64)) == kinds
+        assert sorted(plan(TrainParameters(gradient_level=level), 64).due(64)) == kinds
 
 
 def test_the_loop_comes_back_where_something_is_to_be_written():
     parameters = TrainParameters(checkpoints="x", checkpoint_every=60)
-    assert list(stops(parameters, 0, 130)) == [
+    assert list(plan(parameters, 1000).calls(0, 130)) == [
         (1, True), (3, False), (4, True), (15, False), (16, True), (31, False), (32, True), (60, False), (63, False),
         (64, True), (95, False), (96, True), (120, False), (127, False), (128, True), (130, False),
     ]  # fmt: skip
-    assert list(stops(TrainParameters(gradient_level="off"), 460, 560)) == [
+    assert list(plan(TrainParameters(gradient_level="off"), 1000).calls(460, 560)) == [
         (500, False),
         (550, False),
         (560, False),
     ]
     every = TrainParameters(gradient_level="hist", stats_every=1)
-    assert list(stops(every, 0, 60)) == [(50, True), (60, True)]
+    assert list(plan(every, 60).calls(0, 60)) == [(50, True), (60, True)]
 
 
 def test_a_gpu_is_refused_where_there_is_none():
     if tf.config.list_physical_devices("GPU"):
         pytest.skip("there is a GPU here")
-    assert loop.choose_devices("auto", 1).num_replicas_in_sync == 1
+    assert choose_devices("auto", 1).num_replicas_in_sync == 1
     with pytest.raises(BadInput, match="device: gpu, but TensorFlow sees none here"):
-        loop.choose_devices("gpu", 1)
+        choose_devices("gpu", 1)
 
 
 @pytest.mark.parametrize(

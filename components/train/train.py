@@ -1,7 +1,8 @@
 """The training, top to bottom: data, model, a look before the first step, the steps, and what is kept of them."""
 
+import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,7 +51,7 @@ def train(  # noqa: PLR0913 - one path for each input and output
     The same dataset, parameters and seed give the same bytes, also after an interruption: from a checkpoint the run
     goes on as if it had not been cut off. Raises `BadInput` for what does not fit, `Diverged` for a loss that does.
     """
-    with prepared(parameters, dataset, gradients) as run:
+    with prepared(parameters, lambda: load(dataset), gradients) as run:
         checkpoints = Checkpoints(parameters, artifact.digest(dataset))
         step = checkpoints.resume(run.state, checkpoint)
         print(run.summary())
@@ -78,9 +79,14 @@ def train(  # noqa: PLR0913 - one path for each input and output
         return {"metrics": last | figures, "trained_model": {"framework": "keras", "parameters": count}}
 
 
-def check(parameters: TrainParameters, *, dataset: Path, gradients: Path) -> None:
-    """Take the look before the first step, and no step; `gradients` is a folder to throw away."""
-    with prepared(parameters, dataset, gradients) as run:
+def check(parameters: TrainParameters, *, dataset: Path | None, **_: Path | None) -> None:
+    """Take the look before the first step, and no step; without a data set, on noise that looks like MNIST."""
+    if dataset is None:
+        print("no --dataset: looking at images of 28×28 pixels in 10 classes, all noise")
+    with (
+        tempfile.TemporaryDirectory(prefix="tapeline-") as scratch,
+        prepared(parameters, lambda: load(dataset) if dataset else noise(parameters), Path(scratch)) as run,
+    ):
         look.save_and_read_back(run.training.network, run.spec, files_of(parameters))
         print(run.summary())
         for variable in run.traced.variables:
@@ -88,7 +94,7 @@ def check(parameters: TrainParameters, *, dataset: Path, gradients: Path) -> Non
                 print(f"  the loss does not depend on {variable['name']}")
         for name in run.traced.frozen:
             print(f"  {name} is frozen")
-        print("it fits: built, called, compiled, one step taken and undone, saved, and read again in a process of its own")
+        print("it fits: built, called, compiled, a step taken and undone, saved, and read again in another process")
 
 
 @dataclass
@@ -124,8 +130,18 @@ class Run:
         return {name: artifact.number(value) for name, value in figures.items()}
 
 
+def noise(parameters: TrainParameters) -> tuple[Split, Split, int]:
+    """Return as many random images as a step takes, with random labels, for both splits."""
+    count, random = parameters.batch_size * parameters.accumulate, np.random.default_rng(parameters.seed)
+    images, labels = random.integers(0, 256, (max(count, 2), 28, 28), np.uint8), random.integers(0, 10, max(count, 2))
+    split = Split(tf.constant(images), tf.constant(labels.astype(np.int32)))
+    return split, split, 10
+
+
 @contextmanager
-def prepared(parameters: TrainParameters, dataset: Path, gradients: Path) -> Iterator[Run]:
+def prepared(
+    parameters: TrainParameters, data: Callable[[], tuple[Split, Split, int]], gradients: Path
+) -> Iterator[Run]:
     """Yield a run that is ready for its first step, in the scope of its devices."""
     strategy = choose_devices(parameters.device, parameters.replicas)
     tf.config.experimental.enable_op_determinism()
@@ -134,17 +150,16 @@ def prepared(parameters: TrainParameters, dataset: Path, gradients: Path) -> Ite
     keras.utils.clear_session()  # Keras numbers its names; a second training in one process begins at 0 again
     keras.utils.set_random_seed(parameters.seed)
 
-    training_split, validation, classes = load(dataset)
+    training_split, validation, classes = data()  # only now that the devices are chosen
     batch = parameters.batch_size * parameters.accumulate
     steps_per_epoch = len(training_split.labels) // batch  # the few images left over are others in each epoch
     if steps_per_epoch == 0:
-        raise BadInput(f"batch_size: {batch} images a step, but there are only {len(training_split.labels)} to train on")
+        raise BadInput(
+            f"batch_size: {batch} images a step, but there are only {len(training_split.labels)} to train on"
+        )
+    steps = parameters.epochs * steps_per_epoch
+    training, spec, traced = assemble(parameters, training_split, classes, steps, strategy)
     with strategy.scope():
-        keras.config.set_dtype_policy(parameters.precision.replace("-", "_"))
-        try:
-            training, spec, traced = assemble(parameters, training_split, classes, parameters.epochs * steps_per_epoch)
-        finally:
-            keras.config.set_dtype_policy("float32")
         recorder = Recorder(gradients, traced.variables, parameters.gradient_level, objective=training.apart)
         none_yet = [tf.fill(variable.shape, float("nan")) for variable in training.network.trainable_variables]
         state = State(training, recorder, none_yet)
@@ -152,7 +167,7 @@ def prepared(parameters: TrainParameters, dataset: Path, gradients: Path) -> Ite
             observed: compile_steps(training, training_split, spec.channels, observed=observed, moves=traced.moves)
             for observed in (False, True)
         }
-        planned = plan(parameters, parameters.epochs * steps_per_epoch)
+        planned = plan(parameters, steps)
         first = batches(parameters.seed, 1, len(training_split.labels), steps_per_epoch, batch)[:1]
         look.try_a_step(state, run_steps[bool(planned.observed[1])], first)
         if not look.is_plain(training.network):

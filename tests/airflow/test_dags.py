@@ -69,7 +69,7 @@ def test_the_policies_are_those_of_a_platform(dags):
         for task in dag.tasks:
             assert (task.owner, task.retries, task.retry_delay) == ("tapeline", 2, timedelta(seconds=30))
             assert (task.retry_exponential_backoff, task.max_retry_delay) == (True, timedelta(minutes=5))
-    for step in WORKFLOW:
+    for step in WORKFLOW.tasks:
         task = learn.task_dict[step.component.name]
         assert task.execution_timeout == timedelta(seconds=step.resources.timeout_seconds)
         assert task.pool == ("gpu" if step.component.name == "train" else "default_pool")
@@ -93,7 +93,7 @@ def test_a_dag_survives_serialization(dags):
 
 
 def test_the_form_has_every_parameter_but_the_checkpoints_place(learn):
-    for step in WORKFLOW:
+    for step in WORKFLOW.tasks:
         for name, schema in step.component.parameters.model_json_schema()["properties"].items():
             if name == "checkpoints":
                 assert name not in learn.params
@@ -129,7 +129,7 @@ def test_a_parameter_out_of_bounds_is_refused(learn, name, value, message):
 def test_what_a_step_is_called_with_is_what_its_command_line_takes(learn, eager):
     values = learn.params.dump() | {"eager": eager, "source": "{{ 1 + 1 }} $(id); 'x'", "epochs": 3}
     root = "s3://tapeline/airflow/tapeline/manual__1"
-    for step in WORKFLOW:
+    for step in WORKFLOW.tasks:
         component = step.component
         task = copy.copy(learn.task_dict[component.name])
         task.render_template_fields({"params": values, "dag": learn, "run_id": "manual__1"})
@@ -162,6 +162,7 @@ def test_a_container_gets_no_secret_by_argument_and_may_do_little(monkeypatch):
     assert train.command == [
         "docker", "run", "--rm", "--read-only", "--tmpfs=/tmp", "--cap-drop=ALL",
         "--security-opt=no-new-privileges", "--memory=12g", "--label=app.kubernetes.io/part-of=tapeline",
+        "--label=app.kubernetes.io/component=train",
         "--env=AWS_ENDPOINT_URL", "--env=AWS_ENDPOINT_URL_S3", "--env=AWS_REGION", "--env=AWS_DEFAULT_REGION",
         "--env=AWS_ACCESS_KEY_ID", "--env=AWS_SECRET_ACCESS_KEY", "--env=AWS_SESSION_TOKEN",
         "--shm-size=2g", "--gpus=1", "--network=host", "--volume=/a b:/c",
@@ -172,20 +173,21 @@ def test_a_container_gets_no_secret_by_argument_and_may_do_little(monkeypatch):
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
-        ("RUNNER", "dokcer", "runner: 'dokcer' is not one of docker, kubernetes, process (did you mean docker?)"),
+        ("RUNNER", "dokcer", "runner: 'dokcer' is not one of process, docker, kubernetes (did you mean docker?)"),
         ("RUNER", "docker", "runer: no such parameter (did you mean runner?)"),
         ("STORE", "tapeline", "store: 'tapeline' is not of the form s3://bucket/prefix"),
         ("PARAMETERS", '{"epoch": 3}', "parameters: epoch: no such parameter (did you mean epochs?)"),
         ("PARAMETERS", '{"epochs": 0}', "parameters: epochs: 0 is less than 1"),
-        ("TOLERATIONS", "{}", "tolerations: '{}': Value error, a JSON list is needed"),
-        ("NODE_SELECTOR", "{", "node_selector: '{': Value error, not JSON"),
+        ("PARAMETERS", "[]", "parameters: '[]': a JSON object is needed"),
+        ("TOLERATIONS", "{}", "tolerations: '{}': a JSON list is needed"),
+        ("NODE_SELECTOR", "{", "node_selector: '{': not JSON"),
         ("ON_FAILURE", "alarm", "on_failure: 'alarm' is not of the form module:function"),
         ("RETRIES", "-1", "retries: -1 is less than 0"),
     ],
 )  # fmt: skip
 def test_a_wrong_setting_is_said_where_airflow_shows_it(name, value, message, monkeypatch):
     with pytest.raises(BadInput) as error:
-        Settings.from_environment({f"TAPELINE_AIRFLOW_{name}": value})
+        Settings.from_environment(WORKFLOW, {f"TAPELINE_AIRFLOW_{name}": value})
     assert str(error.value).startswith(f"among the variables TAPELINE_AIRFLOW_…:\n{message}")
     monkeypatch.setenv(f"TAPELINE_AIRFLOW_{name}", value)
     (trace,) = DagBag(os.environ["AIRFLOW__CORE__DAGS_FOLDER"]).import_errors.values()
@@ -199,7 +201,7 @@ def test_the_command_line_of_airflow_finds_no_error_and_says_one():
     assert (good.returncode, "No data found" in good.stdout) == (0, True)
     wrong = os.environ | {"TAPELINE_AIRFLOW_RUNNER": "spaceship"}
     bad = subprocess.run(command, check=False, capture_output=True, text=True, env=wrong)
-    assert (bad.returncode, "'spaceship' is not one of docker, kubernetes, process" in bad.stdout) == (1, True)
+    assert (bad.returncode, "'spaceship' is not one of process, docker, kubernetes" in bad.stdout) == (1, True)
 
 
 def test_a_deployment_may_set_the_schedule_the_defaults_and_who_is_told(monkeypatch):

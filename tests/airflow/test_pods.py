@@ -7,6 +7,9 @@ import os
 import pytest
 from airflow.dag_processing.dagbag import DagBag
 
+from dags.cluster import labels_of
+from dags.workflow import WORKFLOW
+
 KUBECONFIG = {
     "apiVersion": "v1", "kind": "Config", "current-context": "none",
     "clusters": [{"name": "none", "cluster": {"server": "http://127.0.0.1:9"}}],
@@ -29,7 +32,7 @@ def pods(monkeypatch, tmp_path):
     monkeypatch.setenv("AIRFLOW_CONN_KUBERNETES_DEFAULT", '{"conn_type": "kubernetes"}')
     dag = DagBag(os.environ["AIRFLOW__CORE__DAGS_FOLDER"]).dags["tapeline"]
     found = {}
-    for name in ("ingest", "train", "export", "evaluate"):
+    for name in (task.name for task in WORKFLOW.tasks):
         task = dag.task_dict[name]
         task.config_file = str(tmp_path / "kubeconfig")
         found[name] = task.client.api_client.sanitize_for_serialization(task.build_pod_request_obj())
@@ -42,7 +45,8 @@ def test_a_pod_is_small_harmless_and_has_its_secret_by_reference(pods):
         (container,) = spec["containers"]  # no sidecar
         assert pod["metadata"]["namespace"] == "steps"
         assert pod["metadata"]["name"].startswith(f"tapeline-{name}-")
-        assert pod["metadata"]["labels"]["app.kubernetes.io/component"] == name
+        (task,) = (task for task in WORKFLOW.tasks if task.name == name)
+        assert pod["metadata"]["labels"].items() >= labels_of(WORKFLOW, task).items()
         assert container["image"] == f"registry.example/tapeline/{name}:1.2.3"
         assert container["command"] == ["python", "-m", f"components.{name}"]
         assert container["terminationMessagePolicy"] == "FallbackToLogsOnError"

@@ -21,6 +21,8 @@ from components.conftest import DIGITS
 from components.contract.errors import StepError
 from components.contract.store.client import Store
 from dags.airflow_local import start
+from dags.airflow_settings import Settings
+from dags.workflow import WORKFLOW
 from tests.waiting import eventually
 
 SMALL = {"source": str(DIGITS), "validation_size": 64, "model": "convnet", "epochs": 1, "batch_size": 32}
@@ -105,7 +107,7 @@ def runs(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         for name, value in (SETTINGS | {"ALARMS": str(folder / "alarms")}).items():
             patch.setenv(name, value)
-        with start(folder / "airflow", free_port()) as airflow:
+        with start(Settings.from_environment(WORKFLOW), folder / "airflow", free_port()) as airflow:
             for dag in ("tapeline_reevaluate", "tapeline"):
                 airflow.call("PATCH", f"dags/{dag}", {"is_paused": False})
             yield Runs(airflow)

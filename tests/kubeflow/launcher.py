@@ -12,7 +12,8 @@ from typing import Any
 
 from minio import Minio
 
-from dags.workflow import Task, image_of
+from dags.cluster import image_of
+from dags.definition import Task
 from tests.containers import DOCKER
 
 BUCKET = "mlpipeline"

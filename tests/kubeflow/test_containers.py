@@ -16,7 +16,8 @@ from kfp import components, local
 from components.contract import artifact
 from components.contract.store.client import Store
 from components.contract.store.embedded import serve
-from dags.workflow import WORKFLOW, image_of, parameters_of
+from dags.cluster import image_of
+from dags.workflow import WORKFLOW
 from tests import parity
 from tests.containers import DOCKER, needs_images
 from tests.kubeflow.launcher import BUCKET, docker, launch
@@ -33,7 +34,7 @@ def expected():
 def digests_in(folder):
     """Return the digests in a folder that has one folder a component, with its outputs."""
     found = {}
-    for task in WORKFLOW:
+    for task in WORKFLOW.tasks:
         for item in task.component.outputs:
             path = folder / task.component.name / item.name
             if not item.file:
@@ -63,11 +64,13 @@ def test_kfp_local_gives_the_same_bytes_as_make_run(expected, tmp_path):
 
 
 def test_kubeflows_launcher_gives_the_same_bytes_and_a_strict_output(expected, tmp_path):
-    parameters = {name: dict(each) for name, each in parameters_of(parity.VALUES | {"cache": "/cache"}).items()}
+    parameters = {
+        name: dict(each) for name, each in WORKFLOW.parameters_of(parity.VALUES | {"cache": "/cache"}).items()
+    }
     outputs = {}
     with serve(tmp_path / "store", BUCKET) as settings:
         client = Store.from_environment(settings).client
-        for task in WORKFLOW:
+        for task in WORKFLOW.tasks:
             scratch = tmp_path / task.component.name
             scratch.mkdir()
             # The backend keeps every number as a double.
@@ -85,7 +88,7 @@ def test_kubeflows_launcher_gives_the_same_bytes_and_a_strict_output(expected, t
     assert all(0 <= value <= 1 for point in shown["confidenceMetrics"] for value in point.values())
 
 
-@pytest.mark.parametrize("task", WORKFLOW, ids=lambda task: task.component.name)
+@pytest.mark.parametrize("task", WORKFLOW.tasks, ids=lambda task: task.component.name)
 def test_an_image_is_lean_and_harmless(task):
     component = task.component
     inspected = subprocess.run(
@@ -123,14 +126,14 @@ def test_an_image_is_lean_and_harmless(task):
     ],
 )  # fmt: skip
 def test_bad_input_is_one_sentence_in_the_log(name, arguments, code, message):
-    (component,) = (task.component for task in WORKFLOW if task.component.name == name)
+    (component,) = (task.component for task in WORKFLOW.tasks if task.component.name == name)
     done = docker(image_of(component), [*component.command, *arguments])
     assert done.returncode == code
     assert done.stderr.startswith(message)
 
 
 def test_a_missing_bucket_is_one_sentence_and_final(tmp_path):
-    (component,) = (task.component for task in WORKFLOW if task.component.name == "ingest")
+    (component,) = (task.component for task in WORKFLOW.tasks if task.component.name == "ingest")
     arguments = ["--source=s3://nowhere/x", "--dataset=/tmp/d", "--report=/tmp/r"]
     with serve(tmp_path, "there") as settings:
         options = [f"--env={name}={value}" for name, value in settings.items()]

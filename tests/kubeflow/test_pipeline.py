@@ -9,6 +9,7 @@ import pytest
 import yaml
 from kfp import compiler
 
+from dags.cluster import labels_of
 from dags.kubeflow_pipeline import build
 from dags.workflow import WORKFLOW
 
@@ -17,7 +18,7 @@ from dags.workflow import WORKFLOW
 def compiled(tmp_path_factory):
     """Return the text of the YAML, the pipeline's document, and Kubernetes'."""
     path = tmp_path_factory.mktemp("compiled") / "pipeline.yaml"
-    compiler.Compiler().compile(build("registry.example/tapeline", "1.2.3"), str(path))
+    compiler.Compiler().compile(build(WORKFLOW, "registry.example/tapeline", "1.2.3"), str(path))
     text = path.read_text()
     return text, *yaml.safe_load_all(text)
 
@@ -45,7 +46,7 @@ def test_the_graph_reads_as_a_sentence(compiled):
 
 def test_each_step_runs_its_own_command_with_the_executor_input_alone(compiled):
     _, spec, _ = compiled
-    for task in WORKFLOW:
+    for task in WORKFLOW.tasks:
         name = task.component.name
         container = executor(spec, name)
         assert container["command"] == ["python", "-m", f"components.{name}"]
@@ -56,7 +57,7 @@ def test_the_form_has_every_parameter_with_its_default_and_type(compiled):
     _, spec, _ = compiled
     form = spec["root"]["inputDefinitions"]["parameters"]
     kinds: dict[object, str] = {int: "NUMBER_INTEGER", float: "NUMBER_DOUBLE", bool: "BOOLEAN", str: "STRING"}
-    for task in WORKFLOW:
+    for task in WORKFLOW.tasks:
         for name, field in task.component.parameters.model_fields.items():
             assert (form[name]["defaultValue"], form[name]["parameterType"]) == (field.default, kinds[field.annotation])
             assert f"| {name} |" in spec["pipelineInfo"]["description"]
@@ -120,25 +121,26 @@ def test_no_placeholder_is_left_that_a_backend_does_not_resolve(compiled):
     assert set(re.findall(r"\{\{\$[^}]*\}\}", text)) == {
         "{{$}}",
         *(f"{{{{$.inputs.parameters[''pipelinechannel--{name}'']}}}}" for name in ("gpu_count", "gpu_resource")),
-        *(f"{{{{$.inputs.parameters[''pipelinechannel--{t.component.name}_image'']}}}}" for t in WORKFLOW),
+        *(f"{{{{$.inputs.parameters[''pipelinechannel--{t.component.name}_image'']}}}}" for t in WORKFLOW.tasks),
     }
 
 
 def test_credentials_come_from_a_secret_and_stand_nowhere(compiled):
     text, _, kubernetes = compiled
     platform = kubernetes["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
-    for name in ("ingest", "train", "export", "evaluate"):
+    for task in WORKFLOW.tasks:
+        name = task.name
         (secret,) = platform[f"exec-{name}"]["secretAsEnv"]
         assert secret["secretNameParameter"] == {"componentInputParameter": "s3_secret"}
         assert {item["envVar"] for item in secret["keyToEnv"]} == {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"}
-        assert platform[f"exec-{name}"]["podMetadata"]["labels"]["app.kubernetes.io/component"] == name
+        assert platform[f"exec-{name}"]["podMetadata"]["labels"] == labels_of(WORKFLOW, task)
     assert "env:" not in text
 
 
 def test_limits_time_outs_retries_and_shared_memory(compiled):
     _, spec, kubernetes = compiled
     platform = kubernetes["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
-    for task in WORKFLOW:
+    for task in WORKFLOW.tasks:
         name = task.component.name
         resources = executor(spec, name)["resources"]
         assert resources["resourceCpuRequest"] == task.resources.cpu

@@ -9,13 +9,14 @@ import pytest
 from kfp import compiler
 
 from dags.kubeflow_pipeline import build
+from dags.workflow import WORKFLOW
 from tests.kubeflow.server import Handler, Kubeflow
 
 
 @pytest.fixture(scope="module")
 def path(tmp_path_factory):
     made = tmp_path_factory.mktemp("register") / "pipeline.yaml"
-    compiler.Compiler().compile(build(), str(made))
+    compiler.Compiler().compile(build(WORKFLOW), str(made))
     return made
 
 
@@ -94,7 +95,8 @@ def test_a_token_comes_from_the_environment(path):
             2,
             "register: --parameter epoch=3: not NAME=VALUE with a parameter (did you mean epochs?)",
         ),
-        (["--parameter=tolerations=x"], 2, "register: --parameter: a list or a mapping is written as JSON"),
+        (["--parameter=gpu_count=-1"], 2, "register: gpu_count: -1 is less than 0\n"),
+        (["--parameter=tolerations=x"], 2, "register: tolerations: 'x': not JSON: "),
         ([], 4, "register: Kubeflow does not answer at http://127.0.0.1:9: "),
     ],
 )

@@ -8,11 +8,14 @@ import pytest
 import yaml
 
 from dags.airflow_settings import PREFIX, Settings
-from dags.workflow import SECRET_KEYS
+from dags.cluster import CONFIG_KEYS, SECRET_KEYS, Cluster, labels_of
+from dags.workflow import WORKFLOW
+from tests.containers import images
 from tests.kubernetes.cluster import CHART, ROOT, Failed, template
 
 EVERYTHING = ("kubeflow.enabled=true", "airflow.enabled=true", "airflow.namespace=airflow", "steps.namespace=steps")
 EXTERNAL = ("store.kind=external", "store.endpoint=https://s3.example:8443", "store.existingSecret=mine")
+ELSEWHERE = ("images.registry=r.example/t", "images.tag=v7")
 CASES = {
     "seaweedfs": EVERYTHING,
     "minio": (*EVERYTHING, "store.kind=minio"),
@@ -71,6 +74,15 @@ def test_every_namespace_that_needs_the_secret_has_it_and_no_other():
     assert sorted(secrets) == ["airflow", "here", "steps"]
     assert secrets["airflow"] == secrets["here"] == secrets["steps"]
     assert not [each for each in yaml.safe_load_all(template(*EXTERNAL)) if each["kind"] == "Secret"]
+    assert set(secrets["here"]) == set(SECRET_KEYS)
+    maps = [
+        each["data"] for each in objects if (each["kind"], each["metadata"]["name"]) == ("ConfigMap", "tapeline-store")
+    ]
+    assert [set(data) for data in maps] == [set(CONFIG_KEYS)] * 2
+    (job,) = (each for each in objects if each["kind"] == "Job" and "buckets" in each["metadata"]["name"])
+    environment = job["spec"]["template"]["spec"]["containers"][0]["env"]
+    given = {(source["key"], each["name"]) for each in environment for source in each["valueFrom"].values()}
+    assert given == {*SECRET_KEYS.items(), *CONFIG_KEYS.items()}
 
 
 def test_airflow_may_start_pods_in_the_steps_namespace_and_nothing_else():
@@ -89,12 +101,14 @@ def test_the_dags_understand_their_configuration():
     values = ("gpu.count=2", "gpu.nodeSelector.disk=ssd", "parameters.epochs=3", "images.pullSecrets={one}")
     objects = list(yaml.safe_load_all(template(*EVERYTHING, *values, "gpu.tolerations[0].key=gpu")))
     data = named(objects, "ConfigMap", "tapeline-airflow")["data"]
-    settings = Settings.from_environment({name: text for name, text in data.items() if name.startswith(PREFIX)})
+    settings = Settings.from_environment(
+        WORKFLOW, {name: text for name, text in data.items() if name.startswith(PREFIX)}
+    )
     assert settings.runner == "kubernetes"
     assert (settings.namespace, settings.service_account, settings.pull_secret) == ("steps", "tapeline-step", "one")
-    assert (settings.gpu_count, json.loads(settings.node_selector)) == (2, {"disk": "ssd"})
-    assert json.loads(settings.tolerations) == [{"key": "gpu"}]
-    assert json.loads(settings.parameters) == {"epochs": 3}
+    assert (settings.gpu_count, settings.node_selector) == (2, {"disk": "ssd"})
+    assert settings.tolerations == [{"key": "gpu"}]
+    assert settings.parameters == {"epochs": 3}
     assert data["AWS_ENDPOINT_URL"] == "http://tapeline-store.here.svc:9000"
 
 
@@ -115,11 +129,41 @@ def test_what_airflows_own_chart_is_told_to_use_is_made_here():
     assert values["images"]["airflow"]["tag"] == version
 
 
-def test_images_are_named_by_tag_or_digest():
-    values = ("images.registry=r.example/t", "images.tag=v7", "images.ingest=r.example/t/ingest@sha256:abc")
-    found = dict(pods(yaml.safe_load_all(template(*values))))
-    assert found["tapeline-test-store"]["containers"][0]["image"] == "r.example/t/ingest@sha256:abc"
-    assert found["tapeline-store"]["containers"][0]["image"] == "r.example/t/seaweedfs:v7"
+@pytest.mark.parametrize("case", CASES)
+def test_every_image_is_one_of_the_list_and_the_chart_names_none_of_a_step(case):
+    objects = [each for each in yaml.safe_load_all(template(*CASES[case], *ELSEWHERE)) if each]
+    found = {
+        container["image"]
+        for _, pod in pods(objects)
+        for container in pod["containers"] + pod.get("initContainers", [])
+    }
+    assert found <= {f"r.example/t/{name}:v7" for name in images()}
+    text = "".join(path.read_text() for path in sorted(CHART.rglob("templates/**/*")) if path.is_file())
+    assert [task.name for task in WORKFLOW.tasks if re.search(rf"\b{task.name}\b", text)] == []
+    default = json.loads((CHART / "values.schema.json").read_text())["properties"]["jobs"]["properties"]["image"]
+    assert default["default"] in images("step")
+
+
+def test_kubeflow_and_airflow_are_told_where_the_images_are_and_what_the_cluster_is_asked_for():
+    values = (
+        *ELSEWHERE,
+        "gpu.count=2",
+        "gpu.nodeSelector.disk=ssd",
+        "parameters.epochs=3",
+        "gpu.tolerations[0].key=gpu",
+    )
+    objects = list(yaml.safe_load_all(template(*EVERYTHING, *values)))
+    (compiles,) = named(objects, "Job", "tapeline-register")["spec"]["template"]["spec"]["initContainers"]
+    data = named(objects, "ConfigMap", "tapeline-airflow")["data"]
+    assert {"--registry=r.example/t", "--tag=v7", "--default=epochs=3"} < set(compiles["args"])
+    assert (data[f"{PREFIX}REGISTRY"], data[f"{PREFIX}TAG"]) == ("r.example/t", "v7")
+    asked = {
+        "gpu_count": "2", "gpu_resource": "nvidia.com/gpu", "node_selector": '{"disk":"ssd"}',
+        "tolerations": '[{"key":"gpu"}]', "s3_secret": "tapeline-store", "s3_config": "tapeline-store",
+    }  # fmt: skip
+    assert set(asked) == set(Cluster.model_fields)
+    assert {f"--default={name}={text}" for name, text in asked.items()} < set(compiles["args"])
+    assert {name: data[f"{PREFIX}{name.upper()}"] for name in asked} == asked
 
 
 @pytest.mark.parametrize(("case", "ports"), [("seaweedfs", [9000]), ("external", [8443])])
@@ -135,6 +179,9 @@ def test_traffic_is_denied_but_for_what_is_needed(case, ports):
         dns, *store = mine["tapeline-workflow"]["egress"]
         assert {port["port"] for port in dns["ports"]} == {53}
         assert [port["port"] for rule in store for port in rule["ports"]] == ports
+        (task,) = (task for task in WORKFLOW.tasks if task.downloads)
+        assert mine["tapeline-downloads"]["podSelector"]["matchLabels"].items() <= labels_of(WORKFLOW, task).items()
+        assert mine["tapeline-default-deny"]["podSelector"]["matchLabels"].items() <= labels_of(WORKFLOW, task).items()
     assert not [each for each in yaml.safe_load_all(template("networkPolicy.enabled=false"))
                 if each["kind"] == "NetworkPolicy"]  # fmt: skip
 
@@ -146,6 +193,7 @@ def test_traffic_is_denied_but_for_what_is_needed(case, ports):
         (["store.kind=mino"], r"'/store/kind'.*value must be one of 'external', 'seaweedfs', 'minio'"),
         (["store.size=20"], r"'/store/size'.*'20' does not match pattern|'/store/size': got number, want string"),
         (["store.buckets={No_Bucket}"], r"'/store/buckets/0'.*'No_Bucket' does not match pattern"),
+        (["images.train=r/train:1"], r"'/images'.*additional properties 'train' not allowed"),
         (["gpu.count=-1"], r"'/gpu/count'.*minimum: got -1, want 0"),
         (["store.kind=external"], "store.existingSecret is needed with store.kind=external"),
         (["store.kind=external", "store.existingSecret=x"], "store.endpoint is needed with store.kind=external"),

@@ -6,6 +6,7 @@ import shutil
 
 import pytest
 
+from tests.containers import images
 from tests.kubernetes.cluster import CLUSTER, ROOT, TAG, call
 
 DOCKER = shutil.which("docker") or "docker"
@@ -17,7 +18,7 @@ def run(name, *command):
                  f"tapeline/{name}:{TAG}", *command])  # fmt: skip
 
 
-@pytest.mark.parametrize("name", ["airflow", "register", "minio", "seaweedfs"])
+@pytest.mark.parametrize("name", images("cluster"))
 def test_an_image_is_harmless(name):
     config = json.loads(call([DOCKER, "image", "inspect", f"tapeline/{name}:{TAG}"]))[0]["Config"]
     assert (config["User"], config["Entrypoint"]) == ("65532:65532", None)

@@ -15,12 +15,15 @@ import yaml
 from components.contract.store.client import Store
 from components.contract.store.embedded import serve
 from components.ingest.sources import obtain
+from dags.cluster import Cluster
+from dags.workflow import WORKFLOW
 from tests import parity
 from tests.kubernetes.cluster import ROOT, TAG, call, namespace
 from tests.waiting import eventually
 
 VALUES = parity.VALUES | {"source": "s3://tapeline/mnist", "epochs": 6, "checkpoint_every": 100}
-GPU = "nvidia.com/gpu"
+GPU = Cluster().gpu_resource
+STEPS = tuple(f"{WORKFLOW.name}-{task.name}" for task in WORKFLOW.tasks)
 
 
 def upload(store):
@@ -115,7 +118,7 @@ def test_a_killed_train_is_tried_again_and_goes_on_from_its_checkpoint(story):
 
 def test_the_run_ends_well_and_leaves_no_pod_of_a_step(story):
     assert story.phase == "Succeeded", story.log[-5000:]
-    assert [name for name in story.left if re.match("tapeline-(ingest|train|export|evaluate)", name)] == []
+    assert [name for name in story.left if name.startswith(STEPS)] == []
 
 
 def test_every_artifact_has_the_bytes_of_a_local_run(story):

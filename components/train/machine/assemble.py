@@ -1,6 +1,6 @@
 """From parameters to what a step is made of: the person's files, imported, built, and looked at piece by piece."""
 
-import types
+import types  # noqa: TC003
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -32,15 +32,17 @@ def files_of(parameters: TrainParameters) -> list[Path]:
 
 
 def assemble(
-    parameters: TrainParameters, split: Split, classes: int, steps: int
+    parameters: TrainParameters, split: Split, classes: int, steps: int, strategy: tf.distribute.Strategy
 ) -> tuple[Training, Spec, Traced]:
     """Return what a run of so many steps is made of, seen to fit together and to fit the data, before any step.
 
     Raises `BadInput` with a sentence that names file, layer and remedy.
     """
     image_shape = (int(split.images.shape[1]), int(split.images.shape[2]))
-    network, channels = build_network(parameters, image_shape, classes)
-    spec = Spec(parameters.model, image_shape, classes, channels, Bound(_part(MODELS, parameters, "build"), parameters).values)
+    with strategy.scope():  # only what makes variables: they are to be on every device
+        network, channels = build_network(parameters, image_shape, classes)
+    values = Bound(_part(MODELS, parameters, "build"), parameters).values
+    spec = Spec(parameters.model, image_shape, classes, channels, values)
     images, labels = pixels(split.images[:LOOK], channels), split.labels[:LOOK]
     logits = look_at_answers(parameters, network, images, classes)
     with _blame(parameters, MODELS, "the model cannot be traced"):
@@ -52,25 +54,33 @@ def assemble(
     way = _part(STEPS, parameters, "gradients")
     with _blame(parameters, STEPS, f"step {parameters.step} is not for this model"):
         getattr(STEPS.load(parameters.step), "check", _anything)(network, traced)
-    with _blame(parameters, OPTIMIZERS, "build(learning_rate) fails"):
+    with strategy.scope(), _blame(parameters, OPTIMIZERS, "build(learning_rate) fails"):
         optimizer = Bound(_part(OPTIMIZERS, parameters, "build"), parameters)(learning_rate(parameters, steps))
         if not isinstance(optimizer, keras.optimizers.Optimizer):
             raise BadInput(_said(parameters, OPTIMIZERS, f"build returned {_kind(optimizer)}, not a Keras optimizer"))
         optimizer.build(network.trainable_variables)
     _part(TRANSFORMS, parameters, "update")
-    with _blame(parameters, TRANSFORMS, "init(variables) fails"):
-        transform = Transform(TRANSFORMS.load(parameters.transform), parameters, network)
-    return Training(parameters, network, optimizer, loss, Bound(way, parameters), transform), spec, traced
+    with strategy.scope(), _blame(parameters, TRANSFORMS, "init(variables) fails"):
+        transform = Transform(
+            TRANSFORMS.load(parameters.transform), parameters, network, *_files(TRANSFORMS, parameters)
+        )
+    return (
+        Training(parameters, network, optimizer, loss, Bound(way, parameters, *_files(STEPS, parameters)), transform),
+        spec,
+        traced,
+    )
 
 
-def build_network(
-    parameters: TrainParameters, image_shape: tuple[int, int], classes: int
-) -> tuple[keras.Model, int]:
+def build_network(parameters: TrainParameters, image_shape: tuple[int, int], classes: int) -> tuple[keras.Model, int]:
     """Return the network, built for images of that size, and how many channels it takes (0: none at all)."""
     build = Bound(_part(MODELS, parameters, "build"), parameters)
     remedy = f"it is called with image_shape={image_shape} and classes={classes}"
     with _blame(parameters, MODELS, "build(image_shape, classes) fails", remedy):
-        network = build(image_shape, classes)
+        keras.config.set_dtype_policy(parameters.precision.replace("-", "_"))
+        try:
+            network = build(image_shape, classes)
+        finally:
+            keras.config.set_dtype_policy("float32")
     if not isinstance(network, keras.Model):
         said = f"build returned {_kind(network)}, not a keras.Model; does it end with `return`?"
         raise BadInput(_said(parameters, MODELS, said))
@@ -81,9 +91,7 @@ def build_network(
     return network, channels
 
 
-def look_at_answers(
-    parameters: TrainParameters, network: keras.Model, images: tf.Tensor, classes: int
-) -> tf.Tensor:
+def look_at_answers(parameters: TrainParameters, network: keras.Model, images: tf.Tensor, classes: int) -> tf.Tensor:
     """Return the logits of some real images; raise `BadInput` unless there is a finite number for each class."""
     with _blame(parameters, MODELS, "the model cannot be called on images"):
         logits = network(images, training=False)
@@ -128,7 +136,7 @@ def build_loss(
         counts = np.bincount(split.labels, minlength=classes)
         known = counts > 0
         weights = np.where(known, len(split.labels) / (known.sum() * np.maximum(counts, 1)), 0.0).tolist()
-    per_image = Bound(_part(LOSSES, parameters, "loss"), parameters)
+    per_image = Bound(_part(LOSSES, parameters, "loss"), parameters, *_files(LOSSES, parameters))
     return Objective(network, per_image, weights, parameters.loss_scale, adds=traced.adds_losses)
 
 
@@ -156,8 +164,13 @@ def _part(folder: Plugins, parameters: TrainParameters, name: str) -> Callable[.
 
 def _blame(parameters: TrainParameters, folder: Plugins, doing: str, remedy: str = "") -> Any:
     """Blame the chosen file of that folder, or another of the chosen ones where that is where it went wrong."""
-    first = [path for path in (folder.files.get(getattr(parameters, folder.kind)),) if path]
-    return blame(doing, *first, *files_of(parameters), remedy=remedy)
+    return blame(doing, *_files(folder, parameters), *files_of(parameters), remedy=remedy)
+
+
+def _files(folder: Plugins, parameters: TrainParameters) -> list[Path]:
+    """Return the chosen file, which only what is no file has not."""
+    name = getattr(parameters, folder.kind)
+    return [folder.files[name]] if name in folder.files else []
 
 
 def _said(parameters: TrainParameters, folder: Plugins, text: str) -> str:

@@ -24,7 +24,12 @@ def blame(doing: str, *files: Path, remedy: str = "") -> Iterator[None]:
     """
     try:
         yield
-    except (StepError, MemoryError, tf.errors.ResourceExhaustedError):
+    except StepError as error:
+        text = str(error)
+        if not text.startswith("in user code"):
+            raise
+        raise type(error)(text.splitlines()[-1].partition(": ")[2]) from error  # AutoGraph put its own words around it
+    except (MemoryError, tf.errors.ResourceExhaustedError):
         raise
     except (Exception, SystemExit) as error:
         raise BadInput(sentence(error, doing, files, remedy)) from error
@@ -76,4 +81,5 @@ def _message(error: BaseException) -> str:
         text = bold[1]
     lines = [line.strip() for line in text.replace("\0", "").splitlines() if line.strip()] or [type(error).__name__]
     first = lines[-1] if lines[0].startswith("in user code") else lines[0]
+    first = re.sub(r"\S*tf__(\w+)\(\)", r"\1()", first)  # AutoGraph's name of a function
     return re.sub(r"^(\w+Error): ", "", first).rstrip(".")[:300]

@@ -1,4 +1,4 @@
-"""The look before the first step: one real step, compiled, whose every effect is undone; and the model saved and read."""
+"""The look before the first step: a real step, whose every effect is undone; and the model, saved and read again."""
 
 import re
 import subprocess
@@ -47,7 +47,7 @@ def _parts(variable: Any) -> tuple[Any, ...]:
     """Return the variable of each replica."""
     value = getattr(variable, "value", variable)
     value = variable if callable(value) else value
-    return tuple(tf.distribute.get_strategy().experimental_local_results(value)) + (value,)
+    return (value, *tf.distribute.get_strategy().experimental_local_results(value))
 
 
 def _refuse_hidden_state(graph: Any, files: list[Path]) -> None:
@@ -58,8 +58,8 @@ def _refuse_hidden_state(graph: Any, files: list[Path]) -> None:
         place = _line_of(r"random", files)
         raise BadInput(
             f"{place}: {', '.join(sorted(found))} draws numbers from a state of TensorFlow's own, which no checkpoint "
-            "can hold, so a resumed run would differ; use keras.random with a keras.random.SeedGenerator in a model, or "
-            "ask for the argument `seed` and use tf.random.stateless_… elsewhere"
+            "can hold, so a resumed run would differ; use keras.random with a keras.random.SeedGenerator in a model, "
+            "or ask for the argument `seed` and use tf.random.stateless_… elsewhere"
         )
 
 
@@ -72,13 +72,12 @@ def _line_of(pattern: str, files: list[Path]) -> str:
 
 
 def is_plain(network: keras.Model) -> bool:
-    """Tell whether the network is made of Keras's own layers alone, which load in any process as they do in this one."""
+    """Tell whether the network is of Keras's own layers and functions alone, which any process can read as this one."""
     layers = [network, *network._flatten_layers(include_self=False)]  # noqa: SLF001 - there is no public way
-    own = [each for each in layers if not type(each).__module__.startswith("keras.")]
-    return not own and not any(isinstance(each, keras.layers.Lambda) for each in layers) and not any(
-        type(part).__module__.split(".")[0] != "keras" and callable(part) and getattr(part, "__module__", "keras").split(".")[0] != "keras"
-        for each in layers for part in vars(each).values()
-    )  # fmt: skip
+    parts = [*layers, *(part for layer in layers for part in vars(layer).values() if callable(part))]
+    modules = {getattr(part, "__module__", None) or type(part).__module__ for part in parts}
+    lambdas = any(isinstance(layer, keras.layers.Lambda) for layer in layers)
+    return not lambdas and all(name.split(".")[0] in ("keras", "tensorflow") for name in modules)
 
 
 def save_and_read_back(network: keras.Model, spec: models.Spec, files: list[Path]) -> None:

@@ -29,7 +29,7 @@ class Plan:
         return {kind for kind, at in self.kept.items() if at[step]}
 
     def calls(self, step: int, end: int) -> Iterator[tuple[int, bool]]:
-        """Yield the steps after which the loop comes back, from `step` to `end`, and whether those so far are observed."""
+        """Yield the steps after which the loop comes back, up to `end`, and whether those so far are observed."""
         while step < end:
             limit = min(step + STEPS_PER_CALL, end)
             found = np.flatnonzero(self.stops[step + 1 : limit + 1])

@@ -9,9 +9,11 @@ from keras import layers
 
 from components.artifacts import dataset as data
 from components.artifacts.record.columns import BINS, QUANTILES, STATISTICS, bin_edges
-from components.train import optimizers, tape
 from components.train.component import TrainParameters
-from components.train.machine import observe
+from components.train.conftest import around
+from components.train.machine import statistics
+from components.train.machine.compiled import compile_steps
+from components.train.tape import gradients_of
 
 RANDOM = np.random.default_rng(0)
 IMAGES = RANDOM.integers(0, 256, (96, 8, 8), np.uint8)
@@ -21,7 +23,7 @@ NUMBERS = (RANDOM.standard_normal(20_001) * np.exp(RANDOM.uniform(-12, 0, 20_001
 
 
 def values(numbers):
-    found, histogram = observe.distribution(tf.constant(numbers))
+    found, histogram = statistics.distribution(tf.constant(numbers))
     return {name: float(value) for name, value in found.items()}, histogram.numpy()
 
 
@@ -32,9 +34,8 @@ def logistic():
 
 def take(parameters, network, order, *, observed=True):
     """Take the steps; return statistics by name, [steps, variables], histograms, and the last gradients."""
-    optimizer = optimizers.build(parameters, 1000)
-    optimizer.build(network.trainable_variables)
-    run = tape.compile_steps(parameters, network, optimizer, SPLIT, observed=observed)
+    moves = bool(network.non_trainable_variables)
+    run = compile_steps(around(network, parameters), SPLIT, 1, observed=observed, moves=moves)
     nothing = [tf.fill(variable.shape, float("nan")) for variable in network.trainable_variables]
     rows, stats, hist, gradients = run(tf.constant(order), nothing)
     named = {name: stats.numpy()[:, :, i] for i, name in enumerate(STATISTICS)} if observed else {}
@@ -89,10 +90,10 @@ def test_histograms_count_by_sign_and_octave_and_add_up():
 
 def test_change_between_steps():
     here, before = np.array([3.0, 4.0, 0.0, -1.0], np.float32), np.array([4.0, -3.0, 0.0, -1.0], np.float32)
-    found = observe.change(tf.constant(here), tf.constant(before))
+    found = statistics.change(tf.constant(here), tf.constant(before))
     assert float(found["cosine"]) == pytest.approx(1 / 26)
     assert float(found["sign_flips"]) == 0.25
-    first = observe.change(tf.constant(here), tf.fill(4, float("nan")))
+    first = statistics.change(tf.constant(here), tf.fill(4, float("nan")))
     assert np.isnan([float(value) for value in first.values()]).all()
 
 
@@ -102,7 +103,7 @@ def test_the_noise_of_gaussian_gradients_is_found():
     w, deviation = np.full(dimensions, 0.3), 2.0
     each = w - deviation * np.random.default_rng(1).standard_normal((runs, images, dimensions))
     found = [
-        observe.noise(tf.constant(batch.mean(0)), tf.constant(batch[:part].mean(0)), images, part) for batch in each
+        statistics.noise(tf.constant(batch.mean(0)), tf.constant(batch[:part].mean(0)), images, part) for batch in each
     ]
     noise, signal = (np.array([float(one[name]) for one in found]) for name in ("noise", "signal"))
     for estimates, truth in ((noise, dimensions * deviation**2), (signal, dimensions * 0.3**2)):
@@ -116,10 +117,10 @@ def test_the_noise_of_a_network_is_that_of_its_single_images(accumulate):
     """At weights that stay where they are, what the steps estimate is what all 96 images' own gradients say."""
     network = logistic()
     own = []
+    training = around(network, TrainParameters())
     for image, label in zip(IMAGES, LABELS, strict=True):
-        with tf.GradientTape() as tape:
-            loss = observe.cross_entropy(tf.constant([label]), network(data.normalised(image[None])))
-        own.append(np.concatenate([np.ravel(part) for part in tape.gradient(loss, observe.weights_of(network))]))
+        _, found = gradients_of(training, data.normalised(image[None]), tf.constant([label]))
+        own.append(np.concatenate([np.ravel(part) for part in found]))
     single = np.array(own, np.float64)
     trace, square = single.var(axis=0).sum(), np.square(single.mean(axis=0)).sum()
     parameters = TrainParameters(

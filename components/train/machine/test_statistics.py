@@ -8,13 +8,14 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from keras.optimizers import SGD
 from safetensors.numpy import load_file
 
 from components.models import convnet
 from components.train import tape
 from components.train.component import TrainParameters
-from components.train.machine.observe import cross_entropy
-from components.train.transforms import none
+from components.train.conftest import around
+from components.train.steps import plain
 
 GOLDEN = Path(__file__).parent / "test_golden.json"
 IMAGES = np.random.default_rng(0).uniform(0, 1, (8, 28, 28, 1))
@@ -36,20 +37,20 @@ def network(policy="float32"):
 
 
 def gradients_of(model, parameters, images):
-    _, _, gradients, norms = tape.train_step(
-        model, keras.optimizers.SGD(0.0), none.apply, parameters, tf.constant(images), LABELS
-    )
+    _, _, gradients, norms = tape.train_step(around(model, parameters, SGD(0.0)), tf.constant(images), LABELS)
     return [gradient.numpy() for gradient in gradients], norms.numpy()
 
 
 def test_in_float64_they_are_those_of_finite_differences():
     """Along a random direction in each variable, by central differences: relative error below 1e-6."""
     model = network("float64")
-    gradients, _ = gradients_of(model, TrainParameters(), IMAGES)
+    loss_of = around(model, TrainParameters(), SGD(0.0)).loss
+    _, _, gradients = plain.gradients(model, loss_of, tf.constant(IMAGES), LABELS)
+    gradients = [gradient.numpy() for gradient in gradients]
     random = np.random.default_rng(2)
 
     def loss():
-        return float(cross_entropy(LABELS, model(IMAGES)))
+        return float(loss_of(LABELS, model(IMAGES)))
 
     for variable, gradient in zip(model.trainable_variables, gradients, strict=True):
         assert gradient.dtype == np.float64

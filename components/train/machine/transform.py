@@ -1,6 +1,7 @@
 """A transformation of the gradients, with the state that it keeps from step to step."""
 
 import types
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -8,13 +9,16 @@ import tensorflow as tf
 
 from components.contract.plugins import Bound
 from components.train.component import TrainParameters
+from components.train.machine.blame import blame
 
 
 class Transform:
     """One of transforms/, called once a step; `state` holds its variables, for the checkpoints."""
 
-    def __init__(self, module: types.ModuleType, parameters: TrainParameters, network: keras.Model) -> None:
-        self.update = Bound(module.update, parameters)
+    def __init__(
+        self, module: types.ModuleType, parameters: TrainParameters, network: keras.Model, *files: Path
+    ) -> None:
+        self.update = Bound(module.update, parameters, *files)
         self.variables = network.trainable_variables
         self.seed = parameters.seed
         initial = Bound(module.init, parameters)(self.variables) if hasattr(module, "init") else ()
@@ -25,12 +29,16 @@ class Transform:
         )
 
     def __call__(self, gradients: list[tf.Tensor], step: tf.Tensor) -> list[tf.Tensor]:
-        """Return the new gradients, and keep the new state; raise ValueError for what does not fit."""
+        """Return the new gradients, and keep the new state; raise `BadInput` for what does not fit."""
         old = tf.nest.map_structure(tf.convert_to_tensor, self.state)
-        found = self.update(
-            gradients, old, self.variables, step=lambda: tf.convert_to_tensor(step),
-            seed=lambda: tf.random.experimental.stateless_fold_in([self.seed, 2], step),
-        )  # fmt: skip
+        with blame("update(gradients, state, variables) fails", *self.update.files):
+            found = self.update(
+                gradients, old, self.variables, step=lambda: tf.convert_to_tensor(step),
+                seed=lambda: tf.random.experimental.stateless_fold_in([self.seed, 2], step),
+            )  # fmt: skip
+            return self._kept(found)
+
+    def _kept(self, found: Any) -> list[tf.Tensor]:
         if not isinstance(found, tuple) or len(found) != 2 or not isinstance(found[0], list | tuple):
             raise ValueError("update must return two things: a list with a gradient for each variable, and the state")
         new = [self._fitting(i, gradient) for i, gradient in enumerate(found[0])]

@@ -4,7 +4,6 @@ import keras
 import tensorflow as tf
 
 
-
 class FusedAdam(keras.optimizers.Adam):  # type: ignore[misc]
     """Adam (Kingma & Ba 2014, arXiv 1412.6980), reading and writing each number once.
 

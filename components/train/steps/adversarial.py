@@ -31,7 +31,9 @@ def gradients(
         if slope is None:
             raise ValueError("the loss has no gradient with respect to the images, so there is nothing to attack")
         changed = changed + length * tf.sign(slope)
-        changed = tf.clip_by_value(changed, tf.maximum(images - attack_size, 0.0), tf.minimum(images + attack_size, 1.0))
+        changed = tf.clip_by_value(
+            changed, tf.maximum(images - attack_size, 0.0), tf.minimum(images + attack_size, 1.0)
+        )
     with tf.GradientTape() as tape:
         value = loss(labels, model(tf.stop_gradient(changed), training=True))
     return value, clean_logits, tape.gradient(value, variables_of(model))

@@ -1,4 +1,4 @@
-"""Differentially private SGD (Abadi et al. 2016, arXiv 1607.00133, algorithm 1): clip each image's own gradient, add noise.
+"""Differentially private SGD (Abadi et al. 2016, arXiv 1607.00133): clip each image's own gradient, and add noise.
 
 Each image has a tape of its own: the mean of a microbatch that is clipped bounds no single image's influence.
 """
@@ -39,21 +39,23 @@ def gradients(
     return tf.reduce_mean(values), logits, [each / count for each in noisy]
 
 
-def check(model: Any, traced: Any) -> None:  # noqa: ARG001 - what was seen says it all
+def check(model: Any, traced: Any) -> None:
     """Raise ValueError for a network of which an image has no gradient of its own."""
     if traced.moves or traced.adds_losses:
         raise ValueError(
             "each image's gradient must be its own, but batch normalisation mixes the images, dropout draws numbers "
-            "for all of them, and a regularizer is of none: take them out (GroupNormalization and adamw can replace them)"
+            "for all of them, and a regularizer is of none; GroupNormalization and adamw can replace them"
         )
 
 
-def figures(*, examples: int, batch_size: int, steps: int, dp_noise: float,
-            dp_delta: float = parameter(1e-5, "The δ for which ε is stated", gt=0, lt=1)) -> dict[str, float]:  # fmt: skip
+def figures(
+    *, examples: int, batch_size: int, steps: int, dp_noise: float,
+    dp_delta: float = parameter(1e-5, "The δ for which ε is stated", gt=0, lt=1),
+) -> dict[str, float]:  # fmt: skip
     """Return ε, by Google's dp_accounting: as the literature states it, and the bound for the batches as they are.
 
-    The first takes each batch for a random sample of the images (Poisson). In fact an epoch shows each image once, which
-    without that assumption is one Gaussian mechanism an epoch.
+    The first takes each batch for a random sample of the images (Poisson). In fact an epoch shows each image once,
+    which without that assumption is one Gaussian mechanism an epoch.
     """
     import dp_accounting as dp  # noqa: PLC0415 - half a second that no other way needs
     from dp_accounting import rdp  # noqa: PLC0415

@@ -21,7 +21,10 @@ def gradients(
     value, logits, found = plain.gradients(model, loss, images, labels)
     found = dense(found, model)
     factor = tf.math.divide_no_nan(sam_radius, tf.linalg.global_norm(found))
-    uphill = [variable + factor * gradient for variable, gradient in zip(variables_of(model), found, strict=True)]
+    uphill = [
+        variable + tf.cast(factor * gradient, variable.dtype)
+        for variable, gradient in zip(variables_of(model), found, strict=True)
+    ]
     with tf.GradientTape() as tape:
         tape.watch(uphill)
         # Without side effects, so that batch normalisation's statistics move once a step, and from the same state, so

@@ -13,7 +13,7 @@ def init(variables: list[Any]) -> dict[str, Any]:
 
 
 def update(
-    gradients: list[tf.Tensor], state: dict[str, Any], variables: list[Any], *,  # noqa: ARG001 - every transformation has this signature
+    gradients: list[tf.Tensor], state: dict[str, Any], variables: list[Any], *,
     average_decay: float = parameter(0.9, "Share of the mean that stays, a step", ge=0, lt=1),
 ) -> tuple[list[tf.Tensor], dict[str, Any]]:  # fmt: skip
     """Return the mean so far (the correction is that of Adam, arXiv 1412.6980, section 3)."""

@@ -5,7 +5,7 @@ from typing import Any
 import tensorflow as tf
 
 
-def update(gradients: list[tf.Tensor], state: Any, variables: list[Any]) -> tuple[list[tf.Tensor], Any]:  # noqa: ARG001 - every transformation has this signature
+def update(gradients: list[tf.Tensor], state: Any, variables: list[Any]) -> tuple[list[tf.Tensor], Any]:
     """Subtract the mean over all axes but the last from the gradient of each matrix or kernel; biases stay."""
     return [
         gradient - tf.reduce_mean(gradient, axis=list(range(len(gradient.shape) - 1)), keepdims=True)

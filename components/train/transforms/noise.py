@@ -8,7 +8,7 @@ from components.contract.declaration import parameter
 
 
 def update(
-    gradients: list[tf.Tensor], state: Any, variables: list[Any], *, seed: tf.Tensor, step: tf.Tensor,  # noqa: ARG001 - every transformation has this signature
+    gradients: list[tf.Tensor], state: Any, variables: list[Any], *, seed: tf.Tensor, step: tf.Tensor,
     noise_variance: float = parameter(0.01, "Variance η of the noise at the first step", ge=0),
 ) -> tuple[list[tf.Tensor], Any]:  # fmt: skip
     """Add the noise, drawn from the run's seed."""

@@ -5,6 +5,6 @@ from typing import Any
 import tensorflow as tf
 
 
-def update(gradients: list[tf.Tensor], state: Any, variables: list[Any]) -> tuple[list[tf.Tensor], Any]:  # noqa: ARG001 - every transformation has this signature
+def update(gradients: list[tf.Tensor], state: Any, variables: list[Any]) -> tuple[list[tf.Tensor], Any]:
     """Return the gradients unchanged."""
     return gradients, state

@@ -18,8 +18,23 @@ app.kubernetes.io/part-of: tapeline
 
 {{/* An image: (list $ "name"). */}}
 {{- define "tapeline.image" -}}
-{{- $images := (index . 0).Values.images }}
-{{- get $images (index . 1) | default (printf "%s/%s:%s" $images.registry (index . 1) ($images.tag | default (index . 0).Chart.AppVersion)) }}
+{{- with index . 0 }}{{ .Values.images.registry }}{{ end }}/{{ index . 1 }}:{{ include "tapeline.tag" (index . 0) }}
+{{- end }}
+
+{{- define "tapeline.tag" -}}
+{{ .Values.images.tag | default .Chart.AppVersion }}
+{{- end }}
+
+{{/* What the workflow asks of this cluster, by the names of dags/cluster.py; as JSON. */}}
+{{- define "tapeline.cluster" -}}
+{{- dict "gpu_count" .Values.gpu.count "gpu_resource" .Values.gpu.resource "node_selector" .Values.gpu.nodeSelector
+    "tolerations" .Values.gpu.tolerations "s3_secret" (include "tapeline.secret" .)
+    "s3_config" (printf "%s-store" (include "tapeline.name" .)) | toJson }}
+{{- end }}
+
+{{/* A value as text: a list or an object as JSON. */}}
+{{- define "tapeline.text" -}}
+{{ or (kindIs "map" .) (kindIs "slice" .) | ternary (toJson .) (toString .) }}
 {{- end }}
 
 {{- define "tapeline.stepNamespace" -}}

@@ -1,0 +1,48 @@
+"""What the tests of the step share: a step's parts around any network, and a person's own files."""
+
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import keras
+import pytest
+
+from components.contract.plugins import Bound, Plugins
+from components.train.component import LOSSES, OPTIMIZERS, STEPS, TRANSFORMS, TrainParameters
+from components.train.machine.objective import Objective
+from components.train.machine.schedule import learning_rate
+from components.train.machine.transform import Transform
+from components.train.tape import Training
+
+
+def around(network: keras.Model, parameters: TrainParameters, optimizer: Any = None) -> Training:
+    """Return what a step is made of, around a network that is built."""
+    per_image = Bound(LOSSES.load(parameters.loss).loss, parameters)
+    loss = Objective(network, per_image, [], parameters.loss_scale, adds=bool(network.losses))
+    build = Bound(OPTIMIZERS.load(parameters.optimizer).build, parameters)
+    optimizer = optimizer or build(learning_rate(parameters, 1000))
+    optimizer.build(network.trainable_variables)
+    way = Bound(STEPS.load(parameters.step).gradients, parameters)
+    transform = Transform(TRANSFORMS.load(parameters.transform), parameters, network)
+    return Training(parameters, network, optimizer, loss, way, transform)
+
+
+@pytest.fixture
+def own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Callable[[Plugins, str, str], str]]:
+    """Return a function that makes `text` a file of that name in a folder of plug-ins, and returns how it is chosen."""
+    added: list[tuple[Plugins, str]] = []
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    def add(folder: Plugins, name: str, text: str) -> str:
+        path = tmp_path / f"{name}.py"
+        path.write_text(text, encoding="utf-8")
+        chosen = name.replace("_", "-")
+        folder.add(chosen, name, path)
+        added.append((folder, chosen))
+        return chosen
+
+    yield add
+    for folder, chosen in added:
+        sys.modules.pop(folder[chosen], None)
+        folder.remove(chosen)

@@ -1,0 +1,56 @@
+"""What a workflow asks of a cluster, said once: for Kubeflow's form, Airflow's settings and the chart's values."""
+
+import json
+from typing import Any
+
+from pydantic import field_validator
+
+from components.contract.declaration import Component, Parameters, parameter
+from dags.definition import Task, Workflow
+
+# Kubeflow's own keys of a store's credentials -> the names that every S3 client reads.
+SECRET_KEYS = {"accesskey": "AWS_ACCESS_KEY_ID", "secretkey": "AWS_SECRET_ACCESS_KEY"}
+CONFIG_KEYS = {"endpoint": "AWS_ENDPOINT_URL", "region": "AWS_REGION"}
+
+# Where the images are; a caller may give another registry, tag, or digest.
+REGISTRY = "tapeline"
+TAG = "dev"
+
+
+class Cluster(Parameters):
+    """What a run asks of the cluster; a list or an object may be given as JSON."""
+
+    gpu_count: int = parameter(0, "GPUs for each step that can use one; 0: it runs on the CPU", ge=0, le=64)
+    gpu_resource: str = parameter("nvidia.com/gpu", "What the cluster calls a GPU", min_length=1)
+    node_selector: dict[str, str] = parameter({}, "Labels that the node of such a step must have")
+    tolerations: list[dict[str, Any]] = parameter([], "Taints that such a step may live with, as in a pod")
+    s3_secret: str = parameter("tapeline-store", f"Secret with the keys {' and '.join(SECRET_KEYS)} of the store")
+    s3_config: str = parameter("tapeline-store", f"ConfigMap with the keys {' and '.join(CONFIG_KEYS)} of the store")
+
+    @field_validator("node_selector", "tolerations", mode="before")
+    @classmethod
+    def _parsed(cls, value: Any, info: Any) -> Any:
+        return parsed(value, list if info.field_name == "tolerations" else dict)
+
+
+def parsed(value: Any, kind: type[list[Any] | dict[str, Any]]) -> Any:
+    """Return a list or an object that may be given as JSON; raise `ValueError` unless it is one."""
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except json.JSONDecodeError as error:
+            raise ValueError(f"not JSON: {error}") from None
+    if not isinstance(value, kind):
+        raise ValueError(f"a JSON {'list' if kind is list else 'object'} is needed")  # noqa: TRY004 - pydantic's way
+    return value
+
+
+def image_of(component: Component, registry: str = REGISTRY, tag: str = TAG) -> str:
+    """Return the image of a component, `tag` being a tag or a digest (sha256:…)."""
+    return f"{registry}/{component.name}{'@' if tag.startswith('sha256:') else ':'}{tag}"
+
+
+def labels_of(workflow: Workflow, task: Task) -> dict[str, str]:
+    """Return the labels of a task's pods, which the chart's network policies go by."""
+    labels = {"app.kubernetes.io/part-of": workflow.name, "app.kubernetes.io/component": task.name}
+    return labels | ({"tapeline/downloads": "true"} if task.downloads else {})

@@ -1,0 +1,169 @@
+"""What a workflow is: tasks and how they connect, the gate, and the artifacts that others wait for.
+
+dags/workflow.py has this project's. Whoever runs one takes it as an argument, and knows no step by its name.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from components.contract.artifact import Manifest
+from components.contract.declaration import Component, Parameters, did_you_mean
+from components.contract.errors import BadInput
+
+# The folders of components/ that every step may import, besides its own; each image has them.
+SHARED = ("contract", "artifacts", "models")
+
+# An output of a component.
+Place = tuple[Component, str]
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What a step may take of a machine, in Kubernetes' units, and how long it may run."""
+
+    cpu: str
+    cpu_limit: str
+    memory: str
+    memory_limit: str
+    timeout_seconds: int
+    gpu: bool = False  # it can use one
+    shared_memory: str = ""
+
+
+@dataclass(frozen=True)
+class Task:
+    """A component in its place: where each of its inputs comes from."""
+
+    component: Component
+    resources: Resources
+    inputs: Mapping[str, Place] = field(default_factory=dict)
+    checkpoints: str = ""  # the parameter that names a place from which another try goes on
+    downloads: bool = False  # it fetches public data, so a cluster lets it out
+
+    @property
+    def name(self) -> str:
+        """Return the name of the task, which is its component's."""
+        return self.component.name
+
+
+@dataclass(frozen=True)
+class Asset:
+    """An artifact that others outside of the workflow may wait for."""
+
+    name: str
+    place: Place
+
+
+@dataclass(frozen=True)
+class Gate:
+    """The task that judges what was learned.
+
+    Its verdict is the figure `verdict` that it hands back about its output `output`. What it `blesses` is an asset only
+    where the verdict is `blessed`; without a threshold, such as the parameter `threshold`, nothing is.
+    """
+
+    component: Component
+    output: str
+    verdict: str
+    blessed: str
+    rejected: str
+    threshold: str
+    blesses: Asset
+    sentence: Callable[[Mapping[str, Any]], str]  # what a run ends with, from the figures of the output
+
+
+@dataclass(frozen=True)
+class Workflow:
+    """Tasks, in an order in which they can run, and what becomes of their outputs.
+
+    Raises `ValueError` for a connection that is not declared at both ends.
+    """
+
+    name: str
+    title: str
+    help: str
+    tasks: tuple[Task, ...]
+    gate: Gate
+    assets: tuple[Asset, ...]  # as soon as their task has ended
+
+    def __post_init__(self) -> None:
+        if problems := list(_problems(self)):
+            raise ValueError("\n".join(problems))
+
+    def task(self, component: Component) -> Task:
+        """Return the task of a component."""
+        return next(task for task in self.tasks if task.component == component)
+
+    def parameters_of(self, values: Mapping[str, Any]) -> dict[str, Parameters]:
+        """Return the parameters of each task, by its name, from values for the workflow as a whole.
+
+        A value goes to every component that declares its name, so `seed` is said once. Raises `BadInput` with a line
+        for each value that is unknown or wrong.
+        """
+        known = {name for task in self.tasks for name in task.component.parameters.model_fields}
+        problems = [f"{name}: no such parameter{did_you_mean(name, known)}" for name in values if name not in known]
+        checked = {}
+        for task in self.tasks:
+            declared = task.component.parameters
+            try:
+                checked[task.name] = declared.checked(
+                    {name: value for name, value in values.items() if name in declared.model_fields}
+                )
+            except BadInput as error:
+                problems += str(error).splitlines()
+        if problems:
+            raise BadInput("\n".join(dict.fromkeys(problems)))
+        return checked
+
+
+def figures_of(manifest: bytes, place: str) -> dict[str, Any]:
+    """Return the figures that a step handed back about an output, from its manifest; `place` is for messages."""
+    said = Manifest.parse(manifest, place).metadata.items()
+    return {name: value for name, value in said if isinstance(value, bool | int | float | str)}
+
+
+def _problems(workflow: Workflow) -> Iterator[str]:
+    """Yield a sentence for everything in a workflow that does not fit together."""
+    made: dict[str, dict[str, str]] = {}  # {component: {output: kind}}
+    fields: dict[str, str] = {}
+    for task in workflow.tasks:
+        if task.name in made:
+            yield f"{task.name}: it is there twice"
+        yield from _problems_of(task, made)
+        for name, each in task.component.parameters.model_fields.items():
+            if fields.setdefault(name, repr(each)) != repr(each):
+                yield f"{task.name}: its parameter {name} is declared differently by a step before it"
+        made[task.name] = {item.name: item.kind for item in task.component.outputs}
+    for asset in (*workflow.assets, workflow.gate.blesses):
+        yield from _misfit(f"the asset {asset.name}", asset.place, "", made)
+    gate, thresholds = workflow.gate, workflow.gate.component.parameters.model_fields
+    yield from _misfit("the gate", (gate.component, gate.output), "", made)
+    if gate.threshold not in thresholds:
+        yield f"the gate has no parameter {gate.threshold}{did_you_mean(gate.threshold, thresholds)}"
+
+
+def _problems_of(task: Task, made: Mapping[str, Mapping[str, str]]) -> Iterator[str]:
+    """Yield what does not fit in one task, `made` being the outputs of those before it."""
+    inputs = {item.name: item for item in task.component.inputs}
+    for name in task.inputs.keys() - inputs.keys():
+        yield f"{task.name}: it has no input {name}{did_you_mean(name, inputs)}"
+    for name, item in inputs.items():
+        if name in task.inputs:
+            yield from _misfit(f"{task.name}: its input {name}", task.inputs[name], item.kind, made)
+        elif not item.optional:
+            yield f"{task.name}: its input {name} comes from nowhere"
+    parameters = task.component.parameters.model_fields
+    if task.checkpoints and task.checkpoints not in parameters:
+        yield f"{task.name}: it has no parameter {task.checkpoints}{did_you_mean(task.checkpoints, parameters)}"
+
+
+def _misfit(what: str, place: Place, kind: str, made: Mapping[str, Mapping[str, str]]) -> Iterator[str]:
+    component, output = place
+    outputs = made.get(component.name)
+    if outputs is None:
+        yield f"{what} comes from {component.name}, which is not a task before it"
+    elif output not in outputs:
+        yield f"{what} comes from {component.name}, which has no output {output}{did_you_mean(output, outputs)}"
+    elif kind and outputs[output] != kind:
+        yield f"{what} is of type {kind}, but the output {output} of {component.name} is of type {outputs[output]}"

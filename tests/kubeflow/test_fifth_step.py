@@ -1,0 +1,27 @@
+# mypy: allow-untyped-defs, allow-untyped-calls
+"""A step more, in the compiled pipeline."""
+
+import yaml
+
+from tests.fifth_step import add_to_a_copy, call
+
+
+def test_the_pipeline_has_it_with_its_image_inputs_and_form(tmp_path):
+    copy = add_to_a_copy(tmp_path / "copy")
+    call(copy, "python", "-m", "dags.kubeflow_pipeline", "pipeline.yaml", "--registry=r.example/t", "--tag=v7",
+         "--default=owner=Ada")  # fmt: skip
+    spec, kubernetes = yaml.safe_load_all((copy / "pipeline.yaml").read_text())
+    card = spec["root"]["dag"]["tasks"]["card"]
+    assert card["taskInfo"]["name"] == "Write the model's card"
+    assert card["dependentTasks"] == ["evaluate", "train"]
+    sources = {name: each["taskOutputArtifact"] for name, each in card["inputs"]["artifacts"].items()}
+    assert sources == {
+        "metrics": {"outputArtifactKey": "metrics", "producerTask": "evaluate"},
+        "trained_model": {"outputArtifactKey": "trained_model", "producerTask": "train"},
+    }
+    form = {name: each["defaultValue"] for name, each in spec["root"]["inputDefinitions"]["parameters"].items()}
+    assert (form["owner"], form["card_image"]) == ("Ada", "r.example/t/card:v7")
+    container = spec["deploymentSpec"]["executors"]["exec-card"]["container"]
+    assert container["command"] == ["python", "-m", "components.card"]
+    pod = kubernetes["platforms"]["kubernetes"]["deploymentSpec"]["executors"]["exec-card"]["podMetadata"]
+    assert pod["labels"]["app.kubernetes.io/component"] == "card"
