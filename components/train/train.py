@@ -22,7 +22,7 @@ from components.artifacts.record.writer import Recorder
 from components.train import optimizers
 from components.train.component import MODELS, TrainParameters
 from components.train.machine import checkpoint as checkpoints
-from components.train.machine.observe import variables_of
+from components.train.machine.graph import trace
 from components.train.machine.plan import due, stops
 from components.train.machine.progress import Progress
 from components.train.tape import RunSteps, compile_steps
@@ -61,7 +61,8 @@ def train(  # noqa: PLR0913 - one path for each input and output
         keras.config.set_dtype_policy("float32")
         optimizer = optimizers.build(parameters, parameters.epochs * steps_per_epoch)
         optimizer.build(network.trainable_variables)
-    recorder = Recorder(gradients, variables_of(network), parameters.gradient_level)
+    traced = trace(network, tuple(network.input_shape[1:]))
+    recorder = Recorder(gradients, traced.variables, parameters.gradient_level)
     none_yet = [tf.fill(variable.shape, float("nan")) for variable in network.trainable_variables]
 
     state = checkpoints.State(parameters, artifact.digest(dataset), network, optimizer, recorder, none_yet)
@@ -80,7 +81,7 @@ def train(  # noqa: PLR0913 - one path for each input and output
         "images_per_step": batch,
         "classes": classes,
         "clip_norm": parameters.clip_norm,
-        "frozen": [weight.path for layer in network.layers if not layer.trainable for weight in layer.weights],
+        "frozen": traced.frozen,
     }
     recorder.finish(settings, state.epochs)
     save_model(network, trained_model / "model.keras")

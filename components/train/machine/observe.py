@@ -4,7 +4,6 @@ What each of them means, and their order, is said in components/artifacts/record
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import keras
 import tensorflow as tf
@@ -47,7 +46,7 @@ class Observer:
             loss = cross_entropy(labels[: self.part], self.network(images[: self.part], training=True))
             scaled = loss * self.loss_scale
         part = tape.gradient(scaled, weights_of(self.network), unconnected_gradients=tf.UnconnectedGradients.ZERO)
-        part = [gradient / self.loss_scale for gradient in part]
+        part = [tf.convert_to_tensor(gradient) / self.loss_scale for gradient in part]
         return weights, self.rule(part, self.network.trainable_variables, self.optimizer.iterations)
 
     def after(
@@ -166,33 +165,3 @@ def noise(gradient: tf.Tensor, part_gradient: tf.Tensor, images: int, part: int)
     """
     trace = 2 * tf.nn.l2_loss(part_gradient - gradient) / (1 / part - 1 / images)
     return {"noise": trace, "signal": 2 * tf.nn.l2_loss(gradient) - trace / images}
-
-
-def variables_of(network: keras.Model) -> list[dict[str, Any]]:
-    """Return what the record says of each trainable variable.
-
-    Whether the loss depends on it at all (`connected`) is seen by tracing the tape, without running it.
-    """
-    connected: list[bool] = []
-
-    def trace(images: tf.Tensor) -> None:
-        with tf.GradientTape() as tape:
-            logits = network(images, training=True)
-        gradients = tape.gradient(logits, [variable.value for variable in network.trainable_variables])
-        connected.extend(gradient is not None for gradient in gradients)
-
-    tf.function(trace).get_concrete_function(tf.TensorSpec((2, *network.input_shape[1:]), tf.float32))
-    activations = {
-        id(variable): getattr(getattr(layer, "activation", None), "__name__", "")
-        for layer in network.layers
-        for variable in layer.trainable_variables
-    }
-    return [
-        {
-            "name": variable.path,
-            "shape": list(variable.shape),
-            "activation": activations.get(id(variable), ""),
-            "connected": each,
-        }
-        for variable, each in zip(network.trainable_variables, connected, strict=True)
-    ]
