@@ -29,7 +29,8 @@ from components.artifacts.record.reader import read
 from components.contract import artifact
 from components.export.checks import RULES
 from components.export.diagnosis import Finding, diagnose
-from components.train.component import MODELS, TrainParameters
+from components.models import MODELS
+from components.train.component import TrainParameters
 
 
 def enter(networks: Mapping[str, Any]) -> None:

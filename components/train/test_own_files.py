@@ -9,7 +9,8 @@ import pytest
 
 from components.conftest import SHORT
 from components.contract.errors import BadInput
-from components.train.component import LOSSES, MODELS, OPTIMIZERS, STEPS, TRANSFORMS, TrainParameters
+from components.models import MODELS
+from components.train.component import LOSSES, OPTIMIZERS, STEPS, TRANSFORMS, TrainParameters
 from components.train.train import check
 
 MODEL = """
@@ -177,7 +178,7 @@ def test_own_parameters_are_read_from_the_file_and_go_where_they_are_asked_for(t
         Some.checked({"power": "0"})
     with pytest.raises(BadInput, match="power: it is a parameter of loss strong, but loss is weak"):
         Some.checked({"power": 3.0, "loss": "weak"})
-    scaled = Bound(lambda a, *, power, seed: a * power + seed, Some(power=3.0))
+    scaled = Bound(lambda a, *, power, seed: a * power + seed, Some.checked({"power": 3.0}))
     assert scaled(2, seed=lambda: 1, other=lambda: 1 / 0) == 7
 
 

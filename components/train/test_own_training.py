@@ -11,7 +11,8 @@ from safetensors.numpy import load_file
 from components.conftest import SHORT, make
 from components.contract import artifact
 from components.contract.errors import BadInput, StepError
-from components.train.component import COMPONENT, LOSSES, MODELS, STEPS, TRANSFORMS
+from components.models import MODELS
+from components.train.component import COMPONENT, LOSSES, STEPS, TRANSFORMS
 
 # A small network, with room for what is tried.
 MODEL = """
@@ -33,7 +34,7 @@ def model(hidden="", last="", before=""):
 
 
 def train(ingested, folder, **values):
-    values = SHORT | {"epochs": 1, "gradient_level": "norms"} | values
+    values = dict(SHORT | {"epochs": 1, "gradient_level": "norms"} | values)
     checkpoint = {"checkpoint": values.pop("checkpoint")} if "checkpoint" in values else {}
     return make(COMPONENT, values, {"dataset": ingested / "dataset"} | checkpoint, folder)
 
@@ -158,11 +159,12 @@ def test_a_regularizer_counts_once_whatever_else_there_is(ingested, tmp_path, ow
     """Accumulated, scaled, or both: the objective and the gradient are those of the one large batch."""
     chosen = own(MODELS, "mine", model(*REGULARIZED["L2"]))
     one = columns(train(ingested, tmp_path / "one", model=chosen, batch_size=32))
-    for name, values in {
+    recipes: dict[str, dict[str, object]] = {
         "accumulated": {"batch_size": 8, "accumulate": 4},
         "scaled": {"batch_size": 32, "loss_scale": 256.0},
         "both": {"batch_size": 16, "accumulate": 2, "loss_scale": 2.0},
-    }.items():
+    }
+    for name, values in recipes.items():
         other = columns(train(ingested, tmp_path / name, model=chosen, **values))
         for column in ("loss", "objective", "global_norm", "logits/kernel"):
             np.testing.assert_allclose(other[column][:3], one[column][:3], rtol=1e-4)

@@ -11,9 +11,9 @@ import tensorflow as tf
 from components.artifacts import dataset as data
 from components.contract.errors import BadInput
 from components.contract.plugins import Bound
-from components.models import convnet, simple
+from components.models import MODELS, convnet, simple
 from components.train import tape
-from components.train.component import LOSSES, MODELS, OPTIMIZERS, STEPS, TRANSFORMS, TrainParameters
+from components.train.component import LOSSES, OPTIMIZERS, STEPS, TRANSFORMS, TrainParameters
 from components.train.conftest import around
 from components.train.machine.devices import choose_devices
 from components.train.machine.plan import plan
@@ -81,7 +81,7 @@ def test_no_sum_of_the_step_has_an_order_that_depends_on_timing(accumulate):
 @pytest.mark.parametrize("name", ["adam", "adamw"])
 def test_the_fused_adam_is_keras_adam(name):
     decay = {"weight_decay": 0.1} if name == "adamw" else {}
-    parameters = TrainParameters(optimizer=name, schedule="one-cycle", **decay)
+    parameters = TrainParameters.checked({"optimizer": name, "schedule": "one-cycle"} | decay)
     ours, theirs = network(), network()
     rate = learning_rate(parameters, 6)
     build = Bound(OPTIMIZERS.load(name).build, parameters)

@@ -117,7 +117,7 @@ class Run:
         count, images = self.training.network.count_params(), len(self.splits[0].labels)
         return f"{self.parameters.model}: {count:,} parameters, {images:,} images, {self.batch} a step"
 
-    def figures(self) -> dict[str, float]:
+    def figures(self) -> dict[str, float | None]:
         """Return what the way to find gradients has to say of the whole run, such as its privacy."""
         said = getattr(STEPS.load(self.parameters.step), "figures", None)
         if said is None or not self.state.epochs:

@@ -123,9 +123,9 @@ def test_the_noise_of_a_network_is_that_of_its_single_images(accumulate):
         own.append(np.concatenate([np.ravel(part) for part in found]))
     single = np.array(own, np.float64)
     trace, square = single.var(axis=0).sum(), np.square(single.mean(axis=0)).sum()
-    parameters = TrainParameters(
-        optimizer="sgd", momentum=0, learning_rate=1e-12, batch_size=16 // accumulate, accumulate=accumulate
-    )
+    batch = 16 // accumulate
+    given = {"optimizer": "sgd", "momentum": 0, "learning_rate": 1e-12, "batch_size": batch, "accumulate": accumulate}
+    parameters = TrainParameters.checked(given)
     order = np.random.default_rng(3).integers(0, 96, (3000, 16)).astype(np.int32)
     _, found, _, _ = take(parameters, network, order)
     for name, truth in (("noise", trace), ("signal", square)):
