@@ -46,7 +46,7 @@ def serve(name: str, model: str, batch: int, pipe: Any) -> None:
     from components.train import optimizers, tape
     from components.train import train as loop
     from components.train.component import MODELS, TrainParameters
-    from components.train.machine import checkpoint, observe
+    from components.train.machine import checkpoint, graph
     from components.train.machine import plan as schedule
 
     random = np.random.default_rng(0)
@@ -63,7 +63,7 @@ def serve(name: str, model: str, batch: int, pipe: Any) -> None:
     run = [tape.compile_steps(parameters, network, optimizer, split, observed=observed) for observed in (False, True)]
     none_yet = [tf.fill(variable.shape, float("nan")) for variable in network.trainable_variables]
     with tempfile.TemporaryDirectory() as folder:
-        recorder = Recorder(Path(folder), observe.variables_of(network), parameters.gradient_level)
+        recorder = Recorder(Path(folder), graph.trace(network, (28, 28, 1)).variables, parameters.gradient_level)
         state = checkpoint.State(parameters, "", network, optimizer, recorder, none_yet)
         step = 0
 

@@ -50,7 +50,10 @@ def train_step(  # noqa: PLR0913 - all that a step depends on
             loss = cross_entropy(batch_labels, logits)
             scaled = loss * parameters.loss_scale  # so that small gradients do not underflow in float16
         gradients = tape.gradient(scaled, variables, unconnected_gradients=tf.UnconnectedGradients.ZERO)
-        gradients = [tf.convert_to_tensor(gradient) for gradient in gradients]
+        gradients = [
+            tf.ensure_shape(tf.convert_to_tensor(gradient), variable.shape)
+            for gradient, variable in zip(gradients, variables, strict=True)
+        ]
         sums = [a + b for a, b in zip(sums, gradients, strict=True)] if sums else gradients
         losses.append(loss)
         correct.append(accuracy(logits, batch_labels))
