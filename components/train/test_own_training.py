@@ -2,6 +2,7 @@
 """A person's own training: what it does is what is recorded, resumed, and said."""
 
 import json
+import zipfile
 
 import keras
 import numpy as np
@@ -114,7 +115,7 @@ def test_a_resumed_run_ends_with_the_bytes_of_an_uninterrupted_one(ingested, tmp
 
 
 @pytest.mark.parametrize("name", ["average", "noise", "a variable of its own", "dp-sgd", "sam and dropout"])
-def test_to_look_changes_not_one_bit_of_what_is_learned(ingested, tmp_path, own, own_values, name):
+def test_to_look_changes_not_one_bit_of_what_is_learned(ingested, tmp_path, own, name):
     found = set()
     for level, more in (("off", {}), ("norms", {}), ("full", {"stats_every": 2, "snapshot_every": 3})):
         values = {key: value if "\n" not in value else value + f"\n# {level}\n" for key, value in STATES[name].items()}
@@ -125,8 +126,6 @@ def test_to_look_changes_not_one_bit_of_what_is_learned(ingested, tmp_path, own,
         }  # fmt: skip
         made = train(ingested, tmp_path / level, gradient_level=level, **chosen, **more)
         network = next(iter((made / "trained_model").glob("model.keras")))
-        import zipfile
-
         with zipfile.ZipFile(network) as file:
             found.add(file.read("model.weights.h5"))
     assert len(found) == 1
@@ -241,7 +240,9 @@ def test_a_checkpoint_of_a_file_that_has_changed_is_refused(ingested, tmp_path, 
     train(ingested, tmp_path / "one", model=own(MODELS, "mine", model()), checkpoints=places, checkpoint_every=7)
     changed = own(MODELS, "mine2", model("hidden = layers.BatchNormalization()(hidden)"))
     MODELS["mine"] = MODELS[changed]
-    with pytest.raises(BadInput, match="has other variables than the model has now, among them .*: a file has changed"):
+    with pytest.raises(
+        BadInput, match=r"has other variables than the model has now, among them .*: a file has changed"
+    ):
         train(ingested, tmp_path / "two", model="mine", checkpoints=places, checkpoint_every=7)
 
 
