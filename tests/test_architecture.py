@@ -68,7 +68,7 @@ def test_only_the_workflow_names_its_steps_its_verdicts_and_its_assets():
 
 def test_the_picture_has_every_step_and_every_connection():
     drawn = ET.fromstring(svg(WORKFLOW))  # noqa: S314 - made here
-    texts = [each.text for each in drawn.iter("{http://www.w3.org/2000/svg}text")]
+    texts = [str(each.text) for each in drawn.iter("{http://www.w3.org/2000/svg}text")]
     artifacts = [output for task in WORKFLOW.tasks for _, output in task.inputs.values()]
     assert sorted(texts) == sorted([*STEPS, *(task.component.title for task in WORKFLOW.tasks), *artifacts])
     boxes = [each for each in drawn.iter("{http://www.w3.org/2000/svg}rect") if each.get("class") == "step"]
