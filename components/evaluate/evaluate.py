@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from components.contract import artifact, quiet
+from components.artifacts import model as models
+from components.artifacts.dataset import load_test
+from components.contract import quiet
 from components.contract.artifact import canonical_json
 from components.contract.errors import BadInput, StepError
 from components.evaluate import inside
@@ -21,7 +23,6 @@ with quiet.importing():
     import tensorflow as tf
 
 BATCH = 1000
-SALIENT = 8  # images shown with their pixels, unless others are chosen
 
 
 def evaluate(  # noqa: PLR0913 - one path for each input and output
@@ -36,25 +37,16 @@ def evaluate(  # noqa: PLR0913 - one path for each input and output
 ) -> dict[str, dict[str, Any]]:
     """Judge the model on all test images; write metrics.json, classification.json, and the page."""
     tf.config.experimental.enable_op_determinism()
-    metadata = artifact.read(dataset).metadata
-    images = np.load(dataset / "test-images.npy", allow_pickle=False)
-    labels = np.load(dataset / "test-labels.npy", allow_pickle=False).astype(np.int64)
-    class_names = metadata["class_names"]
-
+    images, labels, class_names = load_test(dataset)
     chosen = chosen_images(parameters.look_at, len(images))
-    network = load(trained_model, images, len(class_names))
-    logits = predict(network, images)
+    network, channels = load(trained_model, images, len(class_names))
+    logits = predict(network, images, channels)
     figures = measure(logits, labels, class_names)
     if baseline is not None:
-        figures["baseline"] = compare(logits, predict(load(baseline, images, len(class_names)), images), labels)
-    suspects = inside.suspects(inside.example_norms(network, images, labels), labels, logits)
-    cosines = inside.class_cosines(network, images, labels, len(class_names))
-    figures |= {
-        "suspected_labels": suspects,
-        "known_label_errors": inside.known_errors(labels, suspects),
-        "class_gradient_cosines": np.where(np.isfinite(cosines), cosines, 0.0).tolist(),
-    }
-    chosen = chosen or [each["image"] for each in suspects[:SALIENT]]
+        other, its_channels = load(baseline, images, len(class_names))
+        figures["baseline"] = compare(logits, predict(other, images, its_channels), labels)
+    seen = inside.look(network, images, labels, logits, chosen, channels)
+    figures |= seen.figures
     verdict, checks = judge(parameters, figures)
     figures |= {"verdict": verdict, "checks": [asdict(check) for check in checks]}
 
@@ -67,12 +59,11 @@ def evaluate(  # noqa: PLR0913 - one path for each input and output
         "confidenceMetrics": figures["roc"],
     }
     (classification / "classification.json").write_bytes(canonical_json(shown))
-    shown_pixels = {i: inside.saliency(network, images[i : i + 1])[0] for i in chosen}
-    write_report(report, figures, images, labels, logits, shown_pixels)
+    write_report(report, figures, images, labels, logits, seen)
     low, high = figures["accuracy_interval"]
     print(f"accuracy {figures['accuracy']:.4f} ({low:.4f} to {high:.4f}) on {len(labels):,} test images: {verdict}")
-    for check in checks:
-        print(f"  {check.what}")
+    for line in [check.what for check in checks] + [f"{name}: {reason}" for name, reason in seen.missing.items()]:
+        print(f"  {line}")
     scalars = {name: figures[name] for name in ("accuracy", "loss", "calibration_error", "roc_auc", "mistakes")}
     scalars |= {"accuracy_low": low, "accuracy_high": high, "verdict": verdict}
     return {"metrics": scalars, "classification": shown}
@@ -86,31 +77,35 @@ def chosen_images(text: str, count: int) -> list[int]:
     return [int(word) for word in words]
 
 
-def load(model: Path, images: npt.NDArray[np.uint8], classes: int) -> keras.Model:
-    """Return a saved model; raise `BadInput` unless it takes such images, uint8 [n, height, width], and classes."""
-    path = model / "model.keras"
-    try:
-        network = keras.models.load_model(path, compile=False)
-    except (ValueError, TypeError, OSError, KeyError) as error:
-        raise BadInput(f"{path} is not a model that Keras can load: {str(error).splitlines()[0]}") from None
-    wanted, given = network.input_shape, (None, *images.shape[1:], 1)
-    if (wanted, network.output_shape) != (given, (None, classes)):
+def load(model: Path, images: npt.NDArray[np.uint8], classes: int) -> tuple[keras.Model, int]:
+    """Return a saved model and the channels that it takes (see `pixels`).
+
+    Raises `BadInput` unless it takes such images, uint8 [n, height, width], and tells that many classes apart.
+    """
+    network, spec = models.read(model)
+    if (spec.image_shape, spec.classes) != (images.shape[1:], classes):
+        wanted, given = (models.shape_of(shape, spec.channels) for shape in (spec.image_shape, images.shape[1:]))
         raise BadInput(
-            f"{path} takes {wanted} and gives {network.output_shape}, but the data set has images {given} and "
+            f"{model} takes {wanted} and gives {(None, spec.classes)}, but the data set has images {given} and "
             f"{classes} classes"
         )
-    return network
+    return network, spec.channels
 
 
-def predict(network: keras.Model, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+def predict(network: keras.Model, images: npt.NDArray[np.uint8], channels: int) -> npt.NDArray[np.float32]:
     """Return the logits, float32 [n, classes], for images, uint8 [n, height, width]."""
 
     @tf.function  # type: ignore[untyped-decorator]
     def call(batch: tf.Tensor) -> tf.Tensor:
-        pixels = tf.cast(batch, tf.float32)[..., tf.newaxis] / 255.0
-        return tf.cast(network(pixels, training=False), tf.float32)
+        return tf.cast(network(models.pixels(batch, channels), training=False), tf.float32)
 
-    parts = [call(tf.constant(images[start : start + BATCH])).numpy() for start in range(0, len(images), BATCH)]
+    try:
+        parts = [call(tf.constant(images[start : start + BATCH])).numpy() for start in range(0, len(images), BATCH)]
+    except (ValueError, TypeError, tf.errors.InvalidArgumentError) as error:
+        raise BadInput(
+            f"the model fails on {min(BATCH, len(images))} images at once ({models.sentence(error)}); it must take "
+            "batches of any size"
+        ) from error
     logits = np.concatenate(parts)
     if not np.isfinite(logits).all():
         raise StepError("the model's answers are not finite numbers: its training has diverged; see export's report")

@@ -10,6 +10,7 @@ import scipy.special
 from markupsafe import Markup
 
 from components.artifacts import page
+from components.evaluate.inside import Seen
 
 WORST = 24  # mistakes shown as pictures
 
@@ -20,9 +21,9 @@ def write_report(  # noqa: PLR0913 - all that is shown
     images: npt.NDArray[np.uint8],
     labels: npt.NDArray[np.int64],
     logits: npt.NDArray[np.float32],
-    saliency: Mapping[int, npt.NDArray[np.uint8]],
+    seen: Seen,
 ) -> None:
-    """Write the page; `figures` are all in metrics.json, `saliency` has the pixels of some images, by their number."""
+    """Write the page; `figures` are all in metrics.json, and what was `seen` inside."""
     low, high = figures["accuracy_interval"]
     facts = [
         ("verdict", figures["verdict"]),
@@ -53,16 +54,16 @@ def write_report(  # noqa: PLR0913 - all that is shown
             page.pair(_reliability(figures["calibration"]), _roc(figures["roc"])),
         ),
         page.Section(
-            "Suspected labels", _suspicion(figures), _suspects(images, figures["suspected_labels"], names),
+            "Suspected labels", _suspicion(figures) + _missing(seen, "suspected labels"),
+            _suspects(images, figures["suspected_labels"], names),
         ),
         page.Section(
-            "What moves the answer", "Each image, and beside it how much each pixel moves its largest logit.",
-            _salient(images, saliency),
+            "What moves the answer", _movement(seen), _salient(images, seen.saliency),
         ),
         page.Section(
             "Classes that pull apart", "Cosine between the mean gradients of the classes. Red: a step that helps the "
-            "one hurts the other.",
-            _cosines(np.array(figures["class_gradient_cosines"]), names),
+            "one hurts the other." + _missing(seen, "cosines of the classes"),
+            _cosines(np.array(figures["class_gradient_cosines"], np.float64), names),
         ),
     ]  # fmt: skip
     page.write(path, "Judged on the test set", facts, sections)
@@ -113,6 +114,17 @@ def _mistakes(
         sure = f"{100 * probabilities[i, predicted[i]]:.1f} %, image {i}"
         shown.append(Markup("<figure>{}<figcaption>{}<br>{}</figcaption></figure>").format(image, caption, sure))
     return Markup('<div class="pictures">{}</div>').format(Markup("").join(shown))
+
+
+def _missing(seen: Seen, what: str) -> str:
+    return f" The {what} {seen.missing[what]}." if what in seen.missing else ""
+
+
+def _movement(seen: Seen) -> str:
+    text = "Each image, and beside it how much each pixel moves its largest logit."
+    if seen.saliency and not any(pixels.any() for pixels in seen.saliency.values()):
+        text += " Here none does: the network has no gradient at its pixels; it rounds them, say, or looks them up."
+    return text + _missing(seen, "saliency")
 
 
 def _suspicion(figures: Mapping[str, Any]) -> str:

@@ -138,7 +138,9 @@ def variables_of(network: keras.Model) -> list[tf.Variable]:
 def dense(gradients: Sequence[Any], network: keras.Model) -> list[tf.Tensor]:
     """Return a float32 tensor for each variable, from what a tape gives: None, IndexedSlices, or another precision."""
     return [
-        tf.zeros(variable.shape) if gradient is None else tf.cast(tf.convert_to_tensor(gradient), tf.float32)
+        tf.zeros(variable.shape)
+        if gradient is None
+        else tf.ensure_shape(tf.cast(tf.convert_to_tensor(gradient), tf.float32), variable.shape)
         for gradient, variable in zip(gradients, network.trainable_variables, strict=True)
     ]
 

@@ -27,12 +27,7 @@ def write(network: keras.Model, spec: Spec, folder: Path) -> None:
     spec = replace(spec, precision=network.dtype_policy.name)
     keras_file.save(network, folder / NETWORK)
     (folder / SPEC).write_bytes(canonical_json(asdict(spec)))
-    try:
-        serving.export(network, spec, folder / SAVED)
-    except OSError:
-        raise
-    except Exception as error:
-        raise BadInput(f"the network {network.name} cannot be made a SavedModel: {sentence(error)}") from error
+    serving.export(network, spec, folder / SAVED)
     probe.record(network, spec, folder / PROBE)
 
 
@@ -115,10 +110,11 @@ def _changed(network: keras.Model, spec: Spec, folder: Path) -> str:
 
 def _remedy(path: Path, spec: Spec, described: str, rebuilt: str) -> str:
     """Return what is wrong and what to do, from what was said when the file was read in each of the two ways."""
-    file = f"components/models/{spec.model}.py"
     if spec.model not in MODELS:
+        file = f"components/models/{spec.model.replace('-', '_')}.py"
         return f"{path} is not a model that Keras can load without {file}: {described}; put that file there"
+    file = MODELS[spec.model].replace(".", "/") + ".py"
     return (
-        f"{path} and {MODELS[spec.model].replace('.', '/')}.py no longer fit. As the file describes itself: {described}. "
+        f"{path} and {file} no longer fit. As the model describes itself: {described}. "
         f"As built anew: {rebuilt}. Restore the files as they were when it was trained, or train again"
     )

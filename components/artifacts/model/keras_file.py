@@ -1,4 +1,4 @@
-"""The network in Keras's own format: the same weights give the same bytes, and reading it runs no code that is in it."""
+"""The network in Keras's own format: the same weights give the same bytes, and reading runs no code that is in it."""
 
 import re
 import tempfile
@@ -66,6 +66,9 @@ def _renumbered(config: bytes) -> bytes:
 
 def described(path: Path, spec: Spec) -> keras.Model:
     """Return the network as the file describes it, with the classes and functions of the file that built it."""
+    with zipfile.ZipFile(path) as file:
+        if "config.json" not in file.namelist():
+            raise BadInput("it holds weights alone, as Keras cannot describe such a network")
     names = vars(MODELS.load(spec.model)) if spec.model in MODELS else {}
     known = {name: each for name, each in names.items() if isinstance(each, type | types.FunctionType)}
     with warnings.catch_warnings():

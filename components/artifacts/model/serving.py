@@ -2,62 +2,96 @@
 
 import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from components.artifacts.model.spec import Spec, pixels
+from components.artifacts.model.spec import Spec, pixels, sentence
 from components.contract import quiet
+from components.contract.errors import BadInput
 
 with quiet.importing():
     import keras
     import tensorflow as tf
-    from google.protobuf import text_format
+    from google.protobuf import text_format  # type: ignore[import-untyped]
     from tensorflow.core.protobuf import saved_model_pb2
 
 SIGNATURE = "serving_default"
 
-# In a SavedModel's text: a function's name, and an attribute that is made of a counter's value.
-_COUNTED = re.compile(r'("__\w+_|\bs: "(?:\w+-)?)(\d+)(?=")')
+# Where a SavedModel's text has numbers of a counter that all graphs of a process share, besides names of functions.
+_COUNTED = (r'(?<=\bs: ")(?:[\w/]*[-/])?\d+(?=")', r"key_value_init\d+")
 
 
 def export(network: keras.Model, spec: Spec, folder: Path) -> None:
     """Write `folder` as a SavedModel; the same network gives the same bytes.
 
     Its signature takes `images`, uint8 [n, height, width], and returns `probabilities`, float32 [n, classes], and
-    `class`, int64 [n].
+    `class`, int64 [n]. Raises `BadInput` for a network that no graph can hold.
     """
 
     def serve(images: tf.Tensor) -> dict[str, tf.Tensor]:
         logits = tf.cast(network(pixels(images, spec.channels), training=False), tf.float32)
         return {"probabilities": tf.nn.softmax(logits), "class": tf.argmax(logits, axis=1)}
 
-    module = tf.Module()
-    module.weights = [weight.value for weight in network.weights]
-    module.serve = tf.function(serve, input_signature=[tf.TensorSpec((None, *spec.image_shape), tf.uint8, "images")])
-    tf.saved_model.save(module, str(folder), signatures={SIGNATURE: module.serve})
+    try:
+        _save(serve, network, spec, folder)
+    except OSError:
+        raise
+    except Exception as error:
+        raise BadInput(f"the network {network.name} cannot be made a SavedModel: {sentence(error)}") from error
     (folder / "fingerprint.pb").unlink()  # has a random number in it, and nothing needs it
     shutil.rmtree(folder / "assets", ignore_errors=True)  # always empty
     path = folder / "saved_model.pb"
     path.write_bytes(_renumbered(path.read_bytes()))
 
 
-def _renumbered(saved: bytes) -> bytes:
-    """Number the functions from 1, in their order, instead of by a counter that all of a process's graphs share."""
-    text = text_format.MessageToString(saved_model_pb2.SavedModel.FromString(saved))
-    counts = sorted({int(match[2]) for match in _COUNTED.finditer(text)})
-    numbers = {str(count): str(index) for index, count in enumerate(counts, 1)}
-    model = text_format.Parse(
-        _COUNTED.sub(lambda match: match[1] + numbers[match[2]], text), saved_model_pb2.SavedModel()
+def _save(serve: Callable[[tf.Tensor], Any], network: keras.Model, spec: Spec, folder: Path) -> None:
+    module = tf.Module()
+    module.serve = tf.function(
+        serve, input_signature=[tf.TensorSpec((None, *spec.image_shape), tf.uint8, name="images")]
     )
+    # What it reads, in the order of its reading: Keras's own export, or the network itself, would keep more than that.
+    graph = module.serve.get_concrete_function().graph
+    known = {id(variable.handle): variable for variable in graph.variables}
+    module.read = [known[id(each)] for each, _ in graph.captures if id(each) in known]
+    try:
+        tf.saved_model.save(module, str(folder), signatures={SIGNATURE: module.serve})
+    except AssertionError:  # a table, as of IntegerLookup, is no variable, and only the network leads to it
+        module.network = network
+        tf.saved_model.save(module, str(folder), signatures={SIGNATURE: module.serve})
+
+
+def _renumbered(saved: bytes) -> bytes:
+    """Replace the numbers of a counter that all graphs of a process share by 1, 2, 3 and so on, in their order."""
+    model = saved_model_pb2.SavedModel.FromString(saved)
+    text = text_format.MessageToString(model)
+    signatures = [each.signature for graph in model.meta_graphs for each in graph.graph_def.library.function]
+    counts = {_number(each) for each in re.findall("|".join(_COUNTED), text)}
+    names = [signature.name for signature in signatures if _number(signature.name)]
+    names += [each.name for signature in signatures for each in signature.input_arg if _number(each.name) in counts]
+    counts |= {_number(each) for each in names}
+    numbers = {count: str(index) for index, count in enumerate(sorted(counts, key=int), 1)}
+    pattern = "|".join([*map(re.escape, sorted(names, key=len, reverse=True)), *_COUNTED])
+    text = re.sub(
+        rf"(?:{pattern})(?!\d)",
+        lambda match: match[0].removesuffix(_number(match[0])) + numbers[_number(match[0])],
+        text,
+    )
+    model = text_format.Parse(text, saved_model_pb2.SavedModel())
     for graph in model.meta_graphs:
         functions = sorted(graph.graph_def.library.function, key=lambda each: each.signature.name)
         del graph.graph_def.library.function[:]
         graph.graph_def.library.function.extend(functions)
     result: bytes = model.SerializeToString(deterministic=True)
     return result
+
+
+def _number(name: str) -> str:
+    """Return the digits at the end of a name."""
+    return name[len(name.rstrip("0123456789")) :]
 
 
 def answers(folder: Path, images: npt.NDArray[np.uint8]) -> dict[str, npt.NDArray[Any]]:
