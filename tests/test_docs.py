@@ -1,5 +1,5 @@
 # mypy: allow-untyped-defs, allow-untyped-calls
-"""What the pages say is so: the README's tape is the tape, links lead somewhere, and each example works as it stands."""
+"""What the pages say is so: the tape is the tape, links lead somewhere, and each example works as it stands."""
 
 import json
 import re
@@ -35,21 +35,50 @@ for line in sys.stdin:
             runpy.run_path(words[0], run_name="__main__")
     print(json.dumps([line.strip(), code, said.getvalue()]), flush=True)
 """
-# A short training of what a command looked at, and the judgement of it.
-TRAINED = "python -m components.train {} --epochs 1 --batch-size 32 --trained-model {}/m --gradients {}/g --metrics {}/x"
-JUDGED = "python -m components.evaluate --dataset {} --trained-model {}/m --metrics {}/v --classification {}/c --report {}/r"
+# A short training of a model that a command looked at, and the judgement of it.
+TRAINED = (
+    "python -m components.train {0} --epochs 1 --batch-size 32 --trained-model {1}/model --gradients {1}/gradients "
+    "--metrics {1}/metrics"
+)
+JUDGED = (
+    "python -m components.evaluate --dataset {0} --trained-model {1}/model --metrics {1}/verdict "
+    "--classification {1}/classification --report {1}/report"
+)
+# The README's snippets are not whole: this is what they leave out.
+README_IMPORTS = """
+import keras
+import tensorflow as tf
+from keras import layers
+from components.contract.declaration import parameter
+
+"""
+README_LOOK = "python -m components.train --check --dataset ./dataset --model readme --loss readme --transform readme"
+
+
+def blocks():
+    """Return the README's blocks of Python: the tape, a model, a loss, a transformation."""
+    return re.findall(
+        r"^```python\n(.*?)^```$", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
+    )
+
+
+def files():
+    """Return {path: text} of the files of the page, and of the README's snippets."""
+    _, model, loss, transform = (README_IMPORTS + block for block in blocks())
+    snippets = {"models": model, "train/losses": loss, "train/transforms": transform}
+    page = FILE.findall(OWN.read_text(encoding="utf-8"))
+    return dict(page) | {f"components/{folder}/readme.py": text for folder, text in snippets.items()}
 
 
 def commands():
-    """Return the page's commands, each look followed by the training that it is about."""
+    """Return the page's commands; where one looks at a model alone, the model is trained and judged as well."""
     found = []
     for number, line in enumerate(COMMAND.findall(OWN.read_text(encoding="utf-8"))):
         found.append(line)
-        if "--check" in line and "nine" not in line:
-            flags, folder = line.partition("--check ")[2], f"made/{number}"
-            dataset = flags.split()[1]
-            found += [TRAINED.format(flags, *[folder] * 3), JUDGED.format(dataset, *[folder] * 4)]
-    return found
+        if alone := re.search(r"--check (--dataset (\S+) --model (?!nine)\S+)$", line):
+            folder = f"made/{number}"
+            found += [TRAINED.format(alone[1], folder), JUDGED.format(alone[2], folder)]
+    return [*found, README_LOOK]
 
 
 @pytest.fixture(scope="module")
@@ -57,21 +86,25 @@ def results(tmp_path_factory):
     """Return {command: (exit code, what it said)} of all commands, run in a copy of the tree with the page's files."""
     copy = tmp_path_factory.mktemp("docs")
     shutil.copytree(ROOT / "components", copy / "components", ignore=shutil.ignore_patterns("__pycache__"))
-    for name, text in FILE.findall(OWN.read_text(encoding="utf-8")):
+    for name, text in files().items():
         assert not (copy / name).exists(), name
         (copy / name).write_text(text, encoding="utf-8")
     done = subprocess.run(
-        [sys.executable, "-c", RUNNER], input="\n".join(commands()), check=False, capture_output=True, text=True, cwd=copy
+        [sys.executable, "-c", RUNNER],
+        input="\n".join(commands()),
+        check=False,
+        capture_output=True,
+        text=True,
+        cwd=copy,
     )
-    lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("[")]
-    assert len(lines) == len(commands()), done.stdout[-2000:] + done.stderr[-3000:]
-    return {line: (code, said) for line, code, said in lines}
+    found = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("[")]
+    assert len(found) == len(commands()), done.stdout[-2000:] + done.stderr[-3000:]
+    return {line: (code, said) for line, code, said in found}
 
 
 def test_each_example_has_a_file_and_each_file_a_command():
-    files = [name for name, _ in FILE.findall(OWN.read_text(encoding="utf-8"))]
-    assert OWN.read_text(encoding="utf-8").count("```python") == len(files)
-    for name in files:
+    assert OWN.read_text(encoding="utf-8").count("```python") == len(FILE.findall(OWN.read_text(encoding="utf-8")))
+    for name in files():
         assert any(re.search(rf"\b{Path(name).stem}\b", line) for line in commands()), name
 
 
@@ -87,8 +120,7 @@ def test_the_examples_of_ones_own_work_as_they_stand(results, line):
 
 
 def test_the_tape_in_the_readme_is_the_tape():
-    (block,) = re.findall(r"^```python\n(def gradients.*?)^```$", (ROOT / "README.md").read_text(), re.M | re.S)
-    assert block in (ROOT / "components/train/steps/plain.py").read_text(encoding="utf-8")
+    assert blocks()[0] in (ROOT / "components/train/steps/plain.py").read_text(encoding="utf-8")
 
 
 def test_the_readme_is_short():
