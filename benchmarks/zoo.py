@@ -23,7 +23,8 @@ import numpy as np
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-from benchmarks.animals import ANIMALS, NETWORKS, Animal
+from benchmarks.animals import ANIMALS, Animal
+from benchmarks.networks import NETWORKS
 from components.artifacts.record.reader import read
 from components.contract import artifact
 from components.export.checks import RULES
