@@ -125,6 +125,6 @@ SOUND = {
     "other: batchnorm, AdamW with much decay": Animal(
         _set(), ADVICE, {"model": "zoo-batchnorm", "optimizer": "adamw", "weight_decay": 0.1}
     ),
-    "other: residual, SGD": Animal(_set(), ADVICE, {"model": "zoo-residual", "optimizer": "sgd", "learning_rate": 0.03}),
+    "other: residual, SGD": Animal(_set(), ADVICE, {"model": "zoo-residual", **RECIPES["SGD"]}),
 }  # fmt: skip
 ANIMALS = BROKEN | SOUND

@@ -57,9 +57,8 @@ def attention(image_shape: tuple[int, int], classes: int) -> Any:
     for _ in range(2):
         normal = layers.LayerNormalization()(rows)
         rows = layers.Add()([rows, layers.MultiHeadAttention(2, 8)(normal, normal)])
-        rows = layers.Add()(
-            [rows, layers.Dense(16)(layers.Dense(32, activation="gelu")(layers.LayerNormalization()(rows)))]
-        )
+        wide = layers.Dense(32, activation="gelu")(layers.LayerNormalization()(rows))
+        rows = layers.Add()([rows, layers.Dense(16)(wide)])
     return keras.Model(image, layers.Dense(classes)(layers.Flatten()(rows)), name="zoo")
 
 
@@ -136,7 +135,9 @@ NETWORKS: dict[str, Build] = {
     "zoo-gru": chain(lambda layers: [layers.Reshape((14, 56)), layers.GRU(24)]),
     "zoo-lstm": chain(lambda layers: [layers.Reshape((14, 56)), layers.LSTM(24)]),
     "zoo-embedding": chain(
-        lambda layers: [layers.MaxPooling2D(2), layers.Flatten(), _codes(layers), layers.Embedding(16, 4), layers.Flatten()]
+        lambda layers: [
+            layers.MaxPooling2D(2), layers.Flatten(), _codes(layers), layers.Embedding(16, 4), layers.Flatten(),
+        ]
     ),
     "zoo-separable": chain(
         lambda layers: [
@@ -159,8 +160,8 @@ NETWORKS: dict[str, Build] = {
     "zoo-leaky": chain(lambda layers: [*_dense(layers, 32), layers.LeakyReLU(), layers.Dense(32), layers.PReLU()]),
     "zoo-preprocessing": chain(
         lambda layers: [
-            layers.Rescaling(255.0), layers.Normalization(mean=33.0, variance=78.0**2), layers.RandomTranslation(0.1, 0.1),
-            layers.Conv2D(8, 3, 2, activation="relu"), layers.Flatten(),
+            layers.Rescaling(255.0), layers.Normalization(mean=33.0, variance=78.0**2),
+            layers.RandomTranslation(0.1, 0.1), layers.Conv2D(8, 3, 2, activation="relu"), layers.Flatten(),
         ]
     ),
     "zoo-zero-last": chain(lambda layers: _dense(layers, 32, activation="relu"), "zeros"),

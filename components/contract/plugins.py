@@ -22,7 +22,7 @@ from pydantic.fields import FieldInfo
 from components.contract.declaration import Parameters, parameter
 from components.contract.errors import BadInput
 
-P = TypeVar("P", bound=type[Parameters])
+P = TypeVar("P", bound=Parameters)
 
 
 class Plugins(dict[str, str]):
@@ -91,39 +91,34 @@ def _declarations(path: Path) -> Iterator[tuple[str, type, ast.Call]]:
                 yield argument.arg, getattr(builtins, annotation), default
 
 
-def with_parameters_of(*folders: Plugins) -> Callable[[P], P]:
+def with_parameters_of(*folders: Plugins) -> Callable[[type[P]], type[P]]:
     """Return a class decorator that adds the parameters which the plug-ins in the folders declare."""
 
-    def decorate(base: P) -> P:
+    def decorate(base: type[P]) -> type[P]:
         fields: dict[str, Any] = {}
-        owners: dict[str, list[tuple[str, str]]] = {}
+        owners: dict[str, list[tuple[str, str]]] = {}  # of each parameter: which choices have it
         for folder in folders:
             for plugin, name, kind, field in folder.declared():
                 if name in base.model_fields or (name in fields and repr(fields[name][1]) != repr(field)):
-                    raise BadInput(
-                        f"{folder.files[plugin].name}: there is another parameter {name}; choose another name"
-                    )
+                    file = folder.files[plugin].name
+                    raise BadInput(f"{file}: there is another parameter {name}; choose another name")
                 fields[name] = (kind, field)
                 owners.setdefault(name, []).append((folder.kind, plugin))
 
-        def used(self: Any) -> Any:
+        def used(self: P) -> P:
             for name, those in owners.items():
-                if getattr(self, name) != type(self).model_fields[name].default and not any(
-                    getattr(self, kind) == plugin for kind, plugin in those
-                ):
-                    kind = those[0][0]
-                    chosen = " or ".join(plugin for _, plugin in those)
-                    raise ValueError(
-                        f"{name}: it is a parameter of {kind} {chosen}, but {kind} is {getattr(self, kind)}"
-                    )
+                unused = all(getattr(self, kind) != plugin for kind, plugin in those)
+                if unused and getattr(self, name) != type(self).model_fields[name].default:
+                    kind, chosen = those[0][0], " or ".join(plugin for _, plugin in those)
+                    raise ValueError(f"{name}: a parameter of {kind} {chosen}, but {kind} is {getattr(self, kind)}")
             return self
 
-        made = pydantic.create_model(
-            base.__name__, __base__=base, __module__=base.__module__, __doc__=base.__doc__,
-            __validators__={"used": pydantic.model_validator(mode="after")(used)}, **fields,
+        validators: dict[str, Any] = {"used": pydantic.model_validator(mode="after")(used)}
+        made: type[P] = pydantic.create_model(
+            base.__name__, __base__=base, __module__=base.__module__, __doc__=base.__doc__, __validators__=validators,
+            **fields,
         )  # fmt: skip
-        made.plugins = folders  # type: ignore[attr-defined]
-        return made  # type: ignore[return-value]
+        return made
 
     return decorate
 

@@ -1,8 +1,11 @@
+# mypy: allow-untyped-defs, allow-untyped-calls
+# ruff: noqa: ANN001, ANN002, ANN003, ANN201, ANN202, ANN204, ARG001, ARG002, ARG005, D102, D401, INP001, PLW0108
 """Networks of many kinds, as people write them: each a `build(image_shape, classes)` that is a choice of `--model`."""
 
+import contextlib
 import sys
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
@@ -10,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 from keras import layers
 
+from components.artifacts.model import Spec, channels_of
 from components.models import MODELS
 
 Shape = tuple[int, int]
@@ -156,6 +160,12 @@ class Unpooled(layers.Layer):
         return tf.one_hot(tf.argmax(x, axis=2), x.shape[2])
 
 
+@tf.custom_gradient
+def straight_through(x):
+    """Round, with the gradient of what was not rounded."""
+    return tf.round(x * 3.0) / 3.0, lambda upstream: upstream
+
+
 def squareplus(x):
     """An activation of one's own."""
     return (x + tf.sqrt(x * x + 4.0)) / 2.0
@@ -220,7 +230,7 @@ def local(shape: Shape, classes: int) -> keras.Model:
     return _sequence(Half(), layers.Flatten(), layers.Dense(4))(shape, classes)
 
 
-def late(shape: Shape, classes: int) -> keras.Model:  # noqa: ARG001 - it takes what comes
+def late(shape: Shape, classes: int) -> keras.Model:
     """A Sequential that has no Input, so that it is built when it is called."""
     return keras.Sequential([layers.Conv2D(4, 3), layers.Flatten(), layers.Dense(classes)])
 
@@ -242,11 +252,11 @@ def frozen(shape: Shape, classes: int) -> keras.Model:
 
 
 NETWORKS: dict[str, Callable[[Shape, int], keras.Model]] = {
-    "quickstart": lambda shape, classes: Quickstart(classes),  # noqa: ARG005
-    "compiled": lambda shape, classes: Compiled(classes),  # noqa: ARG005
-    "stack": lambda shape, classes: Stack(lambda x: tf.nn.relu(x) * 2, (6, 5, classes)),  # noqa: ARG005
-    "rows": lambda shape, classes: Rows(classes),  # noqa: ARG005
-    "colour": lambda shape, classes: Colour(classes),  # noqa: ARG005
+    "quickstart": lambda shape, classes: Quickstart(classes),
+    "compiled": lambda shape, classes: Compiled(classes),
+    "stack": lambda shape, classes: Stack(lambda x: tf.nn.relu(x) * 2, (6, 5, classes)),
+    "rows": lambda shape, classes: Rows(classes),
+    "colour": lambda shape, classes: Colour(classes),
     "nested": nested,
     "attention": attention,
     "residual": residual,
@@ -271,6 +281,7 @@ NETWORKS: dict[str, Callable[[Shape, int], keras.Model]] = {
         lambda: layers.Rescaling(2.0, -1.0), lambda: layers.RandomFlip(), lambda: layers.RandomRotation(0.1),
         lambda: layers.RandomZoom(0.1), lambda: layers.RandomContrast(0.1), lambda: layers.GaussianNoise(0.1),
     ),
+    "straight-through": _sequence(lambda: layers.Activation(straight_through)),
     "normalised": _sequence(lambda: layers.Normalization(mean=0.13, variance=0.09)),
     "looked-up": _sequence(
         lambda: layers.Rescaling(3.0), lambda: layers.Discretization([0.5, 1.5]), lambda: layers.Embedding(3, 2),
@@ -292,11 +303,29 @@ NETWORKS: dict[str, Callable[[Shape, int], keras.Model]] = {
 }  # fmt: skip
 
 
-def enter() -> None:
+@contextlib.contextmanager
+def entered() -> Iterator[None]:
     """Make each of them a choice of `--model`, as if it were the `build` of a file in components/models."""
     for name, build in NETWORKS.items():
         module: Any = types.ModuleType(f"networks_{name}")
         vars(module).update({key: value for key, value in globals().items() if not key.startswith("_")})
         module.build = build
         sys.modules[module.__name__] = module
-        MODELS[name] = module.__name__
+        MODELS.add(name, module.__name__)
+    try:
+        yield
+    finally:
+        for name in NETWORKS:
+            MODELS.remove(name)
+
+
+def made(name: str, shape: Shape, classes: int) -> tuple[keras.Model, Spec]:
+    """Return one of them as if it had been trained, the same each time: its weights are not those it began with."""
+    keras.utils.clear_session()
+    keras.utils.set_random_seed(0)
+    network = NETWORKS[name](shape, classes)
+    spec = Spec(name, shape, classes, channels_of(network, shape))
+    random = np.random.default_rng(1)
+    for variable in network.trainable_variables:
+        variable.assign(variable + 0.3 * random.normal(size=variable.shape))
+    return network, spec

@@ -118,7 +118,7 @@ def norms_of(gradients: Sequence[tf.Tensor]) -> tf.Tensor:
 
 def clip(gradients: list[tf.Tensor], norm: tf.Tensor, largest: float) -> list[tf.Tensor]:
     """Return the gradients, scaled so that their global norm is at most the largest; 0: any."""
-    return tf.clip_by_global_norm(gradients, largest, use_norm=norm)[0] if largest else gradients  # type: ignore[no-any-return]
+    return tf.clip_by_global_norm(gradients, largest, use_norm=norm)[0] if largest else gradients
 
 
 def apply(optimizer: keras.optimizers.Optimizer, gradients: Sequence[tf.Tensor], network: keras.Model) -> None:

@@ -1,4 +1,5 @@
 # mypy: allow-untyped-defs, allow-untyped-calls
+# ruff: noqa: E501, ISC004 - what a person writes is on a line, as they would
 """A person's own files that do not fit: each is said in a sentence, before the first step, with exit code 2."""
 
 import re
@@ -9,7 +10,8 @@ import pytest
 
 from components.conftest import SHORT
 from components.contract.errors import BadInput
-from components.train.component import LOSSES, MODELS, OPTIMIZERS, STEPS, TRANSFORMS, TrainParameters
+from components.models import MODELS
+from components.train.component import LOSSES, OPTIMIZERS, STEPS, TRANSFORMS, TrainParameters
 from components.train.train import check
 
 MODEL = """
@@ -175,9 +177,9 @@ def test_own_parameters_are_read_from_the_file_and_go_where_they_are_asked_for(t
     assert Some.model_fields["power"].description == "loss strong: How strong"
     with pytest.raises(BadInput, match="power: 0 is not more than 0"):
         Some.checked({"power": "0"})
-    with pytest.raises(BadInput, match="power: it is a parameter of loss strong, but loss is weak"):
+    with pytest.raises(BadInput, match="power: a parameter of loss strong, but loss is weak"):
         Some.checked({"power": 3.0, "loss": "weak"})
-    scaled = Bound(lambda a, *, power, seed: a * power + seed, Some(power=3.0))
+    scaled = Bound(lambda a, *, power, seed: a * power + seed, Some.checked({"power": 3.0}))
     assert scaled(2, seed=lambda: 1, other=lambda: 1 / 0) == 7
 
 

@@ -57,11 +57,12 @@ def _save(serve: Callable[[tf.Tensor], Any], network: keras.Model, spec: Spec, f
     graph = module.serve.get_concrete_function().graph
     known = {id(variable.handle): variable for variable in graph.variables}
     module.read = [known[id(each)] for each, _ in graph.captures if id(each) in known]
+    options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)  # a server takes none
     try:
-        tf.saved_model.save(module, str(folder), signatures={SIGNATURE: module.serve})
+        tf.saved_model.save(module, str(folder), {SIGNATURE: module.serve}, options)
     except AssertionError:  # a table, as of IntegerLookup, is no variable, and only the network leads to it
         module.network = network
-        tf.saved_model.save(module, str(folder), signatures={SIGNATURE: module.serve})
+        tf.saved_model.save(module, str(folder), {SIGNATURE: module.serve}, options)
 
 
 def _renumbered(saved: bytes) -> bytes:

@@ -10,7 +10,7 @@ from components.artifacts.record.reader import Record, Variable
 from components.export.diagnosis import Evidence
 
 # Of fewer images in a step, a unit that lives may well see none.
-FEW_IMAGES = 8
+FEW_IMAGES = 16
 
 
 def not_finite(record: Record) -> Iterator[Evidence]:

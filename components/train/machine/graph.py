@@ -72,7 +72,8 @@ def trace(network: keras.Model, input_shape: tuple[int, ...]) -> Traced:
     (`normalised`), so that a bias has no gradient of its own; and whether it is all zeros (`zero_initialised`).
     """
     seen: dict[str, Any] = {}
-    learned = [variable.value for variable in network.trainable_variables]
+    # Of a variable that replicas share, the first one's: the one that is read here.
+    learned = [getattr(variable.value, "values", (variable.value,))[0] for variable in network.trainable_variables]
 
     def forward(images: tf.Tensor) -> None:
         with tf.GradientTape() as tape:
@@ -91,11 +92,8 @@ def trace(network: keras.Model, input_shape: tuple[int, ...]) -> Traced:
     look = _Look(Flow(seen["graph"]), seen["images"], seen["outputs"])
     names = _activations(network)
     variables = []
-    for variable, connected in zip(network.trainable_variables, seen["gradients"], strict=True):
-        # Shared among replicas, a variable has a handle on each of them.
-        handles = [each.handle for each in getattr(variable.value, "values", (variable.value,))]
-        place = next((seen["places"][id(handle)] for handle in handles if id(handle) in seen["places"]), "")
-        joint, events = look.after(place)
+    for variable, value, connected in zip(network.trainable_variables, learned, seen["gradients"], strict=True):
+        joint, events = look.after(seen["places"].get(id(value.handle), ""))
         named = names.get(id(variable), "")
         found = next((event for event in events if event in _NAMES), named)
         variables.append({
