@@ -207,7 +207,7 @@ def advance(run: Run, step: int, order: npt.NDArray[np.int32], *, observed: bool
     check_finite(step, state.summed(values))
     end = step + len(order)
     if run.plan.kept["full"][end]:
-        state.recorder.snapshot(end, [gradient.numpy() for gradient in state.gradients])
+        state.recorder.snapshot(end, [np.asarray(gradient.numpy()) for gradient in state.gradients])
     return float(values[-1, 0])
 
 
