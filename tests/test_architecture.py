@@ -15,8 +15,6 @@ ROOT = Path(__file__).parent.parent
 STEPS = tuple(task.name for task in WORKFLOW.tasks)
 # What the code of a folder may import of components/, besides itself.
 MAY = {"contract": (), "models": ("contract",), "artifacts": ("contract", "models")} | dict.fromkeys(STEPS, SHARED)
-# To be mended: the command that describes a record also diagnoses it, by the rules of export.
-EXCEPTIONS = {("components/artifacts/record/command.py", "export")}
 
 
 def sources(folder):
@@ -43,7 +41,7 @@ def test_code_imports_only_what_is_below_it(folder):
             top, _, rest = module.partition(".")
             assert top not in ("dags", "helm", "tests", "benchmarks", "airflow", "kfp"), f"{name} imports {module}"
             other = rest.split(".")[0]
-            if top == "components" and other != folder and (name, other) not in EXCEPTIONS:
+            if top == "components" and other != folder:
                 assert other in MAY[folder], f"{name} imports {module}"
 
 

@@ -28,8 +28,6 @@ from components.artifacts.record.reader import Record, read
 from components.contract import artifact, location
 from components.contract.command import Parser
 from components.contract.errors import StepError
-from components.export.checks import RULES
-from components.export.diagnosis import diagnose, verdict
 
 KINDS = ("steps", "statistics", "histograms")
 
@@ -83,10 +81,6 @@ def describe(record: Record) -> Iterator[str]:
     scale = noise.measure(record)
     if scale is not None:
         yield f"gradient noise scale: {scale.overall:,.0f} images over the second half"
-    findings = diagnose(record, RULES)
-    yield f"diagnosis: {verdict(findings)}"
-    for finding in findings:
-        yield f"  {finding.severity}: {finding.rule}: {finding.sentence}"
 
 
 def diff(record: Record, other: Record, tolerance: float) -> Iterator[str]:
