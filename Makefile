@@ -66,7 +66,7 @@ format: $(UV) ## Format the code
 	@$(UV) run --locked --quiet ruff check --fix
 	@$(UV) run --locked --quiet ruff format
 
-docs: $(UV) ## Write the generated pages: the components' README from their declarations, the chart's from its schema
+docs: $(UV) ## Write what is generated: the components' README, the picture of the workflow, the chart's values and README
 	@$(UV) run --locked --quiet python -m dags.reference
 	@$(UV) run --locked --quiet python -m helm.reference
 

@@ -21,10 +21,10 @@ def tape(images: Any, labels: Any) -> tuple[list[Any], list[Any]]:
     import keras
     import tensorflow as tf
 
-    from components.artifacts.dataset import Split
     from components.train import tape
     from components.train.component import TrainParameters
     from components.train.machine.assemble import assemble
+    from components.train.machine.data import Split
 
     keras.utils.set_random_seed(0)
     split = Split(tf.cast(255 * images[..., 0], tf.uint8), tf.constant(labels))

@@ -38,8 +38,8 @@ def serve(name: str, model: str, batch: int, pipe: Any) -> None:
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
     import tensorflow as tf
 
-    from components.artifacts.dataset import Split
     from components.train.component import TrainParameters
+    from components.train.machine.data import Split
     from components.train.train import advance, prepared
 
     random = np.random.default_rng(0)

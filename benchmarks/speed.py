@@ -27,10 +27,10 @@ def tape(level: str) -> Callable[[Arrays], Callable[[], object]]:
     def prepare(arrays: Arrays) -> Callable[[], object]:
         import tensorflow as tf
 
-        from components.artifacts.dataset import Split
         from components.train.component import TrainParameters
         from components.train.machine.assemble import assemble
         from components.train.machine.compiled import compile_steps
+        from components.train.machine.data import Split
 
         images, labels, order = arrays
         parameters = TrainParameters(gradient_level=level, batch_size=order.shape[1])

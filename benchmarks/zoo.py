@@ -23,12 +23,14 @@ import numpy as np
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-from benchmarks.animals import ANIMALS, NETWORKS, Animal
+from benchmarks.animals import ANIMALS, Animal
+from benchmarks.networks import NETWORKS
 from components.artifacts.record.reader import read
 from components.contract import artifact
 from components.export.checks import RULES
 from components.export.diagnosis import Finding, diagnose
-from components.train.component import MODELS, TrainParameters
+from components.models import MODELS
+from components.train.component import TrainParameters
 
 
 def enter(networks: Mapping[str, Any]) -> None:
@@ -92,7 +94,8 @@ def subset(folder: Path, images: int, validation: int) -> Path:
 def main() -> None:
     """Watch all of them, and print what was found, then the table of the rules."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=int, default=3, help="how many seeds, from 0 on")
+    parser.add_argument("--seeds", type=int, default=3, help="how many seeds")
+    parser.add_argument("--first", type=int, default=0, help="the first of these seeds")
     parser.add_argument("--only", default="", help="part of the names of those to watch")
     options = parser.parse_args()
     needed, found_there = dict.fromkeys((rule.id for rule in RULES), 0), dict.fromkeys((rule.id for rule in RULES), 0)
@@ -101,7 +104,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         dataset = subset(Path(scratch), 2000, 500)
         for name, animal in ANIMALS.items():
-            for seed in range(options.seeds):
+            for seed in range(options.first, options.first + options.seeds):
                 if options.only not in name:
                     continue
                 findings = {finding.rule: finding for finding in watch(animal, dataset, seed)}

@@ -1,7 +1,7 @@
 """Run a whole Airflow on this machine's loopback, with the DAGs and an embedded S3 server: `make airflow`.
 
-The DAGs' settings are those of the environment (docs/airflow.md). Everything is kept in the folder, and the next start
-goes on from there; Ctrl-C ends all that was started.
+The DAGs' settings are those of the environment (docs/airflow-settings.md). Everything is kept in the folder, and the
+next start goes on from there; Ctrl-C ends all that was started.
 """
 
 import argparse

@@ -55,7 +55,7 @@ def svg(workflow: Workflow) -> str:
         column[task.name] = 1 + max((column[arrow.source] for arrow in arrows if arrow.target == task.name), default=-1)
     places = _places(column, arrows)
     width = 2 * MARGIN + max(column.values()) * (BOX[0] + GAP) + BOX[0]
-    height = 2 * MARGIN + max(y for _, y in places.values()) + BOX[1] / 2
+    height = MARGIN + max(y for _, y in places.values()) + BOX[1] / 2
     said = ", ".join(f"{arrow.artifact} from {arrow.source} to {arrow.target}" for arrow in arrows)
     lines = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height:g}" role="img">',
@@ -63,8 +63,9 @@ def svg(workflow: Workflow) -> str:
         f"<style>{STYLE}\n</style>",
         HEAD,
     ]
-    for arrow in arrows:
-        lines += _drawn(arrow, column, places)
+    drawn = [_drawn(arrow, column, places) for arrow in arrows]
+    lines += [line for line, _ in drawn]
+    lines += [name for _, name in drawn]  # above every line
     for task in workflow.tasks:
         lines += _box(task, *places[task.name])
     return "\n".join([*lines, "</svg>"]) + "\n"
@@ -89,19 +90,19 @@ def _places(column: dict[str, int], arrows: list[Arrow]) -> dict[str | Passing, 
     }
 
 
-def _drawn(arrow: Arrow, column: dict[str, int], places: dict[str | Passing, Point]) -> Iterator[str]:
-    """Yield an arrow, and the artifact's name in the last gap before its head."""
+def _drawn(arrow: Arrow, column: dict[str, int], places: dict[str | Passing, Point]) -> tuple[str, str]:
+    """Return an arrow, and the artifact's name in the last gap before its head."""
     passed = [places[arrow, number] for number in range(column[arrow.source] + 1, column[arrow.target])]
     stops = [places[arrow.source], *passed, places[arrow.target]]
     path = f"M{stops[0][0] + BOX[0] / 2:g} {stops[0][1]:g}"
     for (x, y), (next_x, next_y) in pairwise(stops):
         begin, end = x + BOX[0] / 2, next_x - BOX[0] / 2
         path += f" H{begin:g} C{begin + GAP / 2:g} {y:g} {end - GAP / 2:g} {next_y:g} {end:g} {next_y:g}"
-    yield f'<path class="arrow" d="{path}" marker-end="url(#head)"/>'
     x, y = (begin + end) / 2, (stops[-2][1] + stops[-1][1]) / 2
     half = LETTER * len(arrow.artifact) / 2 + 8
-    yield f'<rect class="artifact" x="{x - half:g}" y="{y - 11:g}" width="{2 * half:g}" height="22" rx="11"/>'
-    yield f'<text x="{x:g}" y="{y + 4.5:g}">{escape(arrow.artifact)}</text>'
+    pill = f'<rect class="artifact" x="{x - half:g}" y="{y - 11:g}" width="{2 * half:g}" height="22" rx="11"/>'
+    name = f'<text x="{x:g}" y="{y + 4.5:g}">{escape(arrow.artifact)}</text>'
+    return f'<path class="arrow" d="{path}" marker-end="url(#head)"/>', pill + name
 
 
 def _box(task: Task, x: float, y: float) -> Iterator[str]:

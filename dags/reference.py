@@ -19,7 +19,7 @@ ROOT = Path(__file__).parent.parent
 def main() -> None:
     """Write the pages; with --check, only say which ones are stale, and exit with 1 if any is."""
     pages = {f"components/{task.component.name}/README.md": page(task.component) for task in WORKFLOW.tasks}
-    pages |= {"docs/airflow.md": airflow_page(), "docs/workflow.svg": svg(WORKFLOW)}
+    pages |= {"docs/airflow-settings.md": airflow_page(), "docs/workflow.svg": svg(WORKFLOW)}
     if "--check" not in sys.argv[1:]:
         for name, text in pages.items():
             (ROOT / name).write_text(text, encoding="utf-8")

@@ -3,10 +3,12 @@
 
 import ast
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 import pytest
 
 from dags.definition import SHARED
+from dags.picture import svg
 from dags.workflow import WORKFLOW
 
 ROOT = Path(__file__).parent.parent
@@ -62,6 +64,15 @@ def test_only_the_workflow_names_its_steps_its_verdicts_and_its_assets():
             nodes = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
             said = {node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)}
             assert not said & words, path
+
+
+def test_the_picture_has_every_step_and_every_connection():
+    drawn = ET.fromstring(svg(WORKFLOW))  # noqa: S314 - made here
+    texts = [str(each.text) for each in drawn.iter("{http://www.w3.org/2000/svg}text")]
+    artifacts = [output for task in WORKFLOW.tasks for _, output in task.inputs.values()]
+    assert sorted(texts) == sorted([*STEPS, *(task.component.title for task in WORKFLOW.tasks), *artifacts])
+    boxes = [each for each in drawn.iter("{http://www.w3.org/2000/svg}rect") if each.get("class") == "step"]
+    assert len({(box.get("x"), box.get("y")) for box in boxes}) == len(STEPS)
 
 
 def test_the_work_of_a_component_is_in_its_own_folder():

@@ -9,7 +9,9 @@ from components.conftest import SMALL, make
 from components.export.checks import RULES
 from components.ingest.component import COMPONENT as INGEST
 
-QUICK = ("logarithm of 0", "dead ReLU", "stopped gradient", "learning rate too low", "four dense layers")
+QUICK = ("logarithm of 0", "dead ReLU", "stopped gradient", "learning rate too low", "four dense layers",
+         "other: dead ReLU in a nested network", "other: zeros in a hidden layer", "other: batchnorm",
+         "other: attention", "other: embedding")  # fmt: skip
 
 
 @pytest.fixture(scope="module")

@@ -1,55 +1,43 @@
-"""The images on the device, and the order in which the steps see them."""
+"""The data set that ingest makes: its files, how they are written, and how they are read.
 
-from dataclasses import dataclass
+    SPLIT-images.npy   uint8 [n, height, width]; SPLIT is one of train, validation, test
+    SPLIT-labels.npy   uint8 [n]
+    statistics.json    what is in it, in numbers
+
+Its metadata: `image_shape`, `classes`, `class_names`, `splits` (images of each), `source_sha256`.
+"""
+
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import tensorflow as tf
 
-from components.artifacts.model import pixels
 from components.contract import artifact
+from components.contract.artifact import canonical_json
+
+Arrays = tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]  # images [n, height, width], labels [n]
 
 
-@dataclass(frozen=True)
-class Split:
-    """Images, uint8 [n, height, width], and labels, int32 [n], on the device."""
-
-    images: tf.Tensor
-    labels: tf.Tensor
-
-
-def load(dataset: Path) -> tuple[Split, Split, int]:
-    """Return the training and validation splits, and the number of classes."""
-    training, validation = (
-        Split(tf.constant(images), tf.constant(labels.astype(np.int32)))
-        for images, labels in (arrays(dataset, name) for name in ("train", "validation"))
-    )
-    return training, validation, int(artifact.read(dataset).metadata["classes"])
+def write(folder: Path, splits: Mapping[str, Arrays], statistics: Mapping[str, Any]) -> None:
+    """Write the splits and what is said of them into `folder`."""
+    for split, arrays in splits.items():
+        for path, array in zip(_paths(folder, split), arrays, strict=True):
+            np.save(path, array, allow_pickle=False)
+    (folder / "statistics.json").write_bytes(canonical_json(statistics))
 
 
-def load_test(dataset: Path) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64], list[str]]:
-    """Return images, uint8 [n, height, width], and labels, int64 [n], of the test split, and the classes' names."""
-    images, labels = arrays(dataset, "test")
-    return images, labels.astype(np.int64), list(artifact.read(dataset).metadata["class_names"])
-
-
-def arrays(dataset: Path, split: str) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.integer[Any]]]:
-    """Return images and labels of a split, as they are in the data set: `train`, `validation` or `test`."""
-    images, labels = (np.load(dataset / f"{split}-{what}.npy", allow_pickle=False) for what in ("images", "labels"))
+def read(folder: Path, split: str) -> Arrays:
+    """Return images and labels of a split: `train`, `validation` or `test`."""
+    images, labels = (np.load(path, allow_pickle=False) for path in _paths(folder, split))
     return images, labels
 
 
-def batches(seed: int, epoch: int, count: int, steps: int, batch: int) -> npt.NDArray[np.int32]:
-    """Return which of `count` images each step of an epoch sees, int32 [steps, batch]: a new order each epoch.
-
-    It follows from the seed and the epoch alone, so a run that is resumed needs no state for it.
-    """
-    order = np.random.default_rng((seed, epoch)).permutation(count)[: steps * batch]
-    return order.reshape(steps, batch).astype(np.int32)
+def class_names(folder: Path) -> list[str]:
+    """Return the names of the classes, in the order of the labels."""
+    return list(artifact.read(folder).metadata["class_names"])
 
 
-def normalised(images: tf.Tensor) -> tf.Tensor:
-    """Return uint8 [n, height, width] as float32 [n, height, width, 1] in 0..1."""
-    return pixels(images, 1)
+def _paths(folder: Path, split: str) -> tuple[Path, Path]:
+    return folder / f"{split}-images.npy", folder / f"{split}-labels.npy"

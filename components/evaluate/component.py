@@ -12,7 +12,7 @@ class EvaluateParameters(Parameters):
         0.0, "Largest expected calibration error; 0: no threshold", ge=0, le=1
     )  # fmt: skip
     look_at: str = parameter(
-        "", "Test images to show with the pixels that move the answer, as 0,17,…; empty: the most suspected ones"
+        "", "Test images to show with the pixels that move the prediction, as 0,17,…; empty: the most suspected ones"
     )
 
 

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from components.artifacts import dataset as datasets
 from components.artifacts import model as models
-from components.artifacts.dataset import load_test
 from components.contract import quiet
 from components.contract.artifact import canonical_json
 from components.contract.errors import BadInput, StepError
@@ -37,7 +37,8 @@ def evaluate(  # noqa: PLR0913 - one path for each input and output
 ) -> dict[str, dict[str, Any]]:
     """Judge the model on all test images; write metrics.json, classification.json, and the page."""
     tf.config.experimental.enable_op_determinism()
-    images, labels, class_names = load_test(dataset)
+    images, given = datasets.read(dataset, "test")
+    labels, class_names = given.astype(np.int64), datasets.class_names(dataset)
     chosen = chosen_images(parameters.look_at, len(images))
     network, channels = load(trained_model, images, len(class_names))
     logits = predict(network, images, channels)

@@ -38,19 +38,19 @@ def write_report(  # noqa: PLR0913 - all that is shown
     sections = [
         page.Section("Verdict", _reason(figures), _checks(figures)),
         page.Section(
-            "Confusion matrix", "Rows: what it is. Columns: what the model said. Right answers are not coloured.",
+            "Confusion matrix", "Rows: labels. Columns: predictions. Right ones are not coloured.",
             _confusion(np.array(figures["confusion_matrix"]), names),
         ),
         page.Section(
-            "The worst mistakes", "Wrong answers, the most confident first: what it is → what the model said.",
+            "The worst mistakes", "Wrong predictions, the most confident first: label → prediction.",
             _mistakes(images, labels, logits, names),
         ),
         page.Section(
-            "Classes", "Precision: of its answers, how many are right. Recall: of the images, how many it found.",
+            "Classes", "Precision: of the predictions, how many are right. Recall: of the images, how many are found.",
             _classes(figures),
         ),
         page.Section(
-            "Confidence", "Left: a calibrated model is as often right as it says. Right: the ROC curve's first tenth.",
+            "Confidence", "Left: a calibrated model is right as often as it says. Right: the ROC curve's first tenth.",
             page.pair(_reliability(figures["calibration"]), _roc(figures["roc"])),
         ),
         page.Section(
@@ -58,7 +58,7 @@ def write_report(  # noqa: PLR0913 - all that is shown
             _suspects(images, figures["suspected_labels"], names),
         ),
         page.Section(
-            "What moves the answer", _movement(seen), _salient(images, seen.saliency),
+            "What moves the prediction", _movement(seen), _salient(images, seen.saliency),
         ),
         page.Section(
             "Classes that pull apart", "Cosine between the mean gradients of the classes. Red: a step that helps the "
@@ -91,8 +91,8 @@ def _confusion(matrix: npt.NDArray[np.int64], names: list[str]) -> Markup:
             axes.text(column, row, str(count), ha="center", va="center", fontsize=8, **color)
     axes.set_xticks(range(len(names)), names, rotation=30 if max(map(len, names)) > 3 else 0)
     axes.set_yticks(range(len(names)), names)
-    axes.set_xlabel("predicted")
-    axes.set_ylabel("true")
+    axes.set_xlabel("prediction")
+    axes.set_ylabel("label")
     axes.grid(visible=False)
     figure.axes[0].images[0].set_alpha(np.where(mistakes > 0, 1.0, 0.0))
     return page.svg(figure, "Confusion matrix")
@@ -123,12 +123,12 @@ def _missing(seen: Seen, what: str) -> str:
 def _movement(seen: Seen) -> str:
     text = "Each image, and beside it how much each pixel moves its largest logit."
     if seen.saliency and not any(pixels.any() for pixels in seen.saliency.values()):
-        text += " Here none does: the network has no gradient at its pixels; it rounds them, say, or looks them up."
+        text += " Here none does: the model has no gradient at its pixels; it rounds them, say, or looks them up."
     return text + _missing(seen, "saliency")
 
 
 def _suspicion(figures: Mapping[str, Any]) -> str:
-    text = "The images with the largest gradient of their own: label → what the model said."
+    text = "The images with the largest gradient of their own: label → prediction."
     if known := figures["known_label_errors"]:
         text += (
             f" Of {known['known']} images that people found mislabelled (arXiv 2103.14749), {known['among_suspects']} "

@@ -1,4 +1,4 @@
-"""What is wrong with a training, as its gradients tell: the rules are in rules/, this applies them.
+"""What is wrong with a training, as its gradients tell: the rules are in checks/, this applies them.
 
 A finding has the rule's id and severity, the variable (empty: the network as a whole), the steps that show it, the
 evidence in figures, a sentence, and what to do about it.

@@ -51,6 +51,8 @@ def by_epoch(record: Record, what: str) -> Markup:
     """Draw loss or accuracy: each step's, and the validation split's after each epoch."""
     figure, axes = page.figure(width=4.8, height=3.4)
     curve(axes, record.steps, record.column(what), page.PALETTE[0], "training, by step")
+    if what == "loss" and "objective" in record.columns:
+        curve(axes, record.steps, record.column("objective"), page.PALETTE[2], "with all that is minimised")
     ends = [epoch["epoch"] * record.settings["steps_per_epoch"] for epoch in record.epochs]
     after = [epoch[f"validation_{what}"] for epoch in record.epochs]
     axes.plot(ends, after, "o-", color=page.PALETTE[1], markersize=4, label="validation, by epoch")
@@ -59,7 +61,8 @@ def by_epoch(record: Record, what: str) -> Markup:
     if what == "loss":
         _log(axes, record.column(what))
     else:
-        axes.set_ylim(min([*after, float(np.median(record.column(what)))]) - 0.05, 1.0)
+        known = [value for value in (*after, float(np.median(record.column(what)))) if np.isfinite(value)]
+        axes.set_ylim(min(known, default=0.05) - 0.05, 1.0)
     axes.legend()
     return page.svg(figure, f"{what} over the steps")
 
@@ -105,9 +108,15 @@ def _median_of_known(rows: Floats) -> Floats:
     return np.array([np.median(rows[known[:, i], i]) if known[:, i].any() else np.nan for i in range(rows.shape[1])])
 
 
+def _kernels(record: Record) -> list[int]:
+    """Return which variables get a picture of their own: kernels and embeddings, or any where there are none."""
+    chosen = [i for i, variable in enumerate(record.variables) if variable.role in ("kernel", "embedding")]
+    return (chosen or list(range(len(record.variables))))[:SHOWN]
+
+
 def histograms(record: Record) -> Markup:
     """Draw how the sizes of each kernel's gradient spread over the octaves, and move with the steps."""
-    chosen = [i for i, variable in enumerate(record.variables) if variable.is_kernel][:SHOWN]
+    chosen = _kernels(record)
     steps, sums = _octaves(record, chosen)
     whole = sums.sum(axis=0)
     used = np.flatnonzero((whole > 2e-3 * np.maximum(whole.sum(axis=1, keepdims=True), 1)).any(axis=0))
@@ -158,7 +167,7 @@ def update_ratios(record: Record) -> Markup:
     """Draw by how much of its length each step changes each kernel, over the band that is usual."""
     figure, axes = page.figure(height=3.4)
     ratios = record.stat("update_ratio")
-    kernels = [i for i, variable in enumerate(record.variables) if variable.is_kernel][:SHOWN]
+    kernels = _kernels(record)
     for index, i in enumerate(kernels):
         name = layer_of(record.variables[i].name)
         curve(axes, record.stats_steps, ratios[:, i], page.PALETTE[index % len(page.PALETTE)], name)

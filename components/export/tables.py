@@ -23,7 +23,8 @@ EVENTS = "events.out.tfevents.0.tapeline"
 def write_parquet(record: Record, scale: NoiseScale | None, folder: Path) -> None:
     """Write the tables.
 
-    `steps`: a row a step: step, epoch, loss, accuracy, learning_rate, global_norm, applied_norm (after clipping);
+    `steps`: a row a step: step, epoch, loss, accuracy, learning_rate, objective (where what is minimised is not the
+    loss), global_norm, applied_norm (after clipping);
     `gradients`: a row for each step and variable: step, epoch, variable, layer, l2_norm;
     `statistics`: a row for each step that has them and variable: all of components/artifacts/record/columns.py;
     `histograms`: a row for each bin that is not empty: step, variable, sign, exponent e (2^e ≤ |g| < 2^(e+1); -127:
@@ -31,7 +32,7 @@ def write_parquet(record: Record, scale: NoiseScale | None, folder: Path) -> Non
     `noise`: a row for each step with statistics: step, noise_scale and that of each variable, in images;
     `epochs`: a row an epoch, as in metrics.json.
     """
-    scalars = {name: record.column(name) for name in record.columns[: len(record.columns) - record.norms.shape[1]]}
+    scalars = {name: record.column(name) for name in record.scalars}
     if record.level != "off":
         scalars["applied_norm"] = record.applied_norm()
     place = {"step": record.steps, "epoch": record.epoch_of(record.steps)}

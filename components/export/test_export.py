@@ -144,6 +144,65 @@ def test_a_record_without_gradients_or_with_very_many_steps(trained, tmp_path, l
     assert (made / "report" / "report.html").stat().st_size < 500_000
 
 
+def again(trained, folder, change):
+    """Return a copy of a record with another record.json, and values to fit its columns."""
+    shutil.copytree(trained / "gradients", folder)
+    document = json.loads((folder / "record.json").read_text())
+    columns = list(document["columns"])
+    change(document)
+    (folder / "record.json").write_text(json.dumps(document))
+    (path,) = (folder / "steps").iterdir()
+    part = load_file(path)
+    values = [part["values"][:, columns.index(name) if name in columns else 0] for name in document["columns"]]
+    save_file(part | {"values": np.stack(values, axis=1)}, path)
+    artifact.seal(folder, component="train", output="gradients", parameters={}, inputs={})
+    return folder
+
+
+def test_what_is_minimised_beside_the_loss_and_epochs_without_a_number(trained, tmp_path):
+    """One more column before the norms; and a validation loss that is null, or all that an epoch has."""
+
+    def change(document):
+        document["columns"].insert(3, "objective")
+        document["epochs"][0] |= dict.fromkeys(("validation_loss", "validation_accuracy"))
+        document["epochs"][1]["validation_loss"] = None
+
+    folder = again(trained, tmp_path / "record", change)
+    assert np.array_equal(read(folder).norms, read(trained / "gradients").norms)
+    made = make(COMPONENT, {}, {"gradients": folder}, tmp_path / "out")
+    steps = pq.read_table(made / "gradient_tables" / "steps.parquet").to_pydict()
+    assert list(steps)[2:8] == ["loss", "accuracy", "learning_rate", "objective", "global_norm", "applied_norm"]
+    assert steps["objective"] == steps["loss"]
+    epochs = pq.read_table(made / "gradient_tables" / "epochs.parquet")
+    assert str(epochs.schema.field("validation_loss").type) == "double"
+    assert np.isnan(epochs["validation_loss"].to_numpy()).all()
+    report = (made / "report" / "report.html").read_text()
+    assert "with all that is minimised" in report
+    assert "<td>nan</td>" in report
+    assert "NaN" not in (made / "gradient_tables" / "diagnosis.json").read_text()
+
+
+def test_a_record_from_before_roles_were_kept(trained, tmp_path):
+    def change(document):
+        for variable in document["variables"]:
+            for name in ("role", "normalised", "zero_initialised"):
+                del variable[name]
+
+    old, new = read(again(trained, tmp_path / "record", change)), read(trained / "gradients")
+    assert [variable.role for variable in old.variables] == ["kernel", "bias"] * 4
+    assert [variable.role for variable in new.variables] == ["kernel", "bias"] * 4
+    assert not any(variable.normalised or variable.zero_initialised for variable in old.variables)
+
+
+def test_a_network_without_a_kernel_has_its_pictures(trained, tmp_path):
+    def change(document):
+        for variable in document["variables"]:
+            variable["role"] = "other"
+
+    made = make(COMPONENT, {}, {"gradients": again(trained, tmp_path / "record", change)}, tmp_path / "out")
+    assert (made / "report" / "report.html").read_text().count("<svg") == 8
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

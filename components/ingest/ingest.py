@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from components.contract.artifact import canonical_json, sha256
+from components.artifacts import dataset as datasets
+from components.artifacts.dataset import Arrays as Split
+from components.contract.artifact import sha256
 from components.contract.errors import BadInput
 from components.ingest import idx
 from components.ingest.component import IngestParameters
@@ -15,14 +17,11 @@ from components.ingest.report import write_report
 from components.ingest.sources import DATA_SETS, FILES, obtain
 from components.ingest.statistics import describe
 
-Split = tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]  # images [n, height, width], labels [n]
-
 
 def ingest(parameters: IngestParameters, *, dataset: Path, report: Path) -> dict[str, dict[str, Any]]:
     """Write the splits train, validation and test of `parameters.source` to the folder `dataset`.
 
-    For each split there is `SPLIT-images.npy`, uint8 [n, height, width], and `SPLIT-labels.npy`, uint8 [n]; beside
-    them `statistics.json`. Raises `BadInput` for files that are not what they should be.
+    Raises `BadInput` for files that are not what they should be.
     """
     with tempfile.TemporaryDirectory(prefix="tapeline-") as scratch:
         paths = obtain(parameters.source, Path(parameters.cache).expanduser(), Path(scratch))
@@ -35,11 +34,8 @@ def ingest(parameters: IngestParameters, *, dataset: Path, report: Path) -> dict
     train, validation = _split(train, parameters.validation_size, parameters.seed)
 
     splits = {"train": train, "validation": validation, "test": test}
-    for name, (images, labels) in splits.items():
-        np.save(dataset / f"{name}-images.npy", images, allow_pickle=False)
-        np.save(dataset / f"{name}-labels.npy", labels, allow_pickle=False)
     statistics = describe(splits, parameters.classes)
-    (dataset / "statistics.json").write_bytes(canonical_json(statistics))
+    datasets.write(dataset, splits, statistics)
     known = DATA_SETS.get(parameters.source)
     class_names = known.class_names if known else tuple(map(str, range(parameters.classes)))
     write_report(report, parameters.source, splits, statistics, class_names)

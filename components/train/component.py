@@ -21,9 +21,9 @@ TRANSFORMS = Plugins("transform", "components.train.transforms", _HERE / "transf
 
 @with_parameters_of(MODELS, STEPS, LOSSES, OPTIMIZERS, TRANSFORMS)
 class TrainParameters(Parameters):
-    """How the model learns."""
+    """How the model is trained."""
 
-    model: str = parameter("simple", "Network to train: a file in components/models", choices=MODELS.names)
+    model: str = parameter("simple", "Model to train: a file in components/models", choices=MODELS.names)
     epochs: int = parameter(5, "Passes over the training images", ge=1, le=10_000)
     batch_size: int = parameter(128, "Images in a batch", ge=1, le=65_536)
     accumulate: int = parameter(1, "Batches whose mean gradient makes one step of the optimizer", ge=1, le=64)
@@ -34,7 +34,7 @@ class TrainParameters(Parameters):
     )
     optimizer: str = parameter(
         "adam",
-        "Rule that turns gradients into updates: a file in components/train/optimizers",
+        "What turns gradients into updates: a file in components/train/optimizers",
         choices=OPTIMIZERS.names,
     )
     learning_rate: float = parameter(0.001, "Learning rate; the highest one of a schedule", gt=0, le=100)
@@ -47,7 +47,7 @@ class TrainParameters(Parameters):
     )
     clip_norm: float = parameter(0.0, "Largest global norm of the gradients; larger ones are scaled; 0: any", ge=0)
     precision: str = parameter(
-        "float32", "What the network computes in; weights, gradients and updates are float32 in any case",
+        "float32", "What the model computes in; weights, gradients and updates are float32 in any case",
         choices=("float32", "mixed-bfloat16", "mixed-float16"),
     )  # fmt: skip
     loss_scale: float = parameter(
@@ -64,7 +64,7 @@ class TrainParameters(Parameters):
     snapshot_every: int = parameter(0, "Whole gradients at every Nth step; 0: only at those of `geometric`", ge=0)
     geometric: int = parameter(4, "Every schedule has steps 1, N, N², … too; 0: none of them", ge=0, le=1000)
     diverged: str = parameter(
-        "fail", "When the loss is a number no more: fail, or stop and publish what there is, for export to explain",
+        "fail", "When the loss is not a finite number: fail, or stop and publish what there is, for export to explain",
         choices=("fail", "publish"),
     )  # fmt: skip
     seed: int = parameter(0, "Seed of everything random: the split, the weights, the order", ge=0, le=2**31 - 1)
@@ -103,7 +103,7 @@ class TrainParameters(Parameters):
 COMPONENT = Component(
     name="train",
     title="Train with GradientTape",
-    help="Learn a data set with tf.GradientTape, and keep the gradients.",
+    help="Train a model on a data set with tf.GradientTape, and keep the gradients.",
     work="components.train.train:train",
     check="components.train.train:check",
     parameters=TrainParameters,
@@ -112,7 +112,7 @@ COMPONENT = Component(
         Input("checkpoint", "Artifact", "A checkpoint to go on from", optional=True, operational=True),
     ),
     outputs=(
-        Output("trained_model", "Model", "The trained network, as model.keras and as a SavedModel"),
+        Output("trained_model", "Model", "The trained model, as model.keras and as a SavedModel"),
         Output("gradients", "Artifact", "The record of the gradients, as safetensors and JSON"),
         Output("metrics", "Metrics", "Loss and accuracy by epoch, as metrics.json"),
     ),

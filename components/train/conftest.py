@@ -31,7 +31,7 @@ def around(network: keras.Model, parameters: TrainParameters, optimizer: Any = N
 @pytest.fixture
 def own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Callable[[Plugins, str, str], str]]:
     """Return a function that makes `text` a file of that name in a folder of plug-ins, and returns how it is chosen."""
-    added: list[tuple[Plugins, str]] = []
+    added: list[tuple[Plugins, str, str]] = []
     monkeypatch.syspath_prepend(str(tmp_path))
 
     def add(folder: Plugins, name: str, text: str) -> str:
@@ -39,10 +39,10 @@ def own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Callable[[P
         path.write_text(text, encoding="utf-8")
         chosen = name.replace("_", "-")
         folder.add(chosen, name, path)
-        added.append((folder, chosen))
+        added.append((folder, chosen, name))
         return chosen
 
     yield add
-    for folder, chosen in added:
-        sys.modules.pop(folder[chosen], None)
+    for folder, chosen, module in added:
+        sys.modules.pop(module, None)
         folder.remove(chosen)

@@ -118,7 +118,7 @@ def norms_of(gradients: Sequence[tf.Tensor]) -> tf.Tensor:
 
 def clip(gradients: list[tf.Tensor], norm: tf.Tensor, largest: float) -> list[tf.Tensor]:
     """Return the gradients, scaled so that their global norm is at most the largest; 0: any."""
-    return tf.clip_by_global_norm(gradients, largest, use_norm=norm)[0] if largest else gradients  # type: ignore[no-any-return]
+    return tf.clip_by_global_norm(gradients, largest, use_norm=norm)[0] if largest else gradients
 
 
 def apply(optimizer: keras.optimizers.Optimizer, gradients: Sequence[tf.Tensor], network: keras.Model) -> None:
@@ -138,7 +138,9 @@ def variables_of(network: keras.Model) -> list[tf.Variable]:
 def dense(gradients: Sequence[Any], network: keras.Model) -> list[tf.Tensor]:
     """Return a float32 tensor for each variable, from what a tape gives: None, IndexedSlices, or another precision."""
     return [
-        tf.zeros(variable.shape) if gradient is None else tf.cast(tf.convert_to_tensor(gradient), tf.float32)
+        tf.zeros(variable.shape)
+        if gradient is None
+        else tf.ensure_shape(tf.cast(tf.convert_to_tensor(gradient), tf.float32), variable.shape)
         for gradient, variable in zip(gradients, network.trainable_variables, strict=True)
     ]
 

@@ -1,4 +1,5 @@
 # mypy: allow-untyped-defs, allow-untyped-calls
+# ruff: noqa: E501, ISC004 - what a person writes is on a line, as they would
 """A person's own files that do not fit: each is said in a sentence, before the first step, with exit code 2."""
 
 import re
@@ -9,7 +10,8 @@ import pytest
 
 from components.conftest import SHORT
 from components.contract.errors import BadInput
-from components.train.component import LOSSES, MODELS, OPTIMIZERS, STEPS, TRANSFORMS, TrainParameters
+from components.models import MODELS
+from components.train.component import LOSSES, OPTIMIZERS, STEPS, TRANSFORMS, TrainParameters
 from components.train.train import check
 
 MODEL = """
@@ -154,6 +156,39 @@ def test_an_optimizer_and_a_step_that_do_not_fit(own):
         look(step=own(STEPS, "third", "def other():\n    return 1\n"))
 
 
+@pytest.mark.parametrize(
+    ("declaration", "message"),
+    [
+        (
+            "power: float = parameter(1 + x, 'help')",
+            "mine.py: the parameter power must be written as parameter(default, 'help', …)",
+        ),
+        ("power: float = parameter(1.0)", "mine.py: the parameter power must be written as"),
+        ("power: list = parameter(1.0, 'help')", "mine.py: the parameter power must be a bool, int, float or str"),
+        ("choice: str = parameter('mine', 'help')", "mine.py: there is another parameter choice;"),
+    ],
+)
+def test_a_declaration_that_cannot_be_read_is_said_when_its_file_is_chosen(tmp_path, declaration, message):
+    from components.contract.declaration import Parameters, parameter
+    from components.contract.plugins import Plugins, with_parameters_of
+
+    (tmp_path / "mine.py").write_text(f"def loss(labels, logits, *, {declaration}): ...\n")
+    (tmp_path / "broken.py").write_text("def (")
+    (tmp_path / "folder.py").mkdir()
+    folder = Plugins("choice", "x", tmp_path)
+
+    @with_parameters_of(folder)
+    class Some(Parameters):
+        """Some."""
+
+        choice: str = parameter("none", "Choice", choices=["none", *folder.names])
+
+    assert folder.names == ["broken", "mine"]
+    assert Some.checked({"choice": "broken"}).choice == "broken"  # importing it says what is wrong
+    with pytest.raises(BadInput, match=re.escape(message)):
+        Some.checked({"choice": "mine"})
+
+
 def test_own_parameters_are_read_from_the_file_and_go_where_they_are_asked_for(tmp_path):
     from components.contract.declaration import Parameters, parameter
     from components.contract.plugins import Bound, Plugins, with_parameters_of
@@ -175,9 +210,9 @@ def test_own_parameters_are_read_from_the_file_and_go_where_they_are_asked_for(t
     assert Some.model_fields["power"].description == "loss strong: How strong"
     with pytest.raises(BadInput, match="power: 0 is not more than 0"):
         Some.checked({"power": "0"})
-    with pytest.raises(BadInput, match="power: it is a parameter of loss strong, but loss is weak"):
+    with pytest.raises(BadInput, match="power: a parameter of loss strong, but loss is weak"):
         Some.checked({"power": 3.0, "loss": "weak"})
-    scaled = Bound(lambda a, *, power, seed: a * power + seed, Some(power=3.0))
+    scaled = Bound(lambda a, *, power, seed: a * power + seed, Some.checked({"power": 3.0}))
     assert scaled(2, seed=lambda: 1, other=lambda: 1 / 0) == 7
 
 

@@ -2,6 +2,7 @@
 """A person's own training: what it does is what is recorded, resumed, and said."""
 
 import json
+import zipfile
 
 import keras
 import numpy as np
@@ -11,7 +12,8 @@ from safetensors.numpy import load_file
 from components.conftest import SHORT, make
 from components.contract import artifact
 from components.contract.errors import BadInput, StepError
-from components.train.component import COMPONENT, LOSSES, MODELS, STEPS, TRANSFORMS
+from components.models import MODELS
+from components.train.component import COMPONENT, LOSSES, STEPS, TRANSFORMS
 
 # A small network, with room for what is tried.
 MODEL = """
@@ -33,7 +35,7 @@ def model(hidden="", last="", before=""):
 
 
 def train(ingested, folder, **values):
-    values = SHORT | {"epochs": 1, "gradient_level": "norms"} | values
+    values = dict(SHORT | {"epochs": 1, "gradient_level": "norms"} | values)
     checkpoint = {"checkpoint": values.pop("checkpoint")} if "checkpoint" in values else {}
     return make(COMPONENT, values, {"dataset": ingested / "dataset"} | checkpoint, folder)
 
@@ -73,6 +75,15 @@ generator = tf.random.Generator.from_seed(1)
 def update(gradients, state, variables):
     return [gradient + 0.01 * generator.normal(gradient.shape) for gradient in gradients], state
 """
+GAIN = """
+class Gain(layers.Layer):
+    def build(self, shape):
+        self.factor = self.add_weight(shape=(), initializer="ones", name="factor")
+
+    def call(self, inputs):
+        return self.factor * inputs
+
+"""
 AUGMENTED = "layers.Dropout(0.3)(layers.RandomTranslation(0.1, 0.1)(hidden))"
 STATES = {
     "average": {"transform": "average"},
@@ -83,6 +94,7 @@ STATES = {
     "dp-sgd": {"step": "dp-sgd"},
     "batch normalisation": {"model": model("hidden = layers.BatchNormalization()(hidden)")},
     "augmentation": {"model": model(f"hidden = {AUGMENTED}")},
+    "a weight that is one number": {"model": model("hidden = Gain()(hidden)", before=GAIN)},
     "random numbers of keras": {"model": model("hidden = layers.GaussianNoise(0.1)(hidden)")},
 }
 
@@ -113,7 +125,7 @@ def test_a_resumed_run_ends_with_the_bytes_of_an_uninterrupted_one(ingested, tmp
 
 
 @pytest.mark.parametrize("name", ["average", "noise", "a variable of its own", "dp-sgd", "sam and dropout"])
-def test_to_look_changes_not_one_bit_of_what_is_learned(ingested, tmp_path, own, own_values, name):
+def test_to_look_changes_not_one_bit_of_what_is_learned(ingested, tmp_path, own, name):
     found = set()
     for level, more in (("off", {}), ("norms", {}), ("full", {"stats_every": 2, "snapshot_every": 3})):
         values = {key: value if "\n" not in value else value + f"\n# {level}\n" for key, value in STATES[name].items()}
@@ -124,8 +136,6 @@ def test_to_look_changes_not_one_bit_of_what_is_learned(ingested, tmp_path, own,
         }  # fmt: skip
         made = train(ingested, tmp_path / level, gradient_level=level, **chosen, **more)
         network = next(iter((made / "trained_model").glob("model.keras")))
-        import zipfile
-
         with zipfile.ZipFile(network) as file:
             found.add(file.read("model.weights.h5"))
     assert len(found) == 1
@@ -158,11 +168,12 @@ def test_a_regularizer_counts_once_whatever_else_there_is(ingested, tmp_path, ow
     """Accumulated, scaled, or both: the objective and the gradient are those of the one large batch."""
     chosen = own(MODELS, "mine", model(*REGULARIZED["L2"]))
     one = columns(train(ingested, tmp_path / "one", model=chosen, batch_size=32))
-    for name, values in {
+    recipes: dict[str, dict[str, object]] = {
         "accumulated": {"batch_size": 8, "accumulate": 4},
         "scaled": {"batch_size": 32, "loss_scale": 256.0},
         "both": {"batch_size": 16, "accumulate": 2, "loss_scale": 2.0},
-    }.items():
+    }
+    for name, values in recipes.items():
         other = columns(train(ingested, tmp_path / name, model=chosen, **values))
         for column in ("loss", "objective", "global_norm", "logits/kernel"):
             np.testing.assert_allclose(other[column][:3], one[column][:3], rtol=1e-4)
@@ -239,7 +250,9 @@ def test_a_checkpoint_of_a_file_that_has_changed_is_refused(ingested, tmp_path, 
     train(ingested, tmp_path / "one", model=own(MODELS, "mine", model()), checkpoints=places, checkpoint_every=7)
     changed = own(MODELS, "mine2", model("hidden = layers.BatchNormalization()(hidden)"))
     MODELS["mine"] = MODELS[changed]
-    with pytest.raises(BadInput, match="has other variables than the model has now, among them .*: a file has changed"):
+    with pytest.raises(
+        BadInput, match=r"has other variables than the model has now, among them .*: a file has changed"
+    ):
         train(ingested, tmp_path / "two", model="mine", checkpoints=places, checkpoint_every=7)
 
 

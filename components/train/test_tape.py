@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from components.artifacts import dataset as data
+from components.artifacts.model import pixels
 from components.contract.errors import BadInput
 from components.contract.plugins import Bound
-from components.models import convnet, simple
+from components.models import MODELS, convnet, simple
 from components.train import tape
-from components.train.component import LOSSES, MODELS, OPTIMIZERS, STEPS, TRANSFORMS, TrainParameters
+from components.train.component import LOSSES, OPTIMIZERS, STEPS, TRANSFORMS, TrainParameters
 from components.train.conftest import around
+from components.train.machine import data
 from components.train.machine.devices import choose_devices
 from components.train.machine.plan import plan
 from components.train.machine.schedule import learning_rate
@@ -25,7 +26,7 @@ LABELS = tf.constant(np.random.default_rng(1).integers(0, 10, 24, np.int32))
 
 def step(parameters, network, optimizer, images=IMAGES, labels=LABELS):
     training = around(network, parameters, optimizer)
-    seen, _, gradients, norms = tape.train_step(training, data.normalised(images), labels)
+    seen, _, gradients, norms = tape.train_step(training, pixels(images, 1), labels)
     return seen.loss, seen.accuracy, gradients, norms
 
 
@@ -81,7 +82,7 @@ def test_no_sum_of_the_step_has_an_order_that_depends_on_timing(accumulate):
 @pytest.mark.parametrize("name", ["adam", "adamw"])
 def test_the_fused_adam_is_keras_adam(name):
     decay = {"weight_decay": 0.1} if name == "adamw" else {}
-    parameters = TrainParameters(optimizer=name, schedule="one-cycle", **decay)
+    parameters = TrainParameters.checked({"optimizer": name, "schedule": "one-cycle"} | decay)
     ours, theirs = network(), network()
     rate = learning_rate(parameters, 6)
     build = Bound(OPTIMIZERS.load(name).build, parameters)

@@ -21,7 +21,6 @@ with quiet.importing():
     import tensorflow as tf
 
 from components.artifacts import model as models
-from components.artifacts.dataset import Split, batches, load
 from components.artifacts.record.writer import Recorder
 from components.train.component import STEPS, TrainParameters
 from components.train.machine import look
@@ -29,6 +28,7 @@ from components.train.machine.assemble import assemble, files_of
 from components.train.machine.blame import blame
 from components.train.machine.checkpoint import Checkpoints
 from components.train.machine.compiled import compile_steps
+from components.train.machine.data import Split, batches, load
 from components.train.machine.devices import choose_devices
 from components.train.machine.graph import Traced
 from components.train.machine.plan import Plan, plan
@@ -117,7 +117,7 @@ class Run:
         count, images = self.training.network.count_params(), len(self.splits[0].labels)
         return f"{self.parameters.model}: {count:,} parameters, {images:,} images, {self.batch} a step"
 
-    def figures(self) -> dict[str, float]:
+    def figures(self) -> dict[str, float | None]:
         """Return what the way to find gradients has to say of the whole run, such as its privacy."""
         said = getattr(STEPS.load(self.parameters.step), "figures", None)
         if said is None or not self.state.epochs:
@@ -207,7 +207,7 @@ def advance(run: Run, step: int, order: npt.NDArray[np.int32], *, observed: bool
     check_finite(step, state.summed(values))
     end = step + len(order)
     if run.plan.kept["full"][end]:
-        state.recorder.snapshot(end, [gradient.numpy() for gradient in state.gradients])
+        state.recorder.snapshot(end, [np.asarray(gradient.numpy()) for gradient in state.gradients])
     return float(values[-1, 0])
 
 

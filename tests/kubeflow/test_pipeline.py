@@ -4,11 +4,14 @@
 import re
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 import yaml
 from kfp import compiler
 
+from components.contract.declaration import Parameters, parameter
+from components.contract.errors import BadInput
 from dags.cluster import labels_of
 from dags.kubeflow_pipeline import build
 from dags.workflow import WORKFLOW
@@ -152,6 +155,17 @@ def test_limits_time_outs_retries_and_shared_memory(compiled):
     assert volume == {"medium": "Memory", "mountPath": "/dev/shm", "sizeLimit": "2Gi", "volumeName": "shm"}  # noqa: S108
     assert platform["exec-train"]["nodeSelector"]["nodeSelectorJson"] == {"componentInputParameter": "node_selector"}
     assert platform["exec-train"]["tolerations"] == [{"tolerationJson": {"componentInputParameter": "tolerations"}}]
+
+
+def test_a_step_cannot_take_a_word_of_the_cluster_for_its_own():
+    class Greedy(Parameters):
+        gpu_count: int = parameter(8, "How many")
+
+    first, *others = WORKFLOW.tasks
+    greedy = replace(first, component=replace(first.component, parameters=Greedy))
+    with pytest.raises(BadInput) as error:
+        build(replace(WORKFLOW, tasks=(greedy, *others)))
+    assert str(error.value).startswith("gpu_count: the cluster is asked for it")
 
 
 def test_one_command_compiles_it_by_digest_too(tmp_path):

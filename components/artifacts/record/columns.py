@@ -57,3 +57,16 @@ def bin_edges() -> list[float]:
 def layer_of(variable: str) -> str:
     """Return the layer of a variable: `dense` of `simple/dense/kernel`."""
     return variable.split("/")[-2] if "/" in variable else variable
+
+
+# What a variable does, by parts of the names that Keras gives it; its rank does not tell: an attention's bias has two.
+ROLES = {
+    "kernel": "kernel", "bias": "bias", "beta": "bias", "gamma": "scale", "scale": "scale", "alpha": "scale",
+    "embedding": "embedding",
+}  # fmt: skip
+
+
+def role_of(variable: str) -> str:
+    """Return `kernel`, `bias`, `scale` or `embedding`, such as `kernel` for `simple/dense/kernel`; empty if unknown."""
+    own = variable.rsplit("/", 1)[-1]
+    return next((role for part, role in ROLES.items() if part in own), "")

@@ -77,7 +77,7 @@ def describe(record: Record) -> Iterator[str]:
     for variable in record.variables:
         shape = "×".join(map(str, variable.shape))
         yield f"  {variable.name:32} {shape:>12} {variable.activation}{'' if variable.connected else ' not connected'}"
-    for name in record.columns[: 3 if record.level == "off" else 4]:
+    for name in record.scalars:
         values = record.column(name)
         yield f"{name}: {values[0]:.4g} at first, {np.median(values):.4g} in the middle, {values[-1]:.4g} at last"
     scale = noise.measure(record)

@@ -1,6 +1,7 @@
 """Read the gradient record that `train` writes, without TensorFlow. Its layout is said in writer.py."""
 
 import json
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from safetensors.numpy import load_file
 
-from components.artifacts.record.columns import BINS, GLOBAL_NORM, SCALARS
+from components.artifacts.record.columns import BINS, GLOBAL_NORM, role_of
 from components.contract.errors import BadInput
 
 Floats = npt.NDArray[np.float32]
@@ -23,8 +24,11 @@ class Variable:
 
     name: str
     shape: tuple[int, ...]
-    activation: str  # of its layer; empty where there is none
+    activation: str  # that what its layer gives goes through; empty where there is none
     connected: bool  # whether the loss depends on it at all
+    role: str  # kernel, bias, scale, embedding or other
+    normalised: bool = False  # what its layer gives is normalised next, which takes a bias out again
+    zero_initialised: bool = False  # whether it was all zeros before the first step
 
     @property
     def size(self) -> int:
@@ -33,8 +37,8 @@ class Variable:
 
     @property
     def is_kernel(self) -> bool:
-        """Whether it multiplies what comes in; the others are biases, scales and the like."""
-        return len(self.shape) > 1
+        """Whether it multiplies what comes in; the others are biases, scales, embeddings and the like."""
+        return self.role == "kernel"
 
 
 @dataclass(frozen=True)
@@ -45,13 +49,13 @@ class Record:
     level: str
     steps: Steps  # [n], counted from 1
     values: Floats  # [n, C]
-    columns: list[str]  # loss, accuracy, learning_rate; and the norms: global_norm and one for each variable
+    columns: list[str]  # scalars such as loss and learning_rate; and the norms: global_norm and one for each variable
     stats_steps: Steps  # [m]
     stats: Floats  # [m, V, statistics]
     statistics: list[str]
     variables: list[Variable]
     settings: dict[str, Any]  # steps_per_epoch, images_per_step, classes, clip_norm, frozen
-    epochs: list[dict[str, Any]]
+    epochs: list[dict[str, Any]]  # NaN for what came out as no number
 
     def column(self, name: str) -> Floats:
         """Return the values of one column, float32 [n]."""
@@ -60,7 +64,12 @@ class Record:
     @property
     def norms(self) -> Floats:
         """The norm of each variable's gradient at each step, float32 [n, V]; [n, 0] where none was kept."""
-        return self.values[:, len(SCALARS) + 1 :]
+        return self.values[:, len(self.scalars) :]
+
+    @property
+    def scalars(self) -> list[str]:
+        """The columns that are of a step as a whole: all but the norms of single variables."""
+        return self.columns[: self.columns.index(GLOBAL_NORM) + 1] if GLOBAL_NORM in self.columns else self.columns
 
     def applied_norm(self) -> Floats:
         """Return the global norm after clipping, float32 [n]."""
@@ -96,10 +105,7 @@ def read(folder: Path) -> Record:
         raise BadInput(f"{folder} is not a gradient record: it has no record.json") from None
     if (version := document.get("schema_version")) != 2:
         raise BadInput(f"{folder} is a gradient record of schema version {version}, expected 2; train again")
-    variables = [
-        Variable(each["name"], tuple(each["shape"]), each["activation"], each["connected"])
-        for each in document["variables"]
-    ]
+    variables = [_variable(each) for each in document["variables"]]
     columns, statistics = document["columns"], document["statistics"]
     steps, values = _blocks(folder / "steps", (len(columns),))
     if not len(steps) or not (np.diff(steps) == 1).all():
@@ -116,7 +122,23 @@ def read(folder: Path) -> Record:
         statistics=statistics,
         variables=variables,
         settings=document["settings"],
-        epochs=document["epochs"],
+        epochs=[
+            {name: math.nan if value is None else value for name, value in epoch.items()}
+            for epoch in document["epochs"]
+        ],
+    )
+
+
+def _variable(said: dict[str, Any]) -> Variable:
+    """Return what the record says of a variable; one that was made before roles were kept goes by the names."""
+    return Variable(
+        name=said["name"],
+        shape=tuple(said["shape"]),
+        activation=said["activation"],
+        connected=said["connected"],
+        role=said.get("role") or role_of(said["name"]) or "other",
+        normalised=said.get("normalised", False),
+        zero_initialised=said.get("zero_initialised", False),
     )
 
 

@@ -7,7 +7,7 @@
 `snapshots/00000001.safetensors` the whole gradients at one step, a tensor a variable
 
 The first three kinds have a file for each BLOCK of steps, named after the first one. Gradients are those after the
-rule and before clipping, without the loss scale. Names and meanings: components/artifacts/record/columns.py.
+transformation and before clipping, without the loss scale. Names and meanings: components/artifacts/record/columns.py.
 """
 
 from collections.abc import Mapping, Sequence

@@ -14,6 +14,9 @@ RULES = (
          "Lower learning_rate, give clip_norm, or initialise the weights smaller.", gradients.exploding),
     Rule("no-gradient", "error", "what the tape is connected to; norms of every step",
          "Use the layer's output in the loss, or take the layer out of the network.", gradients.no_gradient),
+    Rule("zero-weights", "error", "kernels that began as zeros; norms of every step",
+         "Initialise the kernels with random numbers, as Keras does unless told otherwise; zeros suit biases, and the "
+         "last kernel of a network or of a residual branch.", gradients.zero_weights),
     Rule("vanishing", "warning", "each kernel's gradient against the largest",
          "Use ReLU instead of sigmoid or tanh, fewer layers, or larger initial weights.", gradients.vanishing),
     Rule("dead-relu", "warning", "share of zeros in the gradients of biases before a ReLU",

@@ -3,10 +3,14 @@
 from collections.abc import Iterator
 
 import numpy as np
+import numpy.typing as npt
 
 from components.artifacts.record.columns import GLOBAL_NORM, layer_of
-from components.artifacts.record.reader import Record
+from components.artifacts.record.reader import Record, Variable
 from components.export.diagnosis import Evidence
+
+# Of fewer images in a step, a unit that lives may well see none.
+FEW_IMAGES = 16
 
 
 def not_finite(record: Record) -> Iterator[Evidence]:
@@ -83,41 +87,94 @@ def vanishing(record: Record) -> Iterator[Evidence]:
             )
 
 
+def zero_weights(record: Record) -> Iterator[Evidence]:
+    """Find kernels that began as zeros and cannot leave them, or whose units cannot become different.
+
+    A single one, at the end of the network or of a residual branch, is sound: it learns at once, and what comes before
+    it from the second step on.
+    """
+    kernels = [(i, variable) for i, variable in enumerate(record.variables) if variable.is_kernel]
+    every = len(kernels) > 1 and all(variable.zero_initialised for _, variable in kernels)
+    zero = _always_zero(record)
+    for i, variable in kernels:
+        if variable.zero_initialised and variable.connected and (every or zero[i]):
+            why = "and its gradient is 0 at every step" if zero[i] else "like all the others, so its units stay alike"
+            sentence = f"{variable.name} began as zeros, {why}."
+            yield Evidence(sentence, {"kernels": len(kernels)}, 1, int(record.steps[-1]), variable.name)
+
+
+def _always_zero(record: Record) -> npt.NDArray[np.bool_]:
+    """Return of which variables the gradient is nothing at every step, bool [V]."""
+    if not record.norms.shape[1]:
+        return np.zeros(len(record.variables), bool)
+    zero: npt.NDArray[np.bool_] = (record.norms == 0).all(axis=0)
+    return zero
+
+
 def dead_relu(record: Record) -> Iterator[Evidence]:
-    """Find a bias in front of a ReLU whose gradient is mostly 0, step after step: units that are never active."""
-    relu = [
-        i
-        for i, variable in enumerate(record.variables)
-        if variable.activation == "relu" and not variable.is_kernel and variable.connected
-    ]
+    """Find a bias in front of a ReLU whose gradient is mostly 0, step after step: units that are never active.
+
+    Where zero weights are to blame, they are named instead.
+    """
+    if any(zero_weights(record)):
+        return
     late = record.stats_steps > record.steps[-1] / 2
     if late.sum() < 2:
         late = np.ones(len(record.stats_steps), bool)
-    if not late.any():
-        return
-    for i in relu:
-        # A share that every late step reaches: at the least so many units are dead at each of them.
-        share = float(record.stat("zeros")[late, i].min())
+    shown = record.stats_steps[late] if late.any() else record.steps
+    for i, variable in enumerate(record.variables):
+        if variable.activation not in ("relu", "relu6") or not variable.connected or not _stands_for_units(record, i):
+            continue
+        share = _dead(record, i, late)
         if share >= 0.5:
-            name, much = record.variables[i].name, "All" if share == 1 else f"At least {share:.0%}"
+            much = "All" if share == 1 else f"At least {share:.0%}"
             yield Evidence(
-                f"{much} of the ReLU units of {layer_of(name)} never get a gradient.",
+                f"{much} of the ReLU units of {layer_of(variable.name)} never get a gradient.",
                 {"share_of_units": share},
-                int(record.stats_steps[late][0]),
-                int(record.stats_steps[-1]),
-                name,
+                int(shown[0]),
+                int(shown[-1]),
+                variable.name,
             )
 
 
+def _stands_for_units(record: Record, i: int) -> bool:
+    """Return whether a variable is a layer's bias, or its last kernel where it has none."""
+    own = [j for j, other in enumerate(record.variables) if _layer(other) == _layer(record.variables[i])]
+    biases = [j for j in own if record.variables[j].role == "bias"]
+    return i in (biases or [j for j in own if record.variables[j].is_kernel][-1:])
+
+
+def _dead(record: Record, i: int, late: npt.NDArray[np.bool_]) -> float:
+    """Return a share of a layer's units that is dead at the least."""
+    if not late.any():
+        return float(_always_zero(record)[i])
+    # A share that every late step reaches: at the least so many units are dead at each of them.
+    share = float(record.stat("zeros")[late, i].min())
+    # A number of a kernel may be 0 because its pixel is.
+    counts = record.variables[i].role == "bias" and record.settings["images_per_step"] >= FEW_IMAGES
+    return share if counts or share == 1 else 0.0
+
+
 def no_gradient(record: Record) -> Iterator[Evidence]:
-    """Find a variable that the loss does not depend on, or whose gradient is nothing at every step."""
+    """Find a variable that the loss does not depend on, or whose gradient is nothing at every step.
+
+    Where zero weights or dead units are to blame for nothing, they are named instead; and a bias may have no gradient
+    by mathematics, such as that of an attention's keys: then the rest of its layer has one.
+    """
     last = int(record.steps[-1])
-    always = (record.norms == 0).all(axis=0) if record.norms.shape[1] else np.zeros(len(record.variables), bool)
-    for variable, is_zero in zip(record.variables, always, strict=True):
+    zero = _always_zero(record)
+    blamed = any(zero_weights(record)) or any(each.figures["share_of_units"] == 1 for each in dead_relu(record))
+    learning = {_layer(variable) for variable, is_zero in zip(record.variables, zero, strict=True) if not is_zero}
+    for variable, is_zero in zip(record.variables, zero, strict=True):
         if not variable.connected:
             yield Evidence(f"The loss does not depend on {variable.name}.", {}, 1, last, variable.name)
-        elif is_zero:
+        elif is_zero and not blamed and not (variable.role == "bias" and _layer(variable) in learning):
             yield Evidence(f"The gradient of {variable.name} is 0 at every step.", {}, 1, last, variable.name)
+
+
+def _layer(variable: Variable) -> str:
+    """Return the path of a variable's layer."""
+    return variable.name.rpartition("/")[0]
 
 
 def frozen(record: Record) -> Iterator[Evidence]:
@@ -129,12 +186,14 @@ def frozen(record: Record) -> Iterator[Evidence]:
 def unnormalised_input(record: Record) -> Iterator[Evidence]:
     """Find a first kernel whose gradient is far above its bias's, which it is by about the size of the inputs.
 
-    For inputs x and errors δ at the first layer, the kernel's gradient sums x·δ and the bias's sums δ.
+    For inputs x and errors δ at the first layer, the kernel's gradient sums x·δ and the bias's sums δ. A bias that a
+    normalisation takes out again has none by mathematics, but for rounding; so has one whose gradient is a thousandth,
+    such as that of an attention's keys, as pixels are at most 255.
     """
     if len(record.variables) < 2 or not record.norms.shape[1]:
         return
     kernel, bias = record.variables[:2]
-    if not kernel.is_kernel or bias.is_kernel or layer_of(kernel.name) != layer_of(bias.name):
+    if not kernel.is_kernel or bias.role != "bias" or _layer(kernel) != _layer(bias) or bias.normalised:
         return
     fifth = max(1, len(record.steps) // 5)
     early = record.norms[:fifth, :2].astype(np.float64)
@@ -142,7 +201,7 @@ def unnormalised_input(record: Record) -> Iterator[Evidence]:
     if not len(early):
         return
     ratio = float(np.median((early[:, 0] / np.sqrt(kernel.size)) / (early[:, 1] / np.sqrt(bias.size))))
-    if ratio > 10:
+    if 10 < ratio < 1000:
         yield Evidence(
             f"Number by number, the gradient of {kernel.name} is {ratio:.0f} times that of its bias, so what comes in "
             "is of about that size; 0 to 1 is usual.",

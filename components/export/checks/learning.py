@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from components.artifacts.record import noise
 from components.artifacts.record.reader import Record
-from components.export.checks.gradients import dead_relu, exploding, no_gradient, not_finite, vanishing
+from components.export.checks.gradients import dead_relu, exploding, no_gradient, not_finite, vanishing, zero_weights
 from components.export.diagnosis import Evidence
 
 
@@ -16,7 +16,7 @@ def update_ratio(record: Record) -> Iterator[Evidence]:
     """Find a kernel that moves by much more or much less a step than about a thousandth of its own length.
 
     Too large is judged at the beginning, before the weights have grown to fit; too small over the first half, as a
-    schedule that ends at 0 is to end at 0.
+    schedule that ends at 0 is to end at 0. A kernel that began as zeros has no length to be judged by at first.
     """
     ratios, steps = record.stat("update_ratio"), record.stats_steps
     first = max(5, int((steps <= record.steps[-1] / 10).sum()))
@@ -25,8 +25,9 @@ def update_ratio(record: Record) -> Iterator[Evidence]:
         if not variable.is_kernel or not variable.connected or not np.isfinite(ratios[:half, i]).any():
             continue
         begin, middle = _median(ratios[:first, i]), _median(ratios[:half, i])
-        if begin > 0.06 or 0 < middle < 1e-5:
-            kind, ratio, count = ("large", begin, first) if begin > 0.06 else ("small", middle, half)
+        large = begin > 0.06 and not variable.zero_initialised
+        if large or 0 < middle < 1e-5:
+            kind, ratio, count = ("large", begin, first) if large else ("small", middle, half)
             yield Evidence(
                 f"A step changes {variable.name} by {ratio:.1g} of its length, which is {kind}: 0.001 is usual.",
                 {"median_update_ratio": ratio},
@@ -42,14 +43,18 @@ def _median(values: npt.NDArray[np.floating]) -> float:
 
 
 def plateau(record: Record) -> Iterator[Evidence]:
-    """Find a loss that is still high and has stopped falling."""
+    """Find a loss that is still high and has stopped falling, though the answers are not right.
+
+    With smoothed or weighted labels a loss stays high where a network has learned everything.
+    """
     loss = record.column("loss").astype(np.float64)
     if len(loss) < 30 or not np.isfinite(loss).all():
         return
     fifth = len(loss) // 5
     middle, end = np.median(loss[2 * fifth : 3 * fifth]), np.median(loss[-fifth:])
     chance = math.log(record.settings["classes"])
-    if end > chance / 2 and middle - end < 0.02 * middle:
+    learned = np.median(record.column("accuracy")[-fifth:]) > 0.8
+    if end > chance / 2 and middle - end < 0.02 * middle and not learned:
         yield Evidence(
             f"The loss stays at {end:.3g}; guessing has {chance:.3g}.",
             {"loss_at_three_fifths": float(middle), "loss_at_the_end": float(end), "loss_of_guessing": chance},
@@ -91,8 +96,9 @@ def shuffled_labels(record: Record) -> Iterator[Evidence]:
         return
     chance, half = math.log(record.settings["classes"]), len(loss) // 2
     level = float(np.median(loss[half:]))
-    best = max((epoch["validation_accuracy"] for epoch in record.epochs), default=0.0)
-    others = (not_finite, exploding, dead_relu, no_gradient, vanishing, update_ratio, oscillation)
+    scores = [epoch["validation_accuracy"] for epoch in record.epochs]
+    best = max((score for score in scores if math.isfinite(score)), default=0.0)
+    others = (not_finite, exploding, zero_weights, dead_relu, no_gradient, vanishing, update_ratio, oscillation)
     if abs(level - chance) < 0.1 * chance and best < 2 / record.settings["classes"]:
         if any(next(rule(record), None) for rule in others):
             return

@@ -9,12 +9,13 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from components.artifacts.dataset import Split
 from components.artifacts.model import Spec, channels_of, pixels
 from components.contract.errors import BadInput
 from components.contract.plugins import Bound, Plugins
-from components.train.component import LOSSES, MODELS, OPTIMIZERS, STEPS, TRANSFORMS, TrainParameters
+from components.models import MODELS
+from components.train.component import LOSSES, OPTIMIZERS, STEPS, TRANSFORMS, TrainParameters
 from components.train.machine.blame import blame
+from components.train.machine.data import Split
 from components.train.machine.graph import Traced, trace
 from components.train.machine.objective import Objective
 from components.train.machine.schedule import learning_rate

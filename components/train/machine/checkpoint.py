@@ -46,7 +46,7 @@ class Checkpoints:
             save_file({name: np.asarray(each.numpy()) for name, each in state.variables().items()},
                       folder / "state.safetensors")  # fmt: skip
             save_file(state.recorder.tensors(), folder / "pending.safetensors")
-            last = {str(index): gradient.numpy() for index, gradient in enumerate(state.gradients)}
+            last = {str(index): np.asarray(gradient.numpy()) for index, gradient in enumerate(state.gradients)}
             save_file(last, folder / "gradients.safetensors")
             shutil.copytree(state.recorder.folder, folder / "record")
             position = {"step": step, "totals": state.totals, "epochs": state.epochs}

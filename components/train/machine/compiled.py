@@ -7,9 +7,9 @@ from typing import Any, TypeVar
 
 import tensorflow as tf
 
-from components.artifacts.dataset import Split
 from components.artifacts.model import pixels
 from components.artifacts.record.columns import BINS, SCALARS, STATISTICS
+from components.train.machine.data import Split
 from components.train.machine.observe import Observer
 from components.train.tape import Taken, Training, train_step
 

@@ -7,11 +7,11 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
-from components.artifacts import dataset as data
+from components.artifacts.model import pixels
 from components.artifacts.record.columns import BINS, QUANTILES, STATISTICS, bin_edges
 from components.train.component import TrainParameters
 from components.train.conftest import around
-from components.train.machine import statistics
+from components.train.machine import data, statistics
 from components.train.machine.compiled import compile_steps
 from components.train.tape import gradients_of
 
@@ -119,13 +119,13 @@ def test_the_noise_of_a_network_is_that_of_its_single_images(accumulate):
     own = []
     training = around(network, TrainParameters())
     for image, label in zip(IMAGES, LABELS, strict=True):
-        _, found = gradients_of(training, data.normalised(image[None]), tf.constant([label]))
+        _, found = gradients_of(training, pixels(image[None], 1), tf.constant([label]))
         own.append(np.concatenate([np.ravel(part) for part in found]))
     single = np.array(own, np.float64)
     trace, square = single.var(axis=0).sum(), np.square(single.mean(axis=0)).sum()
-    parameters = TrainParameters(
-        optimizer="sgd", momentum=0, learning_rate=1e-12, batch_size=16 // accumulate, accumulate=accumulate
-    )
+    batch = 16 // accumulate
+    given = {"optimizer": "sgd", "momentum": 0, "learning_rate": 1e-12, "batch_size": batch, "accumulate": accumulate}
+    parameters = TrainParameters.checked(given)
     order = np.random.default_rng(3).integers(0, 96, (3000, 16)).astype(np.int32)
     _, found, _, _ = take(parameters, network, order)
     for name, truth in (("noise", trace), ("signal", square)):
