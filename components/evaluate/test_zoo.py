@@ -121,7 +121,7 @@ def test_saliency_adds_up_the_channels_of_a_grey_pixel():
 def test_the_page_of_a_network_without_a_gradient_at_its_pixels_says_so(dataset, tmp_path):
     figures, page = evaluate(dataset, seal(*networks.made("looked-up", SHAPE, CLASSES), tmp_path / "model"), tmp_path)
     assert figures["images"] == 24
-    assert "the network has no gradient at its pixels" in page
+    assert "no gradient at its pixels" in page
     assert figures["classes"][4]["images"] == 0
     assert figures["class_gradient_cosines"][4] == [None] * 5
 
@@ -206,4 +206,4 @@ def test_data_of_other_sizes(shape, classes, labels, tmp_path):
     figures, page = evaluate(dataset, seal(network, spec, tmp_path / "model"), tmp_path / "out")
     assert figures["images"] == len(labels)
     assert np.shape(figures["confusion_matrix"]) == (classes, classes)
-    assert "What moves the answer" in page
+    assert "What moves the prediction" in page
