@@ -1,6 +1,7 @@
 """The IDX format of the MNIST files (yann.lecun.com/exdb/mnist): a big-endian header, then unsigned bytes."""
 
 import gzip
+import math
 import struct
 import zlib
 from pathlib import Path
@@ -31,7 +32,7 @@ def read(path: Path, magic: int) -> npt.NDArray[np.uint8]:
     if len(content) < start:
         raise BadInput(f"{path.name} is truncated: it ends within its header")
     shape = struct.unpack(f">{dimensions}I", content[4:start])
-    expected = start + int(np.prod(shape, dtype=np.int64))
+    expected = start + math.prod(shape)
     if len(content) != expected:
         what = "is truncated" if len(content) < expected else "is longer than it should be"
         raise BadInput(

@@ -54,7 +54,9 @@ def obtain(source: str, cache: Path, scratch: Path) -> dict[str, Path]:
     folder = Path(source)
     if not folder.is_dir():
         raise BadInput(f"source: {source!r} is neither one of {', '.join(DATA_SETS)} nor a folder nor an s3:// prefix")
-    names = _choose([path.name for path in folder.iterdir()], source)
+    names = _choose(
+        [path.name for path in folder.iterdir() if path.is_file()], source
+    )  # some archives hold folders, too
     return {file: folder / name for file, name in names.items()}
 
 

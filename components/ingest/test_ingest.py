@@ -128,6 +128,15 @@ def spoil_missing(folder):
     (folder / FILES[2]).unlink()
 
 
+def spoil_link(folder):
+    (folder / FILES[2]).unlink()
+    (folder / FILES[2]).symlink_to(folder / "nowhere")
+
+
+def spoil_enormous(folder):
+    (folder / FILES[2]).write_bytes(bytes.fromhex("00000803" + 12 * "ff"))
+
+
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
@@ -148,6 +157,8 @@ def spoil_missing(folder):
         (spoil_gzip, "train-images-idx3-ubyte is a damaged gzip file"),
         (spoil_shape, "training images are 28×28 pixels, but test images 27×28"),
         (spoil_missing, "has no t10k-images-idx3-ubyte"),
+        (spoil_link, "has no t10k-images-idx3-ubyte"),
+        (spoil_enormous, "79228162458924105385300197391 bytes in all, but it has 16"),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )
@@ -157,6 +168,18 @@ def test_each_way_to_spoil_a_file_has_its_own_sentence(files, tmp_path, spoil, m
         make(COMPONENT, SMALL | {"source": str(files)}, {}, tmp_path / "out")
     assert message in str(error.value)
     assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_folders_of_the_files_names_beside_the_files_are_passed_over(files, ingested, tmp_path):
+    """As in Kaggle's archive of MNIST: folders with a dash, files with a dot, and the same file in each."""
+    for file in FILES:
+        (files / file).rename(files / file.replace("-idx", ".idx"))
+        (files / file).mkdir()
+        shutil.copy(files / file.replace("-idx", ".idx"), files / file / file)
+    made = make(COMPONENT, SMALL | {"source": str(files)}, {}, tmp_path / "out")
+    assert (made / "dataset" / "train-images.npy").read_bytes() == (
+        ingested / "dataset" / "train-images.npy"
+    ).read_bytes()
 
 
 def test_validation_cannot_take_everything(tmp_path):
