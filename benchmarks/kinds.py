@@ -147,8 +147,8 @@ NETWORKS: dict[str, Build] = {
     ),
     "zoo-dropout": chain(
         lambda layers: [
-            layers.Flatten(), layers.Dropout(0.2), layers.Dense(64, "relu"), layers.Dropout(0.7),
-            layers.Dense(64, "relu"), layers.Dropout(0.7),
+            layers.Flatten(), layers.Dropout(0.2), layers.Dense(128, "relu"), layers.Dropout(0.5),
+            layers.Dense(128, "relu"), layers.Dropout(0.5),
         ]
     ),
     "zoo-groupnorm": chain(

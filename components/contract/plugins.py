@@ -12,7 +12,8 @@ import builtins
 import importlib
 import inspect
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -35,7 +36,7 @@ class Plugins(dict[str, str]):
         self.kind = kind  # the parameter that chooses one
         self.folder = folder
         self.files = {path.stem.replace("_", "-"): path for path in sorted(folder.glob("*.py"))
-                      if not path.stem.startswith(("_", "test_"))}  # fmt: skip
+                      if path.is_file() and not path.stem.startswith(("_", "test_"))}  # fmt: skip
         super().__init__({name: f"{package}.{path.stem}" for name, path in self.files.items()})
         self.names = list(self)  # for `parameter(choices=…)`
 
@@ -60,27 +61,27 @@ class Plugins(dict[str, str]):
             raise BadInput(f"{path.name}: Python cannot import a file with a dot in its name; call it {better}.py")
         return importlib.import_module(self[name])
 
-    def declared(self) -> Iterator[tuple[str, str, type, Any]]:
-        """Yield plug-in, parameter, type and field of all parameters that the files declare."""
-        for name, path in self.files.items():
-            for argument, kind, call in _declarations(path):
-                try:
-                    given = [ast.literal_eval(each) for each in call.args]
-                    options = {each.arg or "": ast.literal_eval(each.value) for each in call.keywords}
-                    default, text = given
-                    field = parameter(default, f"{self.kind} {name}: {text}", **options)
-                except (ValueError, TypeError) as error:
-                    raise BadInput(
-                        f"{path.name}: the parameter {argument} must be written as parameter(default, 'help', …) with "
-                        f"plain values, which can be read without running the file: {error}"
-                    ) from None
-                yield name, argument, kind, field
+    def declared(self, name: str) -> Iterator[tuple[str, type, Any]]:
+        """Yield name, type and field of each parameter that a plug-in declares; raise `BadInput` if unreadable."""
+        path = self.files[name]
+        for argument, kind, call in _declarations(path):
+            try:
+                given = [ast.literal_eval(each) for each in call.args]
+                options = {each.arg or "": ast.literal_eval(each.value) for each in call.keywords}
+                default, text = given
+                declared = parameter(default, f"{self.kind} {name}: {text}", **options)
+            except (ValueError, TypeError) as error:
+                raise BadInput(
+                    f"{path.name}: the parameter {argument} must be written as parameter(default, 'help', …) with "
+                    f"plain values, which can be read without running the file: {error}"
+                ) from None
+            yield argument, kind, declared
 
 
 def _declarations(path: Path) -> Iterator[tuple[str, type, ast.Call]]:
     try:
         tree = ast.parse(path.read_text(encoding="utf-8"))
-    except (SyntaxError, ValueError):  # said when the file is chosen, and nobody else's business
+    except (SyntaxError, ValueError, OSError):  # said when the file is chosen, and nobody else's business
         return
     for function in (node for node in tree.body if isinstance(node, ast.FunctionDef)):
         for argument, default in zip(function.args.kwonlyargs, function.args.kw_defaults, strict=True):
@@ -91,32 +92,60 @@ def _declarations(path: Path) -> Iterator[tuple[str, type, ast.Call]]:
                 yield argument.arg, getattr(builtins, annotation), default
 
 
+@dataclass
+class _Declared:
+    """What the plug-ins in some folders declare; `kinds` are the parameters that choose among them."""
+
+    fields: dict[str, Any] = field(default_factory=dict)
+    owners: dict[str, list[tuple[str, str]]] = field(default_factory=dict)  # of each parameter: the choices that use it
+    kinds: set[str] = field(default_factory=set)
+    problems: dict[tuple[str, str], str] = field(default_factory=dict)  # a file that nobody chooses is no problem
+
+    def add(self, folder: Plugins, plugin: str, taken: Collection[str]) -> None:
+        """Take over what a plug-in declares, unless a name is taken or of another plug-in's other parameter."""
+        self.kinds.add(folder.kind)
+        try:
+            found = {name: (kind, declared) for name, kind, declared in folder.declared(plugin)}
+        except BadInput as error:
+            self.problems[folder.kind, plugin] = str(error)
+            return
+        for name, each in found.items():
+            if name in taken or repr(self.fields.get(name, each)) != repr(each):
+                file = folder.files[plugin].name
+                self.problems[folder.kind, plugin] = f"{file}: there is another parameter {name}; choose another name"
+                return
+        self.fields |= found
+        for name in found:
+            self.owners.setdefault(name, []).append((folder.kind, plugin))
+
+    def check(self, parameters: P) -> P:
+        """Return the parameters; raise ValueError for a chosen file with a problem, or a value that goes nowhere."""
+        chosen = {(kind, getattr(parameters, kind)) for kind in self.kinds}
+        for problem in (self.problems[each] for each in chosen & self.problems.keys()):
+            raise ValueError(problem)
+        for name, those in self.owners.items():
+            if not chosen & {*those} and getattr(parameters, name) != type(parameters).model_fields[name].default:
+                kind, names = those[0][0], " or ".join(plugin for _, plugin in those)
+                raise ValueError(f"{name}: a parameter of {kind} {names}, but {kind} is {getattr(parameters, kind)}")
+        return parameters
+
+
 def with_parameters_of(*folders: Plugins) -> Callable[[type[P]], type[P]]:
     """Return a class decorator that adds the parameters which the plug-ins in the folders declare."""
 
     def decorate(base: type[P]) -> type[P]:
-        fields: dict[str, Any] = {}
-        owners: dict[str, list[tuple[str, str]]] = {}  # of each parameter: which choices have it
+        declared = _Declared()
         for folder in folders:
-            for plugin, name, kind, field in folder.declared():
-                if name in base.model_fields or (name in fields and repr(fields[name][1]) != repr(field)):
-                    file = folder.files[plugin].name
-                    raise BadInput(f"{file}: there is another parameter {name}; choose another name")
-                fields[name] = (kind, field)
-                owners.setdefault(name, []).append((folder.kind, plugin))
+            for plugin in folder.files:
+                declared.add(folder, plugin, base.model_fields)
 
-        def used(self: P) -> P:
-            for name, those in owners.items():
-                unused = all(getattr(self, kind) != plugin for kind, plugin in those)
-                if unused and getattr(self, name) != type(self).model_fields[name].default:
-                    kind, chosen = those[0][0], " or ".join(plugin for _, plugin in those)
-                    raise ValueError(f"{name}: a parameter of {kind} {chosen}, but {kind} is {getattr(self, kind)}")
-            return self
+        def check(self: P) -> P:
+            return declared.check(self)
 
-        validators: dict[str, Any] = {"used": pydantic.model_validator(mode="after")(used)}
+        validators: dict[str, Any] = {"check": pydantic.model_validator(mode="after")(check)}
         made: type[P] = pydantic.create_model(
             base.__name__, __base__=base, __module__=base.__module__, __doc__=base.__doc__, __validators__=validators,
-            **fields,
+            **declared.fields,
         )  # fmt: skip
         return made
 

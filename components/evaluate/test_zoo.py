@@ -1,4 +1,4 @@
-# mypy: allow-untyped-defs, allow-untyped-calls
+# mypy: allow-untyped-defs, allow-untyped-calls, allow-untyped-decorators
 """Whatever network it is: judged, and looked into as far as it lets one."""
 
 import json
@@ -19,6 +19,7 @@ from components.evaluate.evaluate import load, predict
 from components.ingest import idx
 from components.ingest.component import COMPONENT as INGEST
 from components.ingest.sources import FILES
+from components.models import MODELS
 from components.testdata import networks
 
 SHAPE, CLASSES = (10, 8), 5
@@ -138,7 +139,7 @@ def test_the_accuracy_is_not_lost_to_a_picture(dataset, tmp_path, capsys, monkey
         parts = [networks.Through(halved), layers.Flatten(), layers.Dense(classes)]
         return keras.Sequential([keras.Input((*shape, 1)), *parts])
 
-    monkeypatch.setattr(networks.MODELS.load("through"), "build", build)
+    monkeypatch.setattr(MODELS.load("through"), "build", build)
     network = build(SHAPE, CLASSES)
     model = seal(network, models.Spec("through", SHAPE, CLASSES, 1), tmp_path / "model")
     figures, page = evaluate(dataset, model, tmp_path)

@@ -156,6 +156,39 @@ def test_an_optimizer_and_a_step_that_do_not_fit(own):
         look(step=own(STEPS, "third", "def other():\n    return 1\n"))
 
 
+@pytest.mark.parametrize(
+    ("declaration", "message"),
+    [
+        (
+            "power: float = parameter(1 + x, 'help')",
+            "mine.py: the parameter power must be written as parameter(default, 'help', …)",
+        ),
+        ("power: float = parameter(1.0)", "mine.py: the parameter power must be written as"),
+        ("power: list = parameter(1.0, 'help')", "mine.py: the parameter power must be a bool, int, float or str"),
+        ("choice: str = parameter('mine', 'help')", "mine.py: there is another parameter choice;"),
+    ],
+)
+def test_a_declaration_that_cannot_be_read_is_said_when_its_file_is_chosen(tmp_path, declaration, message):
+    from components.contract.declaration import Parameters, parameter
+    from components.contract.plugins import Plugins, with_parameters_of
+
+    (tmp_path / "mine.py").write_text(f"def loss(labels, logits, *, {declaration}): ...\n")
+    (tmp_path / "broken.py").write_text("def (")
+    (tmp_path / "folder.py").mkdir()
+    folder = Plugins("choice", "x", tmp_path)
+
+    @with_parameters_of(folder)
+    class Some(Parameters):
+        """Some."""
+
+        choice: str = parameter("none", "Choice", choices=["none", *folder.names])
+
+    assert folder.names == ["broken", "mine"]
+    assert Some.checked({"choice": "broken"}).choice == "broken"  # importing it says what is wrong
+    with pytest.raises(BadInput, match=re.escape(message)):
+        Some.checked({"choice": "mine"})
+
+
 def test_own_parameters_are_read_from_the_file_and_go_where_they_are_asked_for(tmp_path):
     from components.contract.declaration import Parameters, parameter
     from components.contract.plugins import Bound, Plugins, with_parameters_of

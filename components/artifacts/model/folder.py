@@ -70,7 +70,7 @@ def check(folder: Path) -> Spec:
     except Exception as error:
         raise BadInput(f"{folder / SAVED} does not run without the network's Python code: {sentence(error)}") from error
     wanted = tf.nn.softmax(probe.logits(network, spec, images)).numpy()
-    if logits is not None and (problem := probe.difference(served["probabilities"], wanted, spec.precision)):
+    if logits is not None and (problem := probe.difference(served["probabilities"], wanted, network)):
         raise BadInput(f"{folder / SAVED} and {folder / NETWORK} are not the same network: {problem}")
     return spec
 
@@ -105,7 +105,7 @@ def _changed(network: keras.Model, spec: Spec, folder: Path) -> str:
     """Return in words how the network's answers differ from those that were recorded, or nothing."""
     images, wanted = probe.recorded(folder / PROBE)
     found = probe.logits(network, spec, images)  # even if there is nothing to compare, it must run
-    return probe.difference(found, wanted, spec.precision) if wanted is not None else ""
+    return probe.difference(found, wanted, network) if wanted is not None else ""
 
 
 def _remedy(path: Path, spec: Spec, described: str, rebuilt: str) -> str:

@@ -73,7 +73,14 @@ def described(path: Path, spec: Spec) -> keras.Model:
     known = {name: each for name, each in names.items() if isinstance(each, type | types.FunctionType)}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of weights that it did not find, for one: the probe tells what matters
-        return keras.models.load_model(path, custom_objects=known, compile=False, safe_mode=True)
+        try:
+            return keras.models.load_model(path, custom_objects=known, compile=False, safe_mode=True)
+        except (TypeError, ValueError) as error:
+            if missing := re.search(r"Could not locate (class|function) '([^']+)'", str(error)):
+                raise BadInput(f"it needs the {missing[1]} {missing[2]}") from error
+            if "safe_mode=False" in str(error):
+                raise BadInput("it has a lambda in it, and no code in a model is run") from error
+            raise
 
 
 def rebuilt(path: Path, spec: Spec) -> keras.Model:

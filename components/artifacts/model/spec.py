@@ -1,5 +1,6 @@
 """What a network takes and gives."""
 
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -78,6 +79,7 @@ def _fits(shape: Any, given: tuple[int | None, ...]) -> bool:
 
 
 def sentence(error: BaseException) -> str:
-    """Return the first line of what an exception says, or its name if it says nothing."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    """Return the first line of what an exception says, without what Keras puts around it; else the exception's name."""
+    lines = [re.sub(r"\x1b\[\d*m", "", line).strip() for line in str(error).splitlines()]
+    lines = [line for line in lines if line and not line.startswith("Exception encountered when calling")]
     return lines[0] if lines else type(error).__name__

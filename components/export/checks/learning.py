@@ -45,7 +45,8 @@ def _median(values: npt.NDArray[np.floating]) -> float:
 def plateau(record: Record) -> Iterator[Evidence]:
     """Find a loss that is still high and has stopped falling, though the answers are not right.
 
-    With smoothed or weighted labels a loss stays high where a network has learned everything.
+    With smoothed or weighted labels a loss stays high where a network has learned everything; with much dropout that of
+    the training does while that of the validation, which has none, still falls.
     """
     loss = record.column("loss").astype(np.float64)
     if len(loss) < 30 or not np.isfinite(loss).all():
@@ -54,7 +55,9 @@ def plateau(record: Record) -> Iterator[Evidence]:
     middle, end = np.median(loss[2 * fifth : 3 * fifth]), np.median(loss[-fifth:])
     chance = math.log(record.settings["classes"])
     learned = np.median(record.column("accuracy")[-fifth:]) > 0.8
-    if end > chance / 2 and middle - end < 0.02 * middle and not learned:
+    validation = [epoch["validation_loss"] for epoch in record.epochs[-2:] if math.isfinite(epoch["validation_loss"])]
+    falls = len(validation) == 2 and validation[1] < 0.98 * validation[0]
+    if min([end, *validation]) > chance / 2 and middle - end < 0.02 * middle and not (learned or falls):
         yield Evidence(
             f"The loss stays at {end:.3g}; guessing has {chance:.3g}.",
             {"loss_at_three_fifths": float(middle), "loss_at_the_end": float(end), "loss_of_guessing": chance},

@@ -45,7 +45,7 @@ def sound(steps=200):
             for name, shape in zip(NAMES, SHAPES, strict=True)
         ],
         settings={"steps_per_epoch": 100, "images_per_step": 32, "classes": 10, "clip_norm": 0.0, "frozen": []},
-        epochs=[{"epoch": 1, "validation_accuracy": 0.9}],
+        epochs=[{"epoch": 1, "validation_accuracy": 0.9, "validation_loss": 1.4}],
     )
 
 
@@ -85,7 +85,7 @@ def unconnected():
 
 def at_chance():
     record = with_loss(np.full(200, 2.31))
-    return replace(record, epochs=[{"epoch": 1, "validation_accuracy": 0.11}])
+    return replace(record, epochs=[{"epoch": 1, "validation_accuracy": 0.11, "validation_loss": 2.4}])
 
 
 def zeros_everywhere():
@@ -181,7 +181,11 @@ SOUND = {
     "units that few images see": small_steps,
     "labels that are smoothed": lambda: with_values(sound(), "loss", np.maximum(sound().column("loss"), 1.5)),
     "an epoch that came out as no number": lambda: replace(
-        sound(), epochs=[{"epoch": 1, "validation_accuracy": np.nan}]
+        sound(), epochs=[{"epoch": 1, "validation_accuracy": np.nan, "validation_loss": np.nan}]
+    ),
+    "much dropout": lambda: replace(
+        with_loss(np.full(200, 2.0)),
+        epochs=[{"epoch": i, "validation_accuracy": 0.5, "validation_loss": 2.0 / i} for i in (1, 2)],
     ),
     "a last column of what is minimised": lambda: replace(
         sound(), columns=[*SCALARS, "objective", GLOBAL_NORM, *NAMES], values=np.insert(sound().values, 3, 5.0, axis=1)
