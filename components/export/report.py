@@ -30,14 +30,14 @@ def write_report(path: Path, record: Record, scale: NoiseScale | None, findings:
         sections += [
             page.Section(
                 "Gradients, variable by step",
-                "The root mean square of the numbers of each variable's gradient, in powers of ten. A dark row is "
-                "hardly trained; where nothing is drawn, there is no gradient, or no number.",
+                "The root mean square of the numbers of each variable's gradient, in powers of ten. A dark row has "
+                "small gradients; where nothing is drawn, there is none, or no number.",
                 figures.heat_of_norms(record),
             ),
             page.Section(
                 "Gradient norm by layer",
                 "The length of each layer's gradient at each step. A layer that stays far below the others is "
-                "hardly trained; one that climbs may diverge.",
+                "starved; one that climbs may diverge.",
                 figures.norms_by_layer(record),
             ),
         ]  # fmt: skip
