@@ -11,7 +11,7 @@ from components.ingest.component import COMPONENT as INGEST
 
 QUICK = ("logarithm of 0", "dead ReLU", "stopped gradient", "learning rate too low", "four dense layers",
          "other: dead ReLU in a nested network", "other: zeros in a hidden layer", "other: batchnorm",
-         "other: attention", "other: embedding")  # fmt: skip
+         "other: attention", "other: zero-last")  # fmt: skip
 
 
 @pytest.fixture(scope="module")
