@@ -31,6 +31,7 @@ class Training:
     loss: Objective
     way: Bound  # one of steps/
     transform: Transform
+    touched: tuple[tf.Variable, ...] = ()  # what the way assigns as it looks, to be put back after a second look
 
     @property
     def apart(self) -> bool:

@@ -245,6 +245,48 @@ def gradients(model, loss, images, labels, *, factor: float = parameter(3.0, "Ti
         np.testing.assert_allclose(stats["own"][name], factor * stats["plain"][name], rtol=1e-3, atol=1e-5)
 
 
+SAM_BY_HAND = """
+import tensorflow as tf
+
+calls = tf.Variable(0.0, trainable=False)
+
+def gradients(model, loss, images, labels):
+    variables = model.trainable_variables
+    with tf.GradientTape() as tape:
+        logits = model(images, training=True)
+        value = loss(labels, logits)
+    first = tape.gradient(value, variables)
+    scale = 0.05 / tf.linalg.global_norm(first)
+    for variable, gradient in zip(variables, first):
+        variable.assign_add(scale * gradient)
+    with tf.GradientTape() as tape:
+        there = loss(labels, model(images, training=True))
+    found = tape.gradient(there, variables)
+    for variable, gradient in zip(variables, first):
+        variable.assign_sub(scale * gradient)
+    calls.assign_add(1.0)
+    return value, logits, found
+"""
+
+
+def test_a_step_that_moves_the_weights_is_looked_at_without_a_trace(ingested, tmp_path, own):
+    """SAM as people write it: the weights go there and back, and a last bit may stay; a second look leaves none."""
+    found, stats = {}, {}
+    for level, more in (("norms", {}), ("stats", {"stats_every": 1})):
+        chosen = own(STEPS, f"by_hand_{level}", SAM_BY_HAND)
+        made = train(ingested, tmp_path / level, step=chosen, gradient_level=level, **more)
+        with zipfile.ZipFile(made / "trained_model" / "model.keras") as file:
+            found[level] = file.read("model.weights.h5")
+    assert found["norms"] == found["stats"]
+    ours = train(ingested, tmp_path / "ours", step="sam", gradient_level="stats", stats_every=1)
+    for name, folder in (("by hand", made), ("ours", ours)):
+        record = json.loads((folder / "gradients" / "record.json").read_text())
+        kept = load_file(folder / "gradients" / "stats" / "00000001.safetensors")["values"]
+        noise = kept[:, :, record["statistics"].index("noise")].sum(axis=1)
+        stats[name] = noise / kept[:, :, record["statistics"].index("signal")].sum(axis=1)
+    np.testing.assert_allclose(stats["by hand"][0], stats["ours"][0], rtol=1e-3)
+
+
 def test_a_checkpoint_of_a_file_that_has_changed_is_refused(ingested, tmp_path, own):
     places = str(tmp_path / "checkpoints")
     train(ingested, tmp_path / "one", model=own(MODELS, "mine", model()), checkpoints=places, checkpoint_every=7)

@@ -2,6 +2,7 @@
 
 import types  # noqa: TC003
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from components.train.machine.graph import Traced, trace
 from components.train.machine.objective import Objective
 from components.train.machine.schedule import learning_rate
 from components.train.machine.transform import Transform
-from components.train.tape import Training
+from components.train.tape import Training, gradients_of
 
 # How many real images the look is taken with.
 LOOK = 2
@@ -65,11 +66,21 @@ def assemble(
         transform = Transform(
             TRANSFORMS.load(parameters.transform), parameters, network, *_files(TRANSFORMS, parameters)
         )
-    return (
-        Training(parameters, network, optimizer, loss, Bound(way, parameters, *_files(STEPS, parameters)), transform),
-        spec,
-        traced,
-    )
+    found = Bound(way, parameters, *_files(STEPS, parameters))
+    training = Training(parameters, network, optimizer, loss, found, transform)
+    return replace(training, touched=touched(training, images, labels)), spec, traced
+
+
+def touched(training: Training, images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Variable, ...]:
+    """Return the variables that are at stake if the way assigns any, as a SAM written by hand does; else none."""
+    if training.parameters.step == "plain":
+        return ()
+    with blame("the step fails", *files_of(training.parameters)):
+        find = tf.function(lambda *pair: gradients_of(training, *pair)[1])
+        graph = find.get_concrete_function(images, labels).graph
+    definition = graph.as_graph_def()
+    nodes = [*definition.node, *(node for function in definition.library.function for node in function.node_def)]
+    return tuple(graph.variables) if any(node.op.startswith("Assign") for node in nodes) else ()
 
 
 def build_network(parameters: TrainParameters, image_shape: tuple[int, int], classes: int) -> tuple[keras.Model, int]:

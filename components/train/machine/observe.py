@@ -27,7 +27,10 @@ class Observer:
         weights = [tf.identity(variable) for variable in variables_of(self.training.network)]
         if not self.noisy:
             return weights, []
+        kept = [tf.identity(variable) for variable in self.training.touched]
         _, part = gradients_of(self.training, images[: self.part], labels[: self.part])
+        for variable, value in zip(self.training.touched, kept, strict=True):
+            variable.assign(value)
         return weights, [gradient / self.training.loss.scale for gradient in part]
 
     def after(
