@@ -109,5 +109,7 @@ def predict(network: keras.Model, images: npt.NDArray[np.uint8], channels: int) 
         ) from error
     logits = np.concatenate(parts)
     if not np.isfinite(logits).all():
-        raise StepError("the model's answers are not finite numbers: its training has diverged; see export's report")
+        raise StepError(
+            "the model's predictions are not finite numbers: its training has diverged; see export's report"
+        )
     return logits

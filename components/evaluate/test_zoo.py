@@ -172,7 +172,7 @@ def test_answers_that_are_no_numbers_are_one_sentence(tmp_path):
     network.weights[0].assign(np.full(network.weights[0].shape, np.nan))
     models.write(network, spec, tmp_path)
     read, channels = load(tmp_path, IMAGES, CLASSES)
-    with pytest.raises(StepError, match="the model's answers are not finite numbers: its training has diverged"):
+    with pytest.raises(StepError, match="the model's predictions are not finite numbers: its training has diverged"):
         predict(read, IMAGES, channels)
 
 

@@ -41,7 +41,7 @@ def export(network: keras.Model, spec: Spec, folder: Path) -> None:
     except OSError:
         raise
     except Exception as error:
-        raise BadInput(f"the network {network.name} cannot be made a SavedModel: {sentence(error)}") from error
+        raise BadInput(f"the model {network.name} cannot be made a SavedModel: {sentence(error)}") from error
     (folder / "fingerprint.pb").unlink()  # has a random number in it, and nothing needs it
     shutil.rmtree(folder / "assets", ignore_errors=True)  # always empty
     path = folder / "saved_model.pb"

@@ -61,7 +61,7 @@ def channels_of(network: keras.Model, image_shape: tuple[int, int]) -> int:
                 return channels
     wanted = " or ".join(str(shape_of(image_shape, channels)) for channels in sorted(CHANNELS))
     said = f"takes {shape}" if shape is not None else f"takes none of these ({'; '.join(tried)})"
-    raise BadInput(f"the network {network.name} {said}, but images come as {wanted}; give it one of these as its Input")
+    raise BadInput(f"the model {network.name} {said}, but images come as {wanted}; give it one of these as its Input")
 
 
 def shape_of(image_shape: tuple[int, ...], channels: int) -> tuple[int | None, ...]:

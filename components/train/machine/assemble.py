@@ -99,7 +99,7 @@ def build_network(parameters: TrainParameters, image_shape: tuple[int, int], cla
     with _blame(parameters, MODELS, "the model cannot be called on images", f"they are {image_shape}, float32 in 0..1"):
         channels = channels_of(network, image_shape)
     if not network.trainable_variables:
-        raise BadInput(_said(parameters, MODELS, "no variable is learned: all layers are frozen, or have no weights"))
+        raise BadInput(_said(parameters, MODELS, "no variable is trainable: all layers are frozen, or have no weights"))
     return network, channels
 
 
@@ -121,7 +121,7 @@ def look_at_answers(parameters: TrainParameters, network: keras.Model, images: t
     if not logits.dtype.is_floating:
         raise BadInput(_said(parameters, MODELS, f"the model gives {logits.dtype.name}, not floating-point logits"))
     if parameters.diverged == "fail" and not np.isfinite(tf.cast(logits, tf.float64)).all():
-        said = "the answers to the first images are not finite numbers: look for a log or root of 0, or a division by 0"
+        said = "the logits of the first images are not finite numbers: look for a log or root of 0, or a division by 0"
         raise BadInput(_said(parameters, MODELS, said))
     return logits
 

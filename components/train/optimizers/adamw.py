@@ -9,7 +9,9 @@ from components.train.optimizers._fused import FusedAdam
 
 
 def build(
-    learning_rate: Any, *, weight_decay: float = parameter(0.01, "Share of a weight that decays a step", ge=0, le=1)
+    learning_rate: Any,
+    *,
+    weight_decay: float = parameter(0.01, "Decay of the weights, times the learning rate, a step", ge=0, le=1),
 ) -> keras.optimizers.Optimizer:
     """Return AdamW; the decay is multiplied by the learning rate."""
     return FusedAdam(learning_rate, weight_decay=weight_decay)
