@@ -157,7 +157,7 @@ def test_the_channels_are_those_of_the_input(given, channels):
 def test_an_input_that_is_no_image_is_refused(given):
     image = keras.Input(given)
     network = keras.Model(image, layers.Activation("relu")(image), name="odd")
-    with pytest.raises(BadInput, match=r"the network odd takes \(None, .*\), but images come as \(None, 10, 8\) or "):
+    with pytest.raises(BadInput, match=r"the model odd takes \(None, .*\), but images come as \(None, 10, 8\) or "):
         models.channels_of(network, SHAPE)
 
 
@@ -309,7 +309,7 @@ def test_what_no_graph_can_hold_is_refused(tmp_path):
 
     network = Eager(name="eager")
     assert models.channels_of(network, (28, 28)) == 1
-    with pytest.raises(BadInput, match="the network eager cannot be made a SavedModel: "):
+    with pytest.raises(BadInput, match="the model eager cannot be made a SavedModel: "):
         models.write(network, models.Spec("eager", (28, 28), 10, 1), tmp_path)
 
 
