@@ -27,7 +27,7 @@ def gradients(
         clipped, _ = tf.clip_by_global_norm(found, limit)
         return value, logits[0], clipped
 
-    values, logits, clipped = tf.vectorized_map(lambda pair: of_one(*pair), (images, labels))
+    values, logits, clipped = tf.vectorized_map(lambda pair: of_one(*pair), (images, labels), warn=False)
     count = tf.cast(tf.shape(images)[0], tf.float32)
     # A step is the mean of `calls` calls, whose noise adds up to that of one.
     deviation = dp_noise * limit / calls**0.5
