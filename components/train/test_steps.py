@@ -208,6 +208,16 @@ def test_the_privacy_is_what_the_accountants_of_others_say():
     assert said["dp_epsilon_shuffled"] > 40
 
 
+def test_an_image_may_be_seen_in_every_epoch_whatever_is_left_over():
+    """28 of 40 images an epoch are others each time, but one may be among them ten times."""
+    from components.train.steps.dp_sgd import figures
+
+    some, all_of_them = (
+        figures(examples=40, batch_size=batch, steps=10, dp_noise=2.0, dp_delta=1e-5) for batch in (28, 40)
+    )
+    assert some["dp_epsilon_shuffled"] == all_of_them["dp_epsilon_shuffled"]
+
+
 def test_dp_sgd_is_not_for_networks_that_mix_images():
     from components.train.steps.dp_sgd import check
 
