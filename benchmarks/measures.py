@@ -60,8 +60,8 @@ def clean(trained: Trained) -> dict[str, float]:
 def attacks(trained: Trained) -> dict[str, float]:
     """Return the accuracy under the attack that is trained against."""
     return clean(trained) | {
-        "under FGSM 0.2, %": trained.under_attack(0.2, 1),
-        "under PGD 0.2 of 20 steps, %": trained.under_attack(0.2, 20),
+        "under FGSM 0.1, %": trained.under_attack(0.1, 1),
+        "under PGD 0.1 of 20 steps, %": trained.under_attack(0.1, 20),
     }
 
 

@@ -113,7 +113,6 @@ def test_sam_sees_regularizers_uphill_too():
 @pytest.mark.parametrize("steps", [1, 3])
 def test_an_attack_stays_in_range_and_near_and_is_scored_on_clean_images(steps):
     seen_images = []
-
     model = keras.Sequential([keras.Input((8, 8, 1)), layers.Flatten(), layers.Dense(3)], name="small")
     call = model.call
 
@@ -169,6 +168,17 @@ def test_dp_sgd_clips_each_image_and_not_the_mean():
     assert norm([a - b for a, b in zip(found, plain(model), strict=True)]) > 0.1 * norm(found)
 
 
+def test_dp_sgd_does_not_speak_of_how_images_are_mapped(caplog):
+    """TensorFlow would warn, once for each clipped gradient, that a loop is used."""
+    logger = tf.get_logger()
+    logger.addHandler(caplog.handler)
+    try:
+        find(keras.Sequential([keras.Input((8, 8, 1)), layers.Flatten(), layers.Dense(3)]), {"step": "dp-sgd"})
+    finally:
+        logger.removeHandler(caplog.handler)
+    assert not caplog.records
+
+
 @pytest.mark.parametrize("accumulate", [1, 4])
 def test_the_noise_of_dp_sgd_is_that_of_its_paper_however_many_batches_make_a_step(accumulate):
     """Its deviation on the mean of 16 images is dp_noise × dp_clip / 16, and follows from seed and step."""
@@ -197,6 +207,16 @@ def test_the_privacy_is_what_the_accountants_of_others_say():
     assert said["dp_epsilon"] == pytest.approx(2.597, abs=1e-3)
     # Sixty Gaussian mechanisms of that noise are one of 1.1 / √60: no sampling to hide behind.
     assert said["dp_epsilon_shuffled"] > 40
+
+
+def test_an_image_may_be_seen_in_every_epoch_whatever_is_left_over():
+    """28 of 40 images an epoch are others each time, but one may be among them ten times."""
+    from components.train.steps.dp_sgd import figures
+
+    some, all_of_them = (
+        figures(examples=40, batch_size=batch, steps=10, dp_noise=2.0, dp_delta=1e-5) for batch in (28, 40)
+    )
+    assert some["dp_epsilon_shuffled"] == all_of_them["dp_epsilon_shuffled"]
 
 
 def test_dp_sgd_is_not_for_networks_that_mix_images():

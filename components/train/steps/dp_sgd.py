@@ -28,7 +28,7 @@ def gradients(
         clipped, _ = tf.clip_by_global_norm(found, limit)
         return value, logits[0], clipped
 
-    values, logits, clipped = tf.vectorized_map(lambda pair: of_one(*pair), (images, labels))
+    values, logits, clipped = tf.vectorized_map(lambda pair: of_one(*pair), (images, labels), warn=False)
     count = tf.cast(tf.shape(images)[0], tf.float32)
     # A step is the mean of `calls` calls, whose noise adds up to that of one.
     deviation = dp_noise * limit / calls**0.5
@@ -53,17 +53,17 @@ def figures(
     *, examples: int, batch_size: int, steps: int, dp_noise: float,
     dp_delta: float = parameter(1e-5, "The δ for which ε is stated", gt=0, lt=1),
 ) -> dict[str, float]:  # fmt: skip
-    """Return ε, by Google's dp_accounting: as the literature states it, and the bound for the batches as they are.
+    """Return ε of the weights, by Google's dp_accounting; what else is published of the images is not counted.
 
-    The first takes each batch for a random sample of the images (Poisson). In fact an epoch shows each image once,
-    which without that assumption is one Gaussian mechanism an epoch.
+    First as the literature states it, for batches that are random samples (Poisson). In fact an epoch shows an image at
+    most once, which without that assumption is one Gaussian mechanism an epoch.
     """
     import dp_accounting as dp  # noqa: PLC0415 - half a second that no other way needs
     from dp_accounting import rdp  # noqa: PLC0415
 
     logging.getLogger("absl").setLevel(logging.ERROR)  # an order that does not converge is left out; the bound holds
-    noise = dp.GaussianDpEvent(dp_noise)
+    noise, epochs = dp.GaussianDpEvent(dp_noise), -(-steps // (examples // batch_size))
     sampled = dp.SelfComposedDpEvent(dp.PoissonSampledDpEvent(batch_size / examples, noise), steps)
-    shuffled = dp.SelfComposedDpEvent(noise, -(-steps * batch_size // examples))
+    shuffled = dp.SelfComposedDpEvent(noise, epochs)
     epsilons = [rdp.RdpAccountant().compose(event).get_epsilon(dp_delta) for event in (sampled, shuffled)]
     return {"dp_delta": dp_delta, "dp_epsilon": epsilons[0], "dp_epsilon_shuffled": epsilons[1]}
