@@ -21,8 +21,8 @@ import numpy as np
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-from benchmarks.animals import convolutional
 from benchmarks.measures import RARE, Trained, attacks, calibration, clean, flatness, privacy, recall
+from benchmarks.networks import convolutional
 from benchmarks.zoo import enter
 from components.artifacts import dataset as datasets
 from components.contract import artifact

@@ -75,15 +75,6 @@ generator = tf.random.Generator.from_seed(1)
 def update(gradients, state, variables):
     return [gradient + 0.01 * generator.normal(gradient.shape) for gradient in gradients], state
 """
-GAIN = """
-class Gain(layers.Layer):
-    def build(self, shape):
-        self.factor = self.add_weight(shape=(), initializer="ones", name="factor")
-
-    def call(self, inputs):
-        return self.factor * inputs
-
-"""
 AUGMENTED = "layers.Dropout(0.3)(layers.RandomTranslation(0.1, 0.1)(hidden))"
 STATES = {
     "average": {"transform": "average"},
@@ -94,7 +85,6 @@ STATES = {
     "dp-sgd": {"step": "dp-sgd"},
     "batch normalisation": {"model": model("hidden = layers.BatchNormalization()(hidden)")},
     "augmentation": {"model": model(f"hidden = {AUGMENTED}")},
-    "a weight that is one number": {"model": model("hidden = Gain()(hidden)", before=GAIN)},
     "random numbers of keras": {"model": model("hidden = layers.GaussianNoise(0.1)(hidden)")},
 }
 

@@ -59,7 +59,8 @@ def test_the_record_holds_every_step(trained):
         "steps_per_epoch": 14, "images_per_step": 32, "classes": 10, "clip_norm": 0, "frozen": []
     }  # fmt: skip
     assert record["variables"][0] == {
-        "name": "convnet/conv1/kernel", "shape": [3, 3, 1, 16], "activation": "relu", "connected": True
+        "name": "convnet/conv1/kernel", "shape": [3, 3, 1, 16], "role": "kernel", "activation": "relu",
+        "normalised": False, "zero_initialised": False, "connected": True,
     }  # fmt: skip
     assert [variable["name"] for variable in record["variables"]][:2] == ["convnet/conv1/kernel", "convnet/conv1/bias"]
     assert record["columns"][:5] == ["loss", "accuracy", "learning_rate", "global_norm", "convnet/conv1/kernel"]

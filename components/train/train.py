@@ -120,9 +120,9 @@ class Run:
     def figures(self) -> dict[str, float | None]:
         """Return what the way to find gradients has to say of the whole run, such as its privacy."""
         said = getattr(STEPS.load(self.parameters.step), "figures", None)
-        if said is None or not self.state.epochs:
+        steps, examples = int(self.training.optimizer.iterations), len(self.splits[0].labels)
+        if said is None or not steps:
             return {}
-        steps, examples = len(self.state.epochs) * self.steps_per_epoch, len(self.splits[0].labels)
         figures = Bound(said, self.parameters)(
             examples=lambda: examples, batch_size=lambda: self.batch, steps=lambda: steps
         )
