@@ -120,7 +120,7 @@ class Run:
     def figures(self) -> dict[str, float | None]:
         """Return what the way to find gradients has to say of the whole run, such as its privacy."""
         said = getattr(STEPS.load(self.parameters.step), "figures", None)
-        steps, examples = int(self.training.optimizer.iterations), len(self.splits[0].labels)
+        steps, examples = int(self.training.optimizer.iterations.numpy()), len(self.splits[0].labels)
         if said is None or not steps:
             return {}
         figures = Bound(said, self.parameters)(
