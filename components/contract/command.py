@@ -59,9 +59,10 @@ def parser_of(component: Component) -> Parser:
     """Return the parser of the step's command line."""
     parser = Parser(prog=f"python -m components.{component.name}", description=component.help, epilog=_EPILOG)
     parser.add_argument("--executor-input", metavar="JSON|@FILE", help="Kubeflow's executor input, instead of all else")
+    switch: dict[str, Any] = {"action": "store_true", "default": argparse.SUPPRESS}
     if component.check:
-        parser.add_argument("--check", action="store_true", help="only look whether it could be done, and make nothing")
-    parser.add_argument("-v", "--verbose", action="store_true", help="show where in the code an error comes from")
+        parser.add_argument("--check", help="only look whether it could be done, and make nothing", **switch)
+    parser.add_argument("-v", "--verbose", help="show where in the code an error comes from", **switch)
     for title, items in (("inputs", component.inputs), ("outputs", component.outputs)):
         if items:
             group = parser.add_argument_group(title)
@@ -110,7 +111,7 @@ def guard(name: str, function: Callable[[], None], *, verbose: bool = False) -> 
 def _run(component: Component, arguments: Sequence[str] | None) -> None:
     given = vars(parser_of(component).parse_args(arguments))
     executor_input = given.pop("executor_input")
-    given.pop("verbose")
+    given.pop("verbose", None)  # it is looked at before the arguments are read
     check = given.pop("check", False)
     if executor_input is not None and given:
         raise BadInput(f"--executor-input says everything; leave out {flag(next(iter(given)))}")
