@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from components.artifacts import model as models
 from components.contract.errors import BadInput
+from components.models import MODELS
 from components.train.machine.assemble import files_of
 from components.train.machine.blame import blame
 from components.train.machine.state import State
@@ -85,6 +86,10 @@ def save_and_read_back(network: keras.Model, spec: models.Spec, files: list[Path
     with tempfile.TemporaryDirectory(prefix="tapeline-") as scratch:
         with blame("the model cannot be saved", *files):
             models.write(network, spec, Path(scratch))
+        file = MODELS.files.get(spec.model)
+        if file is None or file.parent != MODELS.folder:  # of this process alone, as in a test
+            models.check(Path(scratch))
+            return
         done = subprocess.run(
             [sys.executable, "-m", "components.artifacts.model", scratch], check=False, capture_output=True, text=True
         )
