@@ -53,6 +53,12 @@ MODEL_FAULTS = {
                    "the logits of the first images are not finite numbers"),
     "too large a kernel": ("return keras.Model(image, layers.Dense(classes)(layers.Flatten()(layers.Conv2D(4, 99)(image))))",
                            "build(image_shape, classes) fails"),
+    "a layer that fails": (
+        "import keras\n\nclass Odd(keras.layers.Layer):\n    def call(self, x):\n        return x @ self.missing\n\n"
+        "def build(image_shape, classes):\n"
+        "    return keras.Sequential([keras.Input((*image_shape, 1)), Odd(name='odd_one'), keras.layers.Dense(classes)])\n",
+        "line 5: build(image_shape, classes) fails in the layer odd_one: AttributeError: 'Odd' object has no attribute",
+    ),
     "a fixed batch": (
         "image = keras.Input(batch_shape=(7, *image_shape, 1))\n"
         "    return keras.Model(image, layers.Dense(classes)(layers.LSTM(4, stateful=True)(layers.Reshape((28, 28))(image))))",

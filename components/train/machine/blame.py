@@ -37,6 +37,7 @@ def blame(doing: str, *files: Path, remedy: str = "") -> Iterator[None]:
 
 def sentence(error: BaseException, doing: str, files: tuple[Path, ...], remedy: str = "") -> str:
     """Return what is wrong, in one line."""
+    error = _root(error, {str(path) for path in files})
     place = _place(error, files)
     layer = _layer(error.__traceback__)
     where = f"{place}: " if place else ""
@@ -44,6 +45,16 @@ def sentence(error: BaseException, doing: str, files: tuple[Path, ...], remedy: 
     kind = "" if type(error) in (ValueError, RuntimeError) else f"{type(error).__name__}: "
     advice = f"; {remedy}" if remedy else ""
     return f"{where}{doing}{inside}: {kind}{_message(error)}{advice} (--verbose shows where)"
+
+
+def _root(error: BaseException, files: set[str]) -> BaseException:
+    """Return the first of the exceptions that led to this one which came through one of the files, else this one."""
+    found, earlier = error, error.__cause__ or error.__context__
+    while earlier:
+        if any(frame.filename in files for frame in traceback.extract_tb(earlier.__traceback__)):
+            found = earlier
+        earlier = earlier.__cause__ or earlier.__context__
+    return found
 
 
 def _place(error: BaseException, files: tuple[Path, ...]) -> str:
