@@ -51,6 +51,11 @@ MODEL_FAULTS = {
     "relu": ("return keras.Model(image, layers.Activation('relu')(layers.Dense(classes)(hidden)))", "ends in relu"),
     "not finite": ("return keras.Model(image, layers.Dense(classes)(keras.ops.log(hidden * 0)))",
                    "the logits of the first images are not finite numbers"),
+    "a gradient that is not finite": (
+        "hidden = layers.Dense(4, use_bias=False, kernel_initializer='zeros', name='zeros')(hidden)\n"
+        "    return keras.Model(image, layers.Dense(classes)(keras.ops.sqrt(hidden)))",
+        "at the first step the gradient of zeros/kernel has NaN or infinities: look for a root or logarithm of 0",
+    ),
     "too large a kernel": ("return keras.Model(image, layers.Dense(classes)(layers.Flatten()(layers.Conv2D(4, 99)(image))))",
                            "build(image_shape, classes) fails"),
     "a layer that fails": (

@@ -39,9 +39,17 @@ def try_a_step(state: State, run_steps: Any, order: npt.NDArray[np.int32]) -> No
     state.own = sorted(own.values(), key=lambda each: (each.name, each._unique_id))  # noqa: SLF001 - the order of making
     before = {name: np.asarray(each.numpy()) for name, each in state.variables().items()}
     with blame("the first step fails", *files):
-        run_steps(tf.constant(order), state.gradients)
+        *_, gradients = run_steps(tf.constant(order), state.gradients)
     for name, variable in state.variables().items():
         variable.assign(before[name])
+    pairs = zip(state.training.network.trainable_variables, gradients, strict=True)
+    wrong = [variable.path for variable, gradient in pairs if not np.isfinite(gradient).all()]
+    if wrong and state.training.parameters.diverged == "fail":
+        raise BadInput(
+            f"{files[0].name}: at the first step the gradient of {wrong[0]} has NaN or infinities: look for a root or "
+            "logarithm of 0, or a quotient by 0; in float16, choose another loss_scale; with diverged=publish the "
+            "training goes on, for export to explain it"
+        )
 
 
 def _parts(variable: Any) -> tuple[Any, ...]:
