@@ -17,7 +17,7 @@ from components.models import MODELS
 from components.train.component import LOSSES, OPTIMIZERS, STEPS, TRANSFORMS, TrainParameters
 from components.train.machine.blame import blame
 from components.train.machine.data import Split
-from components.train.machine.graph import Traced, trace
+from components.train.machine.graph import Traced, kinds_in, trace
 from components.train.machine.objective import Objective
 from components.train.machine.schedule import learning_rate
 from components.train.machine.transform import Transform
@@ -78,9 +78,8 @@ def touched(training: Training, images: tf.Tensor, labels: tf.Tensor) -> tuple[t
     with blame("the step fails", *files_of(training.parameters)):
         find = tf.function(lambda *pair: gradients_of(training, *pair)[1])
         graph = find.get_concrete_function(images, labels).graph
-    definition = graph.as_graph_def()
-    nodes = [*definition.node, *(node for function in definition.library.function for node in function.node_def)]
-    return tuple(graph.variables) if any(node.op.startswith("Assign") for node in nodes) else ()
+    assigns = any(kind.startswith("Assign") for kind in kinds_in(graph.as_graph_def()))
+    return tuple(graph.variables) if assigns else ()
 
 
 def build_network(parameters: TrainParameters, image_shape: tuple[int, int], classes: int) -> tuple[keras.Model, int]:

@@ -222,9 +222,13 @@ def _frozen(network: keras.Model) -> list[str]:
     return [variable.path for variable in network.weights if id(variable) in made - learned]
 
 
+def kinds_in(graph: Any) -> set[str]:
+    """Return the kinds of all nodes in a tf.GraphDef, and in the functions that it calls."""
+    functions = (function.node_def for function in graph.library.function)
+    return {node.op for nodes in (graph.node, *functions) for node in nodes}
+
+
 def _moves(graph: Any) -> bool:
     """Return whether anything in a graph changes what the next run of it finds."""
-    functions = (function.node_def for function in graph.library.function)
-    kinds = {node.op for nodes in (graph.node, *functions) for node in nodes}
-    definitions = (op_def_registry.get(kind) for kind in kinds - _HARMLESS)
+    definitions = (op_def_registry.get(kind) for kind in kinds_in(graph) - _HARMLESS)
     return any(definition is not None and definition.is_stateful for definition in definitions)

@@ -17,6 +17,7 @@ from components.contract.errors import BadInput
 from components.models import MODELS
 from components.train.machine.assemble import files_of
 from components.train.machine.blame import blame
+from components.train.machine.graph import kinds_in
 from components.train.machine.state import State
 
 # TensorFlow's own random numbers have a state that cannot be read, so a resumed run would draw others.
@@ -60,9 +61,8 @@ def _parts(variable: Any) -> tuple[Any, ...]:
 
 
 def _refuse_hidden_state(graph: Any, files: list[Path]) -> None:
-    definition = graph.as_graph_def()
-    nodes = [*definition.node, *(node for function in definition.library.function for node in function.node_def)]
-    found = {node.op for node in nodes if _STATEFUL.search(node.op) and not _STATELESS.search(node.op)}
+    kinds = kinds_in(graph.as_graph_def())
+    found = {kind for kind in kinds if _STATEFUL.search(kind) and not _STATELESS.search(kind)}
     if found:
         place = _line_of(r"random", files)
         raise BadInput(
