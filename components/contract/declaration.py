@@ -6,10 +6,8 @@ component. Nothing heavy may be imported to read one.
 
 import difflib
 import importlib
-import types
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
@@ -166,13 +164,6 @@ class Component:
         module, _, function = (name or self.work).partition(":")
         work: Callable[..., Metadata | None] = getattr(importlib.import_module(module), function)
         return work
-
-
-def modules_in(package: str | types.ModuleType, folder: Path) -> dict[str, str]:
-    """Return {name: module} of the plug-ins in `folder`, one a file, without importing any of them."""
-    base = package if isinstance(package, str) else package.__name__
-    names = (path.stem for path in sorted(folder.glob("*.py")))
-    return {name.replace("_", "-"): f"{base}.{name}" for name in names if not name.startswith(("_", "test_"))}
 
 
 def flag(name: str) -> str:

@@ -85,9 +85,10 @@ def check(parameters: TrainParameters, *, dataset: Path | None, **_: Path | None
         print("no --dataset: looking at images of 28×28 pixels in 10 classes, all noise")
     with (
         tempfile.TemporaryDirectory(prefix="tapeline-") as scratch,
-        prepared(parameters, lambda: load(dataset) if dataset else noise(parameters), Path(scratch)) as run,
+        prepared(
+            parameters, lambda: load(dataset) if dataset else noise(parameters), Path(scratch), read_back=True
+        ) as run,
     ):
-        look.save_and_read_back(run.training.network, run.spec, files_of(parameters))
         print(run.summary())
         for variable in run.traced.variables:
             if not variable["connected"]:
@@ -140,9 +141,16 @@ def noise(parameters: TrainParameters) -> tuple[Split, Split, int]:
 
 @contextmanager
 def prepared(
-    parameters: TrainParameters, data: Callable[[], tuple[Split, Split, int]], gradients: Path
+    parameters: TrainParameters,
+    data: Callable[[], tuple[Split, Split, int]],
+    gradients: Path,
+    *,
+    read_back: bool = False,
 ) -> Iterator[Run]:
-    """Yield a run that is ready for its first step, in the scope of its devices."""
+    """Yield a run that is ready for its first step, in the scope of its devices.
+
+    The model is saved and read back if it has code of its own, or on request.
+    """
     strategy = choose_devices(parameters.device, parameters.replicas)
     tf.config.experimental.enable_op_determinism()
     tf.config.run_functions_eagerly(parameters.eager)
@@ -170,7 +178,7 @@ def prepared(
         planned = plan(parameters, steps)
         first = batches(parameters.seed, 1, len(training_split.labels), steps_per_epoch, batch)[:1]
         look.try_a_step(state, run_steps[bool(planned.observed[1])], first)
-        if not look.is_plain(training.network):
+        if read_back or not look.is_plain(training.network):
             look.save_and_read_back(training.network, spec, files_of(parameters))
         yield Run(parameters, training, spec, traced, state, planned, steps_per_epoch, batch,
                   (training_split, validation), run_steps)  # fmt: skip

@@ -29,7 +29,7 @@ FOLDERS = (MODELS, STEPS, LOSSES, OPTIMIZERS, TRANSFORMS)
 
 
 def files_of(parameters: TrainParameters) -> list[Path]:
-    """Return the chosen plug-ins' files, those of this project last: a fault is rather in a person's own."""
+    """Return the files of the chosen plug-ins, the model's first."""
     return [folder.files[name] for folder in FOLDERS if (name := getattr(parameters, folder.kind)) in folder.files]
 
 
@@ -41,10 +41,10 @@ def assemble(
     Raises `BadInput` with a sentence that names file, layer and remedy.
     """
     image_shape = (int(split.images.shape[1]), int(split.images.shape[2]))
+    build = Bound(_part(MODELS, parameters, "build"), parameters)
     with strategy.scope():  # only what makes variables: they are to be on every device
-        network, channels = build_network(parameters, image_shape, classes)
-    values = Bound(_part(MODELS, parameters, "build"), parameters).values
-    spec = Spec(parameters.model, image_shape, classes, channels, values)
+        network, channels = build_network(parameters, build, image_shape, classes)
+    spec = Spec(parameters.model, image_shape, classes, channels, build.values)
     images, labels = pixels(split.images[:LOOK], channels), split.labels[:LOOK]
     logits = look_at_answers(parameters, network, images, classes)
     with _blame(parameters, MODELS, "the model cannot be traced"):
@@ -82,9 +82,10 @@ def touched(training: Training, images: tf.Tensor, labels: tf.Tensor) -> tuple[t
     return tuple(graph.variables) if assigns else ()
 
 
-def build_network(parameters: TrainParameters, image_shape: tuple[int, int], classes: int) -> tuple[keras.Model, int]:
+def build_network(
+    parameters: TrainParameters, build: Bound, image_shape: tuple[int, int], classes: int
+) -> tuple[keras.Model, int]:
     """Return the network, built for images of that size, and how many channels it takes (0: none at all)."""
-    build = Bound(_part(MODELS, parameters, "build"), parameters)
     remedy = f"it is called with image_shape={image_shape} and classes={classes}"
     with _blame(parameters, MODELS, "build(image_shape, classes) fails", remedy):
         keras.config.set_dtype_policy(parameters.precision.replace("-", "_"))
@@ -153,7 +154,7 @@ def build_loss(
 
 def look_at_loss(parameters: TrainParameters, loss: Objective, labels: tf.Tensor, logits: tf.Tensor) -> None:
     """Raise `BadInput` unless the loss is a floating-point number for each image, or one for all."""
-    found = loss.per_image(labels, tf.cast(logits, max(logits.dtype, tf.float32, key=lambda dtype: int(dtype.size))))
+    found = loss.unweighted(labels, logits)
     if not tf.is_tensor(found) or not found.dtype.is_floating or found.shape not in ([LOOK], []):
         shape = f"{found.dtype.name} {tuple(found.shape)}" if tf.is_tensor(found) else _kind(found)
         raise BadInput(

@@ -41,8 +41,12 @@ class Objective:
 
     def values(self, labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
         """Return the loss of each image, weighted, [batch]; or one number, where the person's loss gives no more."""
-        precise = max(logits.dtype, tf.float32, key=lambda dtype: int(dtype.size))
-        values: Any = self.per_image(labels, tf.cast(logits, precise))
+        values: Any = self.unweighted(labels, logits)
         if self.class_weights:
             values *= tf.gather(tf.constant(self.class_weights, values.dtype), labels)
         return values
+
+    def unweighted(self, labels: tf.Tensor, logits: tf.Tensor) -> Any:
+        """Return what the person's loss gives, of logits that are float32, or more precise where they are already."""
+        precise = max(logits.dtype, tf.float32, key=lambda dtype: int(dtype.size))
+        return self.per_image(labels, tf.cast(logits, precise))
