@@ -16,7 +16,7 @@ from dags import definition
 from dags.airflow_process import told
 from dags.airflow_settings import PREFIX, Settings, dag_ids, function_of, output_of
 from dags.airflow_steps import step
-from dags.definition import Task, Workflow
+from dags.definition import Task, Workflow, bounds_of
 from dags.workflow import WORKFLOW
 
 
@@ -144,7 +144,9 @@ def form(workflow: Workflow, settings: Settings, tasks: Iterable[Task]) -> dict[
         for name, schema in each.component.parameters.model_json_schema()["properties"].items():
             if name != each.checkpoints and name not in made:
                 bounds = {key: value for key, value in schema.items() if key not in ("default", "operational", "title")}
-                bounds["description_md"] = bounds.pop("description")
+                # Airflow's form keeps to some bounds and says none, and its answer to a wrong value is "Bad Request".
+                said = bounds_of(schema)
+                bounds["description_md"] = bounds.pop("description") + (f" ({said})" if said else "")
                 value = getattr(checked[each.name], name)
                 # An empty text counts as not filled in, and the form cannot be sent, unless there may be nothing.
                 if "" in (value, schema["default"]):

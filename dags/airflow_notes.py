@@ -66,9 +66,13 @@ def note(
     figures = told.get((gate.component.name, gate.output))
     said = [gate.sentence(figures)] if figures else []
     said += [value["sentence"] for (_, key), value in told.items() if key == FAILURE]
-    links = " · ".join(_links(workflow, run, told))
-    words = " · ".join(["; ".join(said) or otherwise, *_changed(workflow, given)])
-    return " · ".join(part for part in (_plain(words, LONGEST - len(links) - 3), links) if part)
+    text = _plain("; ".join(said) or otherwise, LONGEST // 2)
+    for link in _links(workflow, run, told):
+        if len(text) + len(link) + 3 <= LONGEST:
+            text += f" · {link}"
+    if (other := _changed(workflow, given)) and len(text) < LONGEST * 0.9:
+        text += f" · {_plain(other, LONGEST - len(text) - 3)}"
+    return text
 
 
 def _links(workflow: Workflow, run: tuple[str, str], told: Mapping[tuple[str, str], Any]) -> Iterator[str]:
@@ -80,14 +84,12 @@ def _links(workflow: Workflow, run: tuple[str, str], told: Mapping[tuple[str, st
                 yield f"[{task.component.title}]({address_of(workflow, run, task.component, item)})"
 
 
-def _changed(workflow: Workflow, given: Mapping[str, Any]) -> Iterator[str]:
-    """Yield a phrase with the parameters that are not as declared, if there are any."""
-    defaults = {
-        name: field.default for task in workflow.tasks for name, field in task.component.parameters.model_fields.items()
-    }
-    other = [f"{name} {value}" for name, value in given.items() if value and str(value) != str(defaults.get(name, ""))]
-    if other:
-        yield f"with {', '.join(other)}"
+def _changed(workflow: Workflow, given: Mapping[str, Any]) -> str:
+    """Return a phrase with the parameters that are not as declared; empty where all are."""
+    declared = (field for task in workflow.tasks for field in task.component.parameters.model_fields.items())
+    defaults = {name: field.default for name, field in declared}
+    other = [f"{name} {value}" for name, value in given.items() if str(value or "") != str(defaults.get(name) or "")]
+    return f"with {', '.join(other)}" if other else ""
 
 
 def _plain(text: str, longest: int) -> str:

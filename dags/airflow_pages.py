@@ -83,7 +83,7 @@ def pages(workflow: Workflow, settings: Settings) -> Any:
     async def log_in(request: Request, error: HTTPException) -> Response:
         if "text/html" not in request.headers.get("accept", ""):
             return await http_exception_handler(request, error)
-        return RedirectResponse(get_auth_manager().get_url_login(next_url=str(request.url)))
+        return RedirectResponse(get_auth_manager().get_url_login(next_url=request.url.path))
 
     @application.get("/{dag_id}/{run_id}/{step}/{output}", dependencies=[may_see])
     def report(dag_id: str, run_id: str, step: str, output: str, session: SessionDep) -> HTMLResponse:

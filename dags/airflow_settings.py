@@ -1,6 +1,6 @@
 """What a deployment of the Airflow DAGs may set: environment variables, read once, when Airflow reads the DAGs.
 
-They must be the same for Airflow's scheduler, workers, DAG processor and triggerer.
+They must be the same for Airflow's API server, scheduler, workers, DAG processor and triggerer.
 """
 
 import os
