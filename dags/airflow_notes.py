@@ -33,6 +33,7 @@ def on_dag_run_failed(dag_run: Any, msg: str) -> None:  # noqa: ARG001
 
 def write_note(workflow: Workflow, dag_run: Any, otherwise: str) -> None:
     """Give a run of the workflow its note, unless a person has written one; `otherwise` if no task said anything."""
+    from airflow.models.taskinstance import TaskInstance  # noqa: PLC0415
     from airflow.models.xcom import XComModel  # noqa: PLC0415 - plugins are loaded before the database is ready
     from sqlalchemy import select  # noqa: PLC0415
     from sqlalchemy.orm import object_session  # noqa: PLC0415
@@ -40,8 +41,11 @@ def write_note(workflow: Workflow, dag_run: Any, otherwise: str) -> None:
     session, there = object_session(dag_run), dag_run.dag_run_note
     if dag_run.dag_id not in dag_ids(workflow) or not session or (there and there.user_id):
         return
-    query = select(XComModel.task_id, XComModel.key, XComModel.value).order_by(XComModel.timestamp)
-    rows = session.execute(query.where(XComModel.dag_id == dag_run.dag_id, XComModel.run_id == dag_run.run_id)).all()
+    mine = {"dag_id": dag_run.dag_id, "run_id": dag_run.run_id}
+    failed = set(session.scalars(select(TaskInstance.task_id).filter_by(**mine, state="failed")))
+    rows = session.scalars(select(XComModel).filter_by(**mine).order_by(XComModel.timestamp)).all()
+    # A try that was ended from outside may have left its sentence, though the next one went well.
+    rows = [row for row in rows if row.key != FAILURE or row.task_id in failed]
     told = {(row.task_id, row.key): XComModel.deserialize_value(row) for row in rows}
     given = Settings.from_environment(workflow).parameters | (dag_run.conf or {})
     text = note(workflow, (dag_run.dag_id, dag_run.run_id), given, told, otherwise)
@@ -88,7 +92,12 @@ def _changed(workflow: Workflow, given: Mapping[str, Any]) -> str:
     """Return a phrase with the parameters that are not as declared; empty where all are."""
     declared = (field for task in workflow.tasks for field in task.component.parameters.model_fields.items())
     defaults = {name: field.default for name, field in declared}
-    other = [f"{name} {value}" for name, value in given.items() if str(value or "") != str(defaults.get(name) or "")]
+    other = [
+        f"{name} {value}"
+        for name, value in given.items()
+        # A form says nothing as null, and a deployment's settings may say a number as text.
+        if value is not None and value != defaults.get(name) and str(value) != str(defaults.get(name))
+    ]
     return f"with {', '.join(other)}" if other else ""
 
 

@@ -60,7 +60,7 @@ class Report(BaseOperatorLink):
         return address_of(self.workflow, run, self.component, self.output) if made else ""
 
 
-def pages(workflow: Workflow, settings: Settings) -> Any:
+def pages(workflow: Workflow) -> Any:
     """Return the application that Airflow's API server is to mount."""
     from airflow.api_fastapi.app import get_auth_manager  # noqa: PLC0415 - no other process has or needs these
     from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity  # noqa: PLC0415
@@ -91,13 +91,12 @@ def pages(workflow: Workflow, settings: Settings) -> Any:
         if (step, output) not in declared or dag_id not in dag_ids(workflow) or not runs.first():
             raise HTTPException(404, "there is no such report")
         component, item = declared[step, output]
-        place = output_of(settings, (component, output), run=(dag_id, run_id))
         try:
+            # Read here: a wrong setting is an import error of the DAGs, and must not keep the API server from starting.
+            place = output_of(Settings.from_environment(workflow), (component, output), run=(dag_id, run_id))
             store = Store.from_environment()
             if not store.manifest(place):
-                raise HTTPException(
-                    404, f"{step} has not written this report, or it is no longer in the store: {place}"
-                )
+                raise HTTPException(404, f"{step} has not written this report, or it is no longer there: {place}")
             with tempfile.TemporaryDirectory() as folder:
                 store.fetch(place, Path(folder))
                 return HTMLResponse((Path(folder) / item.file).read_bytes(), headers=HEADERS)

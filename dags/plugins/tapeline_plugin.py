@@ -7,7 +7,6 @@ from airflow.plugins_manager import AirflowPlugin
 
 from dags import airflow_notes
 from dags.airflow_pages import pages
-from dags.airflow_settings import Settings
 from dags.workflow import WORKFLOW
 
 
@@ -20,10 +19,4 @@ class TapelinePlugin(AirflowPlugin):
     @cached_property
     def fastapi_apps(self) -> list[Any]:
         """Return the reports; only the API server asks for them."""
-        return [
-            {
-                "app": pages(WORKFLOW, Settings.from_environment(WORKFLOW)),
-                "url_prefix": f"/{WORKFLOW.name}",
-                "name": WORKFLOW.name,
-            }
-        ]
+        return [{"app": pages(WORKFLOW), "url_prefix": f"/{WORKFLOW.name}", "name": WORKFLOW.name}]

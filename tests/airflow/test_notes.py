@@ -12,7 +12,16 @@ REPORTS = {(step, "report"): {"uri": "s3://b/x"} for step in ("ingest", "export"
 
 def test_a_run_that_ended_well_says_how_good_the_model_is_and_with_what():
     told = REPORTS | {("train", "metrics"): {}, ("evaluate", "metrics"): FIGURES, ("bless", "return_value"): None}
-    given = {"epochs": 3, "seed": 0, "min_accuracy": 0.98, "look_at": None, "model": "simple", "source": "a_b*c"}
+    given = {
+        "epochs": 3,
+        "seed": 0,
+        "min_accuracy": 0.98,
+        "look_at": None,
+        "model": "simple",
+        "loss_scale": 1,
+        "clip_norm": "0.0",
+        "source": "a_b*c",
+    }
     assert note(WORKFLOW, RUN, given, told) == (
         "test accuracy 98.52 % (95 % interval 98.26 to 98.74 %), blessed · "
         f"[Ingest and validate]({PLACE}/ingest/report) · [Export the gradients]({PLACE}/export/report) · "
