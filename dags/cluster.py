@@ -76,7 +76,11 @@ def resources_of(task: Task, cluster: Cluster) -> Resources:
     return needs
 
 
+def part_of(workflow: Workflow, name: str) -> dict[str, str]:
+    """Return the labels by which a pod is known as a part of the workflow."""
+    return {"app.kubernetes.io/part-of": workflow.name, "app.kubernetes.io/component": name}
+
+
 def labels_of(workflow: Workflow, task: Task) -> dict[str, str]:
     """Return the labels of a task's pods, which the chart's network policies go by."""
-    labels = {"app.kubernetes.io/part-of": workflow.name, "app.kubernetes.io/component": task.name}
-    return labels | ({"tapeline/downloads": "true"} if task.downloads else {})
+    return part_of(workflow, task.name) | ({"tapeline/downloads": "true"} if task.downloads else {})

@@ -16,7 +16,18 @@ from components.contract.declaration import Output, did_you_mean
 from components.contract.errors import BadInput
 from components.contract.kubeflow import OTHERS, names_of
 from dags import kubeflow_check
-from dags.cluster import CONFIG_KEYS, REGISTRY, SECRET_KEYS, TAG, Cluster, image_of, labels_of, reference, resources_of
+from dags.cluster import (
+    CONFIG_KEYS,
+    REGISTRY,
+    SECRET_KEYS,
+    TAG,
+    Cluster,
+    image_of,
+    labels_of,
+    part_of,
+    reference,
+    resources_of,
+)
 from dags.definition import Task, Workflow
 from dags.kubeflow_form import ASKED, fields_of, given
 from dags.workflow import WORKFLOW
@@ -50,6 +61,8 @@ def build(  # noqa: PLR0913 - all that may be fixed
         checked.set_display_name(kubeflow_check.TITLE)
         checked.set_caching_options(True)
         checked.set_cpu_request("100m").set_memory_request("128Mi").set_cpu_limit("1").set_memory_limit("512Mi")
+        for name, value in part_of(workflow, kubeflow_check.NAME).items():
+            kubernetes.add_pod_label(checked, name, value)
         tasks: dict[str, Any] = {}
         for task in workflow.tasks:
             arguments = {name: form[name] for name in _asked(task, workflow)} | {OTHERS: checked.outputs[task.name]}
