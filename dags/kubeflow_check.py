@@ -29,7 +29,7 @@ def check(workflow: Workflow, text: str) -> None:
     given = kubeflow.document(text)
     try:
         values = kubeflow.whole(given["inputs"]["parameterValues"])
-        files = {task.name: Path(given["outputs"]["parameters"][task.name]["outputFile"]) for task in workflow.tasks}
+        files = {name: Path(each["outputFile"]) for name, each in given["outputs"]["parameters"].items()}
         whole = Path(given["outputs"]["outputFile"])
     except (KeyError, TypeError) as error:
         raise BadInput(f"--executor-input has no {error}, which {NAME} needs") from None
@@ -37,9 +37,9 @@ def check(workflow: Workflow, text: str) -> None:
     for name in (*workflow.form, *ASKED, kubeflow.OTHERS):
         print(f"{name}: {json.dumps(values.get(name))}")
     # The backend reads the one file, other runners the others.
-    for name, part in parts.items():
-        kubeflow.write(files[name], part)
-    kubeflow.write(whole, {"parameterValues": parts})
+    for name, file in files.items():
+        kubeflow.write(file, parts[name])
+    kubeflow.write(whole, {"parameterValues": {name: parts[name] for name in files}})
 
 
 def main(workflow: Workflow) -> None:

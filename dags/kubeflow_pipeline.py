@@ -43,21 +43,26 @@ def build(  # noqa: PLR0913 - all that may be fixed
     images: Sequence[str] = (),
     *,
     choices: bool = True,
+    dependencies: bool = False,
 ) -> Any:
     """Return the pipeline, a kfp GraphComponent.
 
     `defaults` are `name=value`s: what the form begins with, and what is asked of the cluster. `images` are
-    `task=image`s that are not where the others are. Kubeflow before 2.16 refuses a form with `choices`.
+    `task=image`s that are not where the others are. Kubeflow before 2.16 refuses a form with `choices`. Only
+    `kfp.local` wants the `dependencies` spelled out that follow from where inputs come from.
     """
     fields = fields_of(workflow)
     values = given(workflow, defaults, "--default")
     begin = {name: values.get(name, field.default) for name, field in fields.items()}
     cluster = Cluster.checked({name: value for name, value in values.items() if name in Cluster.model_fields})
     image = _images(workflow, registry, tag, images)
+    # A task whose outputs nobody reads may have the whole of the JSON: it runs anew with those before it in any case.
+    read = {source.name for task in workflow.tasks for source, _ in task.inputs.values()}
+    sharing = [task for task in workflow.tasks if task.name in read or not task.inputs]
 
     def pipeline(*channels: Any) -> None:
         form = dict(zip(fields, channels, strict=True))
-        checked = _check(workflow, fields, image[kubeflow_check.NAME])(**form)
+        checked = _check(sharing, fields, image[kubeflow_check.NAME])(**form)
         checked.set_display_name(kubeflow_check.TITLE)
         checked.set_caching_options(True)
         checked.set_cpu_request("100m").set_memory_request("128Mi").set_cpu_limit("1").set_memory_limit("512Mi")
@@ -65,7 +70,8 @@ def build(  # noqa: PLR0913 - all that may be fixed
             kubernetes.add_pod_label(checked, name, value)
         tasks: dict[str, Any] = {}
         for task in workflow.tasks:
-            arguments = {name: form[name] for name in _asked(task, workflow)} | {OTHERS: checked.outputs[task.name]}
+            arguments = {name: form[name] for name in _asked(task, workflow)}
+            arguments[OTHERS] = checked.outputs[task.name] if task in sharing else form[OTHERS]
             for name, (source, output) in task.inputs.items():
                 item = next(each for each in source.outputs if each.name == output)
                 arguments[name] = tasks[source.name].outputs[_name(workflow, workflow.task(source), item)]
@@ -76,6 +82,8 @@ def build(  # noqa: PLR0913 - all that may be fixed
     pipeline.__signature__ = inspect.Signature(arguments)  # type: ignore[attr-defined]
     made = dsl.pipeline(name=workflow.name, display_name=workflow.title, description=description(workflow))(pipeline)
     _say(made.pipeline_spec, workflow, choices=choices)
+    if not dependencies:
+        _thin_out(made.pipeline_spec.root.dag)
     return made
 
 
@@ -125,10 +133,10 @@ def _step(workflow: Workflow, task: Task, image: str) -> Any:
     return _container(component.name, component.help, component.command, image, [*arguments, _argument(OTHERS, dict)])
 
 
-def _check(workflow: Workflow, fields: Mapping[str, Any], image: str) -> Any:
-    """Return the check of the form as a kfp container component."""
+def _check(sharing: Sequence[Task], fields: Mapping[str, Any], image: str) -> Any:
+    """Return the check of the form as a kfp container component, which hands these tasks their shares."""
     arguments = [_argument(name, field.kind) for name, field in fields.items()]
-    arguments += [_argument(task.name, dsl.OutputPath(dict)) for task in workflow.tasks]
+    arguments += [_argument(task.name, dsl.OutputPath(dict)) for task in sharing]
     return _container(kubeflow_check.NAME, kubeflow_check.HELP, list(kubeflow_check.COMMAND), image, arguments)
 
 
@@ -191,6 +199,17 @@ def _say(spec: Any, workflow: Workflow, *, choices: bool) -> None:
         made = spec.components[f"comp-{task.name}"].output_definitions.artifacts
         for item in task.component.outputs:
             made[_name(workflow, task, item)].description = item.help
+
+
+def _thin_out(graph: Any) -> None:
+    """Leave out what an input says already: the UI draws it once more, and the backend adds it by itself.
+
+    kubeflow/pipelines, backend/src/v2/compiler/argocompiler/dag.go, addImplicitDependencies.
+    """
+    for task in graph.tasks.values():
+        implied = {each.task_output_artifact.producer_task for each in task.inputs.artifacts.values()}
+        implied |= {each.task_output_parameter.producer_task for each in task.inputs.parameters.values()}
+        task.dependent_tasks[:] = [name for name in task.dependent_tasks if name not in implied]
 
 
 def main(workflow: Workflow) -> None:

@@ -13,7 +13,6 @@ def test_the_pipeline_has_it_with_its_image_inputs_and_form(tmp_path):
     spec, kubernetes = yaml.safe_load_all((copy / "pipeline.yaml").read_text())
     card = spec["root"]["dag"]["tasks"]["card"]
     assert card["taskInfo"]["name"] == "Write the model's card"
-    assert card["dependentTasks"] == ["check", "evaluate", "train"]
     sources = {name: each["taskOutputArtifact"] for name, each in card["inputs"]["artifacts"].items()}
     assert sources == {
         "metrics": {"outputArtifactKey": "evaluate_metrics", "producerTask": "evaluate"},
@@ -22,7 +21,7 @@ def test_the_pipeline_has_it_with_its_image_inputs_and_form(tmp_path):
     form = spec["root"]["inputDefinitions"]["parameters"]
     assert form["unlisted_parameters"]["defaultValue"] == {"owner": "Ada"}
     given = card["inputs"]["parameters"]["unlisted_parameters"]
-    assert given == {"taskOutputParameter": {"outputParameterKey": "card", "producerTask": "check"}}
+    assert given == {"componentInputParameter": "unlisted_parameters"}
     container = spec["deploymentSpec"]["executors"]["exec-card"]["container"]
     assert container["image"] == "r.example/t/card:v7"
     assert container["command"] == ["python", "-m", "components.card"]

@@ -125,7 +125,7 @@ def test_the_check_is_a_task_like_another(tmp_path):
         document = {
             "inputs": {"parameterValues": whole(**changed) | {"pipelinechannel--x": "{{$.unresolved}}"}},
             "outputs": {
-                "parameters": {task.name: {"outputFile": str(tmp_path / task.name)} for task in WORKFLOW.tasks},
+                "parameters": {name: {"outputFile": str(tmp_path / name)} for name in ("ingest", "train")},
                 "outputFile": str(tmp_path / "deep/output.json"),
             },
         }
@@ -141,7 +141,7 @@ def test_the_check_is_a_task_like_another(tmp_path):
     assert right.stdout.splitlines()[:3] == ['source: "mnist"', 'model: "simple"', "epochs: 2"]
     assert json.loads((tmp_path / "train").read_text()) == {"eager": True}
     assert json.loads((tmp_path / "deep/output.json").read_text()) == {
-        "parameterValues": {"ingest": {}, "train": {"eager": True}, "export": {}, "evaluate": {}}
+        "parameterValues": {"ingest": {}, "train": {"eager": True}}
     }
 
 

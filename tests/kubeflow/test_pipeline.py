@@ -40,9 +40,49 @@ def test_the_graph_reads_as_a_sentence(compiled):
         "check": "Check the parameters",
         **{task.name: task.component.title for task in WORKFLOW.tasks},
     }
+
+
+def test_the_graph_has_no_arrow_twice(compiled):
+    """The UI draws one for each artifact, for each parameter of a task before, and for each dependency besides."""
+    _, spec, _ = compiled
+    arrows = sorted(
+        (source[f"output{kind}Key"], name)
+        for name, task in tasks(spec).items()
+        for kind, inputs in (("Artifact", "artifacts"), ("Parameter", "parameters"))
+        for each in task["inputs"].get(inputs, {}).values()
+        if (source := each.get(f"taskOutput{kind}"))
+    )
+    assert arrows == [
+        ("dataset", "evaluate"), ("dataset", "train"), ("gradients", "export"), ("ingest", "ingest"),
+        ("train", "train"), ("trained_model", "evaluate"),
+    ]  # fmt: skip
+    assert not [name for name, task in tasks(spec).items() if "dependentTasks" in task]
+
+
+def test_every_task_runs_after_the_check(compiled):
+    _, spec, _ = compiled
+    before = {
+        name: {
+            source["producerTask"]
+            for each in (*task["inputs"].get("artifacts", {}).values(), *task["inputs"]["parameters"].values())
+            if (source := each.get("taskOutputArtifact") or each.get("taskOutputParameter"))
+        }
+        for name, task in tasks(spec).items()
+    }
+
+    def runs_after(name):
+        return before[name] | {further for source in before[name] for further in runs_after(source)}
+
+    for name in tasks(spec).keys() - {"check"}:
+        assert "check" in runs_after(name)
+
+
+def test_dependencies_are_spelled_out_for_kfp_local(tmp_path):
+    compiler.Compiler().compile(build(WORKFLOW, dependencies=True), str(tmp_path / "p.yaml"))
+    spec = next(yaml.safe_load_all((tmp_path / "p.yaml").read_text()))
     assert {name: task.get("dependentTasks", []) for name, task in tasks(spec).items()} == {
-        "check": [], "ingest": ["check"], "train": ["check", "ingest"], "export": ["check", "train"],
-        "evaluate": ["check", "ingest", "train"],
+        "check": [], "ingest": ["check"], "train": ["check", "ingest"], "export": ["train"],
+        "evaluate": ["ingest", "train"],
     }  # fmt: skip
 
 
