@@ -51,7 +51,7 @@ def main(workflow: Workflow) -> None:
         options: Any = parser.parse_args(sys.argv[1:])
         check(workflow, options.executor_input)
 
-    guard(f"{NAME}: error", run)
+    guard(NAME, run, kubeflow=True)
 
 
 if __name__ == "__main__":

@@ -83,24 +83,25 @@ def main(component: Component, arguments: Sequence[str] | None = None) -> NoRetu
     """Run the step from the command line and exit."""
     given = sys.argv[1:] if arguments is None else arguments
     verbose = bool({"-v", "--verbose", "--eager"} & set(given))
-    # Kubeflow's page of a log marks the lines that have this word.
     kubeflow = any(argument.startswith("--executor-input") for argument in given)
-    name = f"{component.name}: error" if kubeflow else component.name
-    guard(name, lambda: _run(component, arguments), verbose=verbose)
+    guard(component.name, lambda: _run(component, arguments), verbose=verbose, kubeflow=kubeflow)
 
 
-def guard(name: str, function: Callable[[], None], *, verbose: bool = False) -> NoReturn:
+def guard(name: str, function: Callable[[], None], *, verbose: bool = False, kubeflow: bool = False) -> NoReturn:
     """Call `function` and exit: with 0, or with the failure's sentence on standard error and its exit code.
 
-    If it is to be verbose, where the failure comes from follows the sentence.
+    If it is to be verbose, where the failure comes from follows the sentence. For `kubeflow` every line of it has the
+    word error, since the page of a log marks such lines there.
     """
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _terminate)
     try:
         function()
     except StepError as error:
-        print(f"{name}: {error}", file=sys.stderr)
-        _tell_kubernetes(f"{name}: {error}")
+        mark = f"{name}: error: " if kubeflow else f"{name}: "
+        sentence = mark + str(error).replace("\n", f"\n{mark}" if kubeflow else "\n")
+        print(sentence, file=sys.stderr)
+        _tell_kubernetes(sentence)
         if verbose:
             traceback.print_exception(error)
         code = error.exit_code

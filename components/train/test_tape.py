@@ -171,8 +171,9 @@ def test_a_gpu_is_refused_where_there_is_none():
 
 @pytest.mark.parametrize(
     ("given", "device", "warned"),
-    [("0", "auto", True), ("GPU-3b0f", "auto", True), ("void", "auto", False), ("", "auto", False), ("0", "cpu", False)],
+    [("0", "auto", True), ("GPU-3b0f", "auto", True), ("void", "auto", False), ("", "auto", False), ("0", "cpu", 0)],
 )
+@pytest.mark.skipif(bool(tf.config.list_physical_devices("GPU")), reason="there is a GPU here")
 def test_a_gpu_that_is_set_aside_and_not_used_is_said(monkeypatch, capsys, given, device, warned):
     monkeypatch.setenv("NVIDIA_VISIBLE_DEVICES", given)
     choose_devices(device, 1)

@@ -83,7 +83,7 @@ def test_kubeflows_launcher_gives_the_same_bytes_and_a_strict_output(expected, t
             name = str(found.object_name).removeprefix("v2/artifacts/tapeline/run/")
             client.fget_object(BUCKET, str(found.object_name), str(tmp_path / "got" / name))
     assert parity.record("launcher", digests_in(tmp_path / "got")) == expected
-    metrics = outputs["evaluate"]["artifacts"]["metrics"]["artifacts"][0]["metadata"]
+    metrics = outputs["evaluate"]["artifacts"]["evaluate_metrics"]["artifacts"][0]["metadata"]
     assert metrics["accuracy"] > 0.9
     assert metrics["verdict"] == "blessed"
     shown = outputs["evaluate"]["artifacts"]["classification"]["artifacts"][0]["metadata"]

@@ -135,6 +135,8 @@ def test_the_check_is_a_task_like_another(tmp_path):
     wrong = call(epochs=0.0)
     # Kubeflow's page of a log marks the lines that have the word error.
     assert (wrong.returncode, wrong.stderr) == (2, "check: error: epochs: 0 is less than 1\n")
+    both = call(epochs=0.0, seed=-1).stderr.splitlines()
+    assert both == ["check: error: seed: -1 is less than 0", "check: error: epochs: 0 is less than 1"]
     assert list(tmp_path.iterdir()) == []
     right = call(epochs=2.0, unlisted_parameters={"eager": True})
     assert (right.returncode, right.stderr) == (0, "")
