@@ -2,13 +2,21 @@
 
 import json
 import re
+<<<<<<< HEAD
 from dataclasses import replace
+=======
+>>>>>>> airflow
 from typing import Any
 
 from pydantic import field_validator
 
+<<<<<<< HEAD
 from components.contract.declaration import Component, Parameters, parameter
 from dags.definition import Resources, Task, Workflow
+=======
+from components.contract.declaration import Component, Parameters, did_you_mean, parameter
+from dags.definition import Task, Workflow
+>>>>>>> airflow
 
 # Kubeflow's own keys of a store's credentials -> the names that every S3 client reads.
 SECRET_KEYS = {"accesskey": "AWS_ACCESS_KEY_ID", "secretkey": "AWS_SECRET_ACCESS_KEY"}
@@ -17,6 +25,16 @@ CONFIG_KEYS = {"endpoint": "AWS_ENDPOINT_URL", "region": "AWS_REGION"}
 # Where the images are; a caller may give another registry, tag, or digest.
 REGISTRY = "tapeline"
 TAG = "dev"
+
+# How Kubernetes names things, and the keys of a toleration with their types or choices.
+NAME = r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?"
+TOLERATION: dict[str, type | tuple[str, ...]] = {
+    "key": str,
+    "operator": ("Exists", "Equal"),
+    "value": str,
+    "effect": ("NoSchedule", "PreferNoSchedule", "NoExecute"),
+    "tolerationSeconds": int,
+}
 
 
 class Cluster(Parameters):
@@ -42,6 +60,26 @@ class Cluster(Parameters):
     @classmethod
     def _parsed(cls, value: Any, info: Any) -> Any:
         return parsed(value, list if info.field_name == "tolerations" else dict)
+
+    @field_validator("tolerations")
+    @classmethod
+    def _tolerable(cls, value: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        for key, given in (item for each in value for item in each.items()):
+            if key not in TOLERATION:
+                raise ValueError(f"no such key of a toleration: {key}{did_you_mean(key, TOLERATION)}")
+            right = TOLERATION[key]
+            if isinstance(right, type) and type(given) is not right:
+                raise ValueError(f"{key}: {given!r} is no {'text' if right is str else 'whole number'}")
+            if isinstance(right, tuple) and given not in right:
+                raise ValueError(f"{key}: {given!r} is not one of {', '.join(right)}")
+        return value
+
+    @field_validator("s3_secret", "s3_config")
+    @classmethod
+    def _named(cls, value: str) -> str:
+        if not re.fullmatch(NAME, value):
+            raise ValueError("small letters, digits, dots and hyphens are needed, as Kubernetes names things")
+        return value
 
 
 def parsed(value: Any, kind: type[list[Any] | dict[str, Any]]) -> Any:

@@ -129,6 +129,12 @@ def figures_of(manifest: bytes, place: str) -> dict[str, Any]:
     return {name: value for name, value in said if isinstance(value, bool | int | float | str)}
 
 
+def bounds_of(schema: Mapping[str, Any]) -> str:
+    """Return between what a number must be, as a reader sees it, from its parameter's schema; empty without bounds."""
+    signs = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
+    return ", ".join(f"{sign} {schema[name]}" for name, sign in signs.items() if name in schema)
+
+
 def _problems(workflow: Workflow) -> Iterator[str]:
     """Yield a sentence for everything in a workflow that does not fit together."""
     made: dict[str, dict[str, str]] = {}  # {component: {output: kind}}
