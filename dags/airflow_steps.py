@@ -11,18 +11,11 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 from components.contract.declaration import Component, argument
 from components.contract.errors import BadInput
-<<<<<<< HEAD
-from dags.airflow_process import ROOT, Step
-from dags.airflow_settings import Settings
-from dags.cluster import image_of, labels_of, resources_of
-from dags.definition import Place, Task, Workflow, figures_of
-=======
 from dags.airflow_pages import Report, reports_of
 from dags.airflow_process import ROOT, Step, told
 from dags.airflow_settings import Settings, output_of
-from dags.cluster import image_of, labels_of
+from dags.cluster import image_of, labels_of, resources_of
 from dags.definition import Task, Workflow, figures_of
->>>>>>> airflow
 
 # What a container is told of the store. The values stay in the environment, out of sight.
 STORE_VARIABLES = (

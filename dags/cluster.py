@@ -2,21 +2,13 @@
 
 import json
 import re
-<<<<<<< HEAD
 from dataclasses import replace
-=======
->>>>>>> airflow
 from typing import Any
 
 from pydantic import field_validator
 
-<<<<<<< HEAD
-from components.contract.declaration import Component, Parameters, parameter
-from dags.definition import Resources, Task, Workflow
-=======
 from components.contract.declaration import Component, Parameters, did_you_mean, parameter
-from dags.definition import Task, Workflow
->>>>>>> airflow
+from dags.definition import Resources, Task, Workflow
 
 # Kubeflow's own keys of a store's credentials -> the names that every S3 client reads.
 SECRET_KEYS = {"accesskey": "AWS_ACCESS_KEY_ID", "secretkey": "AWS_SECRET_ACCESS_KEY"}
