@@ -9,7 +9,7 @@ from kubernetes.client import models as k8s
 
 from dags.airflow_process import failure
 from dags.airflow_settings import Settings
-from dags.cluster import CONFIG_KEYS, SECRET_KEYS, image_of
+from dags.cluster import CONFIG_KEYS, SECRET_KEYS, image_of, resources_of
 from dags.definition import Task
 
 
@@ -21,7 +21,7 @@ class StepPod(KubernetesPodOperator):
     """
 
     def __init__(self, *, step: Task, settings: Settings, arguments: Sequence[str], **options: Any) -> None:
-        component, needs = step.component, step.resources
+        component, needs = step.component, resources_of(step, settings)
         limits = {"cpu": needs.cpu_limit, "memory": needs.memory_limit}
         if needs.gpu:
             options["node_selector"] = settings.node_selector

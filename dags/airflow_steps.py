@@ -14,7 +14,7 @@ from components.contract.errors import BadInput
 from dags.airflow_pages import Report, reports_of
 from dags.airflow_process import ROOT, Step, told
 from dags.airflow_settings import Settings, output_of
-from dags.cluster import image_of, labels_of
+from dags.cluster import image_of, labels_of, resources_of
 from dags.definition import Task, Workflow, figures_of
 
 # What a container is told of the store. The values stay in the environment, out of sight.
@@ -89,7 +89,7 @@ def _arguments(task: Task, settings: Settings, inputs: Mapping[str, str]) -> lis
 
 def _docker_run(workflow: Workflow, task: Task, settings: Settings) -> list[str]:
     """Return the command that starts a container as a cluster would: no root, no file to write but in /tmp."""
-    needs = task.resources
+    needs = resources_of(task, settings)
     command = ["docker", "run", "--rm", "--read-only", "--tmpfs=/tmp", "--cap-drop=ALL"]
     command += ["--security-opt=no-new-privileges", f"--memory={needs.memory_limit.removesuffix('i').lower()}"]
     command += [f"--label={name}={value}" for name, value in labels_of(workflow, task).items()]

@@ -2,12 +2,13 @@
 
 import json
 import re
+from dataclasses import replace
 from typing import Any
 
 from pydantic import field_validator
 
 from components.contract.declaration import Component, Parameters, did_you_mean, parameter
-from dags.definition import Task, Workflow
+from dags.definition import Resources, Task, Workflow
 
 # Kubeflow's own keys of a store's credentials -> the names that every S3 client reads.
 SECRET_KEYS = {"accesskey": "AWS_ACCESS_KEY_ID", "secretkey": "AWS_SECRET_ACCESS_KEY"}
@@ -35,8 +36,17 @@ class Cluster(Parameters):
     gpu_resource: str = parameter("nvidia.com/gpu", "What the cluster calls a GPU", min_length=1)
     node_selector: dict[str, str] = parameter({}, "Labels that the node of such a step must have")
     tolerations: list[dict[str, Any]] = parameter([], "Taints that such a step may live with, as in a pod")
+    cpu: str = parameter("", "CPUs for such a step, as 4 or 500m; empty: as the workflow says")
+    memory: str = parameter("", "Memory for such a step, as 16Gi; empty: as the workflow says")
     s3_secret: str = parameter("tapeline-store", f"Secret with the keys {' and '.join(SECRET_KEYS)} of the store")
     s3_config: str = parameter("tapeline-store", f"ConfigMap with the keys {' and '.join(CONFIG_KEYS)} of the store")
+
+    @field_validator("cpu", "memory")
+    @classmethod
+    def _quantity(cls, value: str) -> str:
+        if not re.fullmatch(r"(\d+(\.\d+)?(m|[KMGT]i?)?)?", value):
+            raise ValueError("not an amount as Kubernetes writes it, such as 500m, 4 or 16Gi")
+        return value
 
     @field_validator("node_selector", "tolerations", mode="before")
     @classmethod
@@ -78,10 +88,29 @@ def parsed(value: Any, kind: type[list[Any] | dict[str, Any]]) -> Any:
 
 def image_of(component: Component, registry: str = REGISTRY, tag: str = TAG) -> str:
     """Return the image of a component, `tag` being a tag or a digest (sha256:…)."""
-    return f"{registry}/{component.name}{'@' if tag.startswith('sha256:') else ':'}{tag}"
+    return reference(component.name, registry, tag)
+
+
+def reference(name: str, registry: str = REGISTRY, tag: str = TAG) -> str:
+    """Return the image of that name, as images/list has them."""
+    return f"{registry}/{name}{'@' if tag.startswith('sha256:') else ':'}{tag}"
+
+
+def resources_of(task: Task, cluster: Cluster) -> Resources:
+    """Return what a task may take: what the workflow says, or, where it can use a GPU, what was asked for."""
+    needs = task.resources
+    if needs.gpu and cluster.cpu:
+        needs = replace(needs, cpu=cluster.cpu, cpu_limit=cluster.cpu)
+    if needs.gpu and cluster.memory:
+        needs = replace(needs, memory=cluster.memory, memory_limit=cluster.memory)
+    return needs
+
+
+def part_of(workflow: Workflow, name: str) -> dict[str, str]:
+    """Return the labels by which a pod is known as a part of the workflow."""
+    return {"app.kubernetes.io/part-of": workflow.name, "app.kubernetes.io/component": name}
 
 
 def labels_of(workflow: Workflow, task: Task) -> dict[str, str]:
     """Return the labels of a task's pods, which the chart's network policies go by."""
-    labels = {"app.kubernetes.io/part-of": workflow.name, "app.kubernetes.io/component": task.name}
-    return labels | ({"tapeline/downloads": "true"} if task.downloads else {})
+    return part_of(workflow, task.name) | ({"tapeline/downloads": "true"} if task.downloads else {})

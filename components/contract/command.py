@@ -2,16 +2,20 @@
 
 import argparse
 import atexit
+import contextlib
 import os
 import re
 import signal
 import sys
 import traceback
 from collections.abc import Callable, Collection, Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
 from components.contract.declaration import Component, Parameters, did_you_mean, flag
 from components.contract.errors import BadInput, StepError, Terminated
+
+TERMINATION_LOG = Path("/dev/termination-log")
 
 _EPILOG = """\
 Each input and output is a path, or an s3://bucket/prefix in the store that AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID and
@@ -79,20 +83,25 @@ def main(component: Component, arguments: Sequence[str] | None = None) -> NoRetu
     """Run the step from the command line and exit."""
     given = sys.argv[1:] if arguments is None else arguments
     verbose = bool({"-v", "--verbose", "--eager"} & set(given))
-    guard(component.name, lambda: _run(component, arguments), verbose=verbose)
+    kubeflow = any(argument.startswith("--executor-input") for argument in given)
+    guard(component.name, lambda: _run(component, arguments), verbose=verbose, kubeflow=kubeflow)
 
 
-def guard(name: str, function: Callable[[], None], *, verbose: bool = False) -> NoReturn:
+def guard(name: str, function: Callable[[], None], *, verbose: bool = False, kubeflow: bool = False) -> NoReturn:
     """Call `function` and exit: with 0, or with the failure's sentence on standard error and its exit code.
 
-    If it is to be verbose, where the failure comes from follows the sentence.
+    If it is to be verbose, where the failure comes from follows the sentence. For `kubeflow` every line of it has the
+    word error, since the page of a log marks such lines there.
     """
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _terminate)
     try:
         function()
     except StepError as error:
-        print(f"{name}: {error}", file=sys.stderr)
+        mark = f"{name}: error: " if kubeflow else f"{name}: "
+        sentence = mark + str(error).replace("\n", f"\n{mark}" if kubeflow else "\n")
+        print(sentence, file=sys.stderr)
+        _tell_kubernetes(sentence)
         if verbose:
             traceback.print_exception(error)
         code = error.exit_code
@@ -127,6 +136,16 @@ def _run(component: Component, arguments: Sequence[str] | None) -> None:
         runs.check(component, parameters, inputs)
     else:
         runs.run(component, parameters, inputs, outputs)
+
+
+def _tell_kubernetes(sentence: str) -> None:
+    """Leave the sentence where Kubernetes looks for it, so that it stands with the state of the pod.
+
+    https://kubernetes.io/docs/tasks/debug/debug-application/determine-reason-pod-failure/
+    """
+    if TERMINATION_LOG.is_file():
+        with contextlib.suppress(OSError):
+            TERMINATION_LOG.write_text(sentence[:4000], encoding="utf-8")
 
 
 def _terminate(number: int, _frame: object) -> NoReturn:

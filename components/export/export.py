@@ -50,5 +50,7 @@ def export(
             "snapshots": len(snapshots),
             "level": record.level,
             "diagnosis": verdict(findings),
+            "errors": sum(finding.severity == "error" for finding in findings),
+            "warnings": sum(finding.severity == "warning" for finding in findings),
         }
     }
