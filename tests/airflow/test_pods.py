@@ -94,7 +94,7 @@ def test_only_train_asks_for_a_gpu_and_its_node(pods):
         resources = spec["containers"][0]["resources"]
         if name == "train":
             assert resources == {
-                "requests": {"cpu": "2", "memory": "3Gi"},
+                "requests": {"cpu": "1", "memory": "3Gi"},
                 "limits": {"cpu": "8", "memory": "12Gi", "nvidia.com/gpu": "1"},
             }
             assert spec["nodeSelector"] == {"disk": "ssd"}
