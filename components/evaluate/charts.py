@@ -19,8 +19,8 @@ def confusion(matrix: npt.NDArray[np.int64], names: Sequence[str]) -> Markup:
     figure, axes = page.figure(height=4.4)
     right = np.eye(len(matrix), dtype=bool)
     most = max(1, int(np.where(right, 0, matrix).max()))
-    # The darkest orange that dark text is readable on is three quarters of the scale.
-    colors = mpl.colormaps["Oranges"].resampled(256)(np.linspace(0.1, 0.7, 256))
+    # Dark text is readable on these oranges.
+    colors = mpl.colormaps["Oranges"].resampled(256)(np.linspace(0.1, 0.64, 256))
     shown = np.ma.masked_where(right | (matrix == 0), matrix)
     image = axes.imshow(shown, cmap=mpl.colors.ListedColormap(colors), vmin=0, vmax=most, interpolation="nearest")
     if len(matrix) <= COUNTED:

@@ -154,7 +154,7 @@ def _lines(
     for number, (name, values) in enumerate(curves.items()):
         curve(axes, steps, values, page.short(layer_of(name), 16), number)
     if usual:
-        axes.axhspan(*usual, color="#3f9b57", alpha=0.12, linewidth=0, label="usual")
+        axes.axhspan(*usual, color="#3f9b57", alpha=0.2, linewidth=0, label="usual")
     _log(axes, np.concatenate(list(curves.values())))
     _by_step(axes)
     axes.set_ylabel(ylabel)

@@ -140,11 +140,13 @@ def _noise(record: Record, scale: NoiseScale) -> list[page.Section]:
     if math.isfinite(scale.overall):
         batch = record.settings["images_per_step"]
         ratio = scale.overall / batch
-        place = f"{ratio:.1f}× below" if ratio >= 1 else f"{1 / ratio:.1f}× above"
+        place = f"{ratio:.1f}× below it" if ratio >= 1 else f"{1 / ratio:.1f}× above it"
+        if 0.8 < ratio < 1.25:
+            place = "about as many"
         most = f"{scale.high:,.0f}" if math.isfinite(scale.high) else "any number"
         text += (
             f" In the second half of the run it was about {scale.overall:,.0f} images ({scale.low:,.0f} to {most}); "
-            f"the {batch:,} images of a step are {place} it."
+            f"the {batch:,} images of a step are {place}."
         )
     by_variable = "In images; where there is a dash, chance hid the signal." + figures.first(
         VARIABLES, len(record.variables), "variables"

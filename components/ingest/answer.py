@@ -37,7 +37,9 @@ def answer(statistics: Statistics, class_names: Sequence[str], shape: Sequence[i
     if not odd:
         why = [contents, "Looked at: classes, pixels, repeated images, and images that two splits share."]
         if any(statistics["across"].values()) or any(split["repeated"] for split in splits.values()):
-            why.append(f"Some images are repeated or shared, less than {MANY:.0%} of a split: see the tables below.")
+            why.append(
+                f"Some images are repeated or shared, less than {100 * MANY:.0f} % of a split: see the tables below."
+            )
         headline = f"Sound: nothing odd in {count(train + validation + test, 'image')}."
         return Answer("good", headline, why, ["Nothing needs doing: train."])
     first, *others = (each.what for each in odd)
@@ -92,8 +94,8 @@ def _shares(splits: Statistics, class_names: Sequence[str]) -> Iterator[Oddity]:
     distance = _distance(counts, splits["test"]["class_counts"])
     if distance > UNLIKE and all(splits[name]["count"] >= ENOUGH * len(class_names) for name in ("train", "test")):
         yield Oddity(
-            f"the classes are shared out otherwise in the test split than in training: {percent(distance)} of its "
-            "images would have to change class.",
+            f"the classes are shared out otherwise in test than in training: {percent(distance)} of its images would "
+            "have to change.",
             "Draw both splits from the same images, unless the difference is meant.",
         )
 

@@ -21,8 +21,11 @@
     for (const part of range.getClientRects())
       if (part.width && !within(part, box.getBoundingClientRect())) say("text beyond its box", texts.currentNode.data)
   }
-  const numbers = [...document.querySelectorAll("td")].filter(cell => cell.clientHeight > 1.9 * parseFloat(getComputedStyle(cell).lineHeight))
-  for (const cell of numbers) say("a number wraps", cell.textContent)
+  for (const cell of document.querySelectorAll("td")) {
+    const range = document.createRange()
+    range.selectNodeContents(cell)
+    if (range.getClientRects().length > 1) say("a number wraps", cell.textContent)
+  }
 
   for (const drawing of document.querySelectorAll("svg")) {
     const box = drawing.getBoundingClientRect()
@@ -41,7 +44,7 @@
             Math.min(one.bottom, other.bottom) - Math.max(one.top, other.top) > 1)
           say("a figure's texts overlap", `${one.text.trim()} / ${other.text.trim()}`)
     })
-    for (const text of drawing.querySelectorAll("text")) {
+    for (const text of matchMedia("print").matches ? [] : drawing.querySelectorAll("text")) {
       const size = parseFloat(getComputedStyle(text).fontSize) * text.getScreenCTM().d
       if (Math.abs(size || 99) < 7) say(`a figure's text is ${Math.abs(size).toFixed(1)} pixels high`, text.textContent)
     }

@@ -13,9 +13,9 @@ ROOT = Path(__file__).parent.parent.parent
 SCREENSHOTS = ROOT / "run/screenshots/pages"
 FAULTS = (Path(__file__).parent / "faults.js").read_text(encoding="utf-8")
 NAMES = (
-    "ingest", "ingest-named", "ingest-odd", "ingest-many",
-    "export-healthy", "export-norms", "export-loss", "export-diverged", "export-deep", "export-dead",
-    "evaluate-unjudged", "evaluate-rejected", "evaluate-named", "evaluate-many",
+    "ingest", "ingest-odd", "ingest-many",
+    "export-healthy", "export-loss", "export-diverged", "export-deep", "export-dead",
+    "evaluate-rejected", "evaluate-named", "evaluate-many",
 )  # fmt: skip
 WIDTHS = (480, 1000, 1600)
 SCHEMES = ("light", "dark")
