@@ -64,7 +64,8 @@ def _classes(figures: Figures, tested: list[Mapping[str, Any]]) -> Iterator[str]
         yield f"Every image gets the same answer, {figures['classes'][answers.index(max(answers))]['name']}."
     if _guesses(figures):
         share = common["images"] / figures["images"]
-        yield f"That is not surely better than always answering {common['name']}, which is right for {percent(share)}."
+        better = "no" if figures["accuracy"] <= share else "not surely"
+        yield f"That is {better} better than always answering {common['name']}, which is right for {percent(share)}."
     elif figures["mistakes"]:
         worst = worst_class(figures)
         index = figures["classes"].index(worst)
@@ -75,6 +76,8 @@ def _classes(figures: Figures, tested: list[Mapping[str, Any]]) -> Iterator[str]
             f"{count(worst['images'], 'image')} are found, and it is most often taken for {taken} "
             f"({count(max(row), 'time')})."
         )
+        if len(lost := [each["name"] for each in tested if not each["recall"]]) > 1:
+            yield f"Not one image is found of classes {listed(lost)}."
 
 
 def _guesses(figures: Figures) -> bool:

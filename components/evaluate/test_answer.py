@@ -91,9 +91,11 @@ def test_no_better_than_guessing():
     said = judged(EVEN, [3] * 100, min_accuracy=0.9)
     assert said.why[1:3] == [
         "Every image gets the same answer, d.",
-        "That is not surely better than always answering a, which is right for 25.00 %.",
+        "That is no better than always answering a, which is right for 25.00 %.",
     ]
     assert said.advice == ["See the report of export: it may say what went wrong in the training."]
+    little = judged(EVEN, [0, 1, 3, 3, *[3] * 96])
+    assert little.why[1] == "That is not surely better than always answering a, which is right for 25.00 %."
     assert judged(EVEN, [3] * 100, min_accuracy=0.1).advice == [
         "Raise the thresholds: they let a model through that does hardly more than guess."
     ]
@@ -103,6 +105,15 @@ def test_all_are_wrong():
     said = judged(EVEN, [(label + 1) % 4 for label in EVEN], min_recall=0.5)
     assert said.headline == "Not blessed: recall of the worst class (a) 0.0000 is below 0.5."
     assert said.why[0].startswith("0 of 100 test images are right: 0.00 %")
+
+
+def test_classes_that_are_not_found():
+    said = judged(EVEN, [3 if label == 1 else 0 if label == 2 else label for label in EVEN], min_recall=0.5)
+    assert said.why[1:3] == [
+        "The worst class is b: 0.00 % of its 25 images are found, and it is most often taken for d (25 times).",
+        "Not one image is found of classes b and c.",
+    ]
+    assert said.advice == ["Give class b more training images, or, if it is rare, set `class_weight` to balanced."]
 
 
 def test_classes_that_are_not_tested():

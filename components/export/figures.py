@@ -155,7 +155,7 @@ def _lines(
         curve(axes, steps, values, page.short(layer_of(name), 16), number)
     if usual:
         axes.axhspan(*usual, color="#3f9b57", alpha=0.2, linewidth=0, label="usual")
-    _log(axes, np.concatenate(list(curves.values())))
+    _log(axes, np.concatenate([*curves.values(), usual or ()]))
     _by_step(axes)
     axes.set_ylabel(ylabel)
     _legend(figure, 3)

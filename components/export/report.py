@@ -71,7 +71,7 @@ def _facts(record: Record, scale: NoiseScale | None, findings: list[Finding]) ->
         ]
     facts += [("epochs", str(len(record.epochs))), ("steps", f"{len(record.steps):,}")]
     if scale is not None and math.isfinite(scale.overall):
-        facts.append(("noise scale", f"{scale.overall:,.0f} images"))
+        facts.append(("noise scale", f"{scale.overall:,.0f} images" if scale.overall >= 1 else "below 1 image"))
     return facts
 
 
