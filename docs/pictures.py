@@ -116,7 +116,7 @@ CASES = {
     "class-missing": Case("evaluate", ("Confusion matrix", "Classes"), {"min_recall": 0.8}, without_sevens),
     "test-mislabelled": Case("evaluate", ("Suspected labels",), {"model": "convnet", "epochs": 15}, mislabelled),
     "data-incomplete": Case("ingest", ("Classes", "Splits"), change=without_sevens),
-    "data-leaks": Case("ingest", ("Splits", "Leaks"), change=leaked),
+    "data-leaks": Case("ingest", ("Classes", "Splits"), change=leaked),
     "data-inverted": Case("ingest", ("Pixels", "Splits"), change=inverted),
 }
 

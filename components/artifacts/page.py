@@ -55,7 +55,13 @@ _TEMPLATES = jinja2.Environment(
 )
 
 
-_TEMPLATES.filters["words"] = lambda text: Markup(re.sub("`(.+?)`", r"<code>\1</code>", str(Markup.escape(text))))  # noqa: S704
+def _words(text: str) -> Markup:
+    """Return a sentence with what is in backticks as code, and no line break before a percent sign."""
+    escaped = re.sub(r"(\d) %", "\\1\u00a0%", str(Markup.escape(text)))
+    return Markup(re.sub("`(.+?)`", r"<code>\1</code>", escaped))  # noqa: S704 - it has been escaped
+
+
+_TEMPLATES.filters["words"] = _words
 
 
 @dataclass(frozen=True)
@@ -167,10 +173,9 @@ def scale_of(colors: Sequence[str], low: str, high: str) -> Markup:
 def note(kind: str, title: str, text: str, advice: str, drawn: tuple[Markup, str]) -> Markup:
     """Return a finding: its severity (info, warning or error), what it is, what to do, a figure and its caption."""
     words = Markup("<div><b>{}</b> <i>{}</i><br>{}<p>{}</p></div>")
-    text_of = _TEMPLATES.filters["words"]
     figure = Markup("<figure>{}<figcaption>{}</figcaption></figure>").format(*drawn)
     return Markup('<div class="note {}">{}{}</div>').format(
-        kind, words.format(title, kind, text_of(text), text_of(advice)), figure
+        kind, words.format(title, kind, _words(text), _words(advice)), figure
     )
 
 

@@ -30,13 +30,14 @@ def test_names_are_cut_to_the_room_there_is_and_stay_apart():
 
 
 def test_parameters_in_sentences_are_marked_and_nothing_else_is_taken_for_markup(tmp_path):
-    answer = page.Answer("good", "Set `a_b` & <go>.", ["Because."], [])
+    answer = page.Answer("good", "Set `a_b` & <go>.", ["9 %."], [])
     page.write(tmp_path / "page.html", "A <title>", answer, [("name", "<b>")], [page.Section("S", "`x`", Markup("!"))])
     text = (tmp_path / "page.html").read_text()
     assert '<p class="headline">Set <code>a_b</code> &amp; &lt;go&gt;.</p>' in text
     assert "<h1>A &lt;title&gt;</h1>" in text
     assert "<dd>&lt;b&gt;</dd>" in text
     assert "<p><code>x</code></p>" in text
+    assert "<p>9\u00a0%.</p>" in text
     assert "What next" not in text
     assert "{" not in text.split("</style>")[1]
 

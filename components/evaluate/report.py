@@ -36,7 +36,7 @@ def write_report(  # noqa: PLR0913 - all that is shown
     facts = [
         ("verdict", figures["verdict"]),
         ("accuracy", percent(figures["accuracy"])),
-        ("95 % interval", f"{100 * low:.2f} to {percent(high)}"),
+        ("95 % interval", f"{100 * low:.2f}–{percent(high)}"),
         ("mistakes", f"{figures['mistakes']:,} of {figures['images']:,}"),
         ("loss", f"{figures['loss']:.4f}"),
         ("calibration error", f"{figures['calibration_error']:.4f}"),

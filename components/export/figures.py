@@ -107,7 +107,8 @@ def by_epoch(record: Record, what: str) -> Markup:
         lowest = np.min if len(record.steps) <= POINTS else np.median
         shown = record.column(what)[np.isfinite(record.column(what))]
         known = [*after[np.isfinite(after)], *([lowest(shown)] if len(shown) else [])]
-        axes.set_ylim(float(min(known)) - 0.05, 1.02)
+        bottom = float(min(known)) - 0.05
+        axes.set_ylim(bottom, 1 + 0.03 * (1 - bottom))
     _legend(figure, 2)
     validated = f"; of the validation images {after[-1]:.3g} after the last epoch" if len(after) else ""
     return page.svg(

@@ -51,21 +51,9 @@ def write_report(
             _pixel_chart(by_split["train"]),
         ),
         page.Section(
-            "Splits", "Pixels are in 0 to 1. Repeated: images equal to an earlier one of the same split.",
-            page.table(
-                "Splits", ("split", "images", "mean", "sd", "repeated"),
-                [
-                    (name, f"{s['count']:,}", f"{s['pixel_mean']:.4f}", f"{_sd(s):.4f}", f"{s['repeated']:,}")
-                    for name, s in by_split.items()
-                ],
-            ),
-        ),
-        page.Section(
-            "Leaks", "Different images that two splits share; any in test makes its verdict too kind.",
-            page.table(
-                "Leaks", ("splits", "shared images"),
-                [(pair, f"{shared:,}") for pair, shared in statistics["across"].items()],
-            ),
+            "Splits", "Pixels are in 0 to 1. Repeated: images equal to an earlier one of the same split. Shared: "
+            "different images that two splits have; any in test makes its verdict too kind.",
+            _splits(by_split) + _shared(statistics["across"]),
         ),
     ]  # fmt: skip
     page.write(path, f"Data set: {source}", answer(statistics, class_names, shape), facts, sections)
@@ -73,6 +61,18 @@ def write_report(
 
 def _sd(split: Mapping[str, Any]) -> float:
     return float(split["pixel_standard_deviation"])
+
+
+def _splits(by_split: Mapping[str, Any]) -> Markup:
+    rows = [
+        (name, f"{split['count']:,}", f"{split['pixel_mean']:.4f}", f"{_sd(split):.4f}", f"{split['repeated']:,}")
+        for name, split in by_split.items()
+    ]
+    return page.table("Splits", ("split", "images", "mean", "sd", "repeated"), rows)
+
+
+def _shared(across: Mapping[str, int]) -> Markup:
+    return page.table("Shared images", ("splits", "shared"), [(pair, f"{shared:,}") for pair, shared in across.items()])
 
 
 def _examples(images: Images, labels: npt.NDArray[np.uint8], class_names: Sequence[str]) -> Markup:
