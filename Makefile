@@ -70,8 +70,8 @@ docs: $(UV) ## Write what is generated: the components' README, the picture of t
 	@$(UV) run --locked --quiet python -m dags.reference
 	@$(UV) run --locked --quiet python -m helm.reference
 
-pictures: $(UV) ## Take the README's pictures, of the last run's reports and of Airflow (needs chromium)
-	@docs/pictures.sh run/reports docs
+pictures: $(UV) ## Take the pictures of docs/, of the last run, of bad runs and of Airflow (needs chromium)
+	@$(UV) run --locked --quiet python -m docs.pictures
 	@$(AIRFLOW) python -m docs.airflow_picture
 
 bench: $(UV) ## Compare the speed with Keras, PyTorch and JAX (installs them into .venv)

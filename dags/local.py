@@ -121,7 +121,7 @@ def _key(component: Component, parameters: Parameters, inputs: Mapping[str, str]
     code = hashlib.sha256((ROOT / "uv.lock").read_bytes())
     for folder in (*SHARED, component.name):
         for path in sorted((ROOT / "components" / folder).rglob("*")):
-            if path.suffix in (".py", ".jinja", ".json") and not path.name.startswith("test_"):
+            if path.suffix in (".py", ".jinja", ".css", ".json") and not path.name.startswith("test_"):
                 code.update(path.relative_to(ROOT).as_posix().encode() + b"\0" + path.read_bytes())
     given = parameters.provenance()
     folders = {name: Path(value) for name, value in given.items() if isinstance(value, str) and Path(value).is_dir()}

@@ -287,9 +287,21 @@ def test_an_unknown_source_lists_the_known_ones():
         sources.obtain("minst", DIGITS, DIGITS)
 
 
+def test_more_classes_than_a_known_data_set_has_names_for(files, tmp_path, monkeypatch):
+    digests = {name: hashlib.sha256((files / name).read_bytes()).hexdigest() for name in FILES}
+    known = DataSet((), digests, suffix="", algorithm="sha256", class_names=("zero", "one"))
+    monkeypatch.setitem(sources.DATA_SETS, files.name, known)
+    values = {"source": files.name, "cache": str(tmp_path), "validation_size": 64, "classes": 11}
+    made = make(COMPONENT, values, {}, tmp_path / "made")
+    names = ["zero", "one", *map(str, range(2, 11))]
+    assert artifact.read(made / "dataset").metadata["class_names"] == names
+    assert "class 10 has no training image" in (made / "report" / "report.html").read_text()
+
+
 def test_the_report_stands_alone(ingested):
     text = (ingested / "report" / "report.html").read_text()
     assert "<script" not in text
     assert 'src="http' not in text
     assert text.count("<svg") == 2
+    assert "Sound: nothing odd in 768 images." in text
     assert "data:image/png;base64," in text
