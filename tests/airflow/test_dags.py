@@ -272,6 +272,8 @@ WRONG = {
     "gpu_resource": ("", "'': String should have at least 1 character"),
     "node_selector": ('{"a": 1}', "1: Input should be a valid string"),
     "tolerations": ('[{"key": "a", "tolerationseconds": 3}]', "tolerationseconds (did you mean tolerationSeconds?)"),
+    "cpu": ("many", "'many': not an amount as Kubernetes writes it, such as 500m, 4 or 16Gi"),
+    "memory": ("16 GB", "'16 GB': not an amount as Kubernetes writes it, such as 500m, 4 or 16Gi"),
     "s3_secret": ("My Secret", "'My Secret': small letters, digits, dots and hyphens are needed, as Kubernetes "),
     "s3_config": ("", "'': small letters, digits, dots and hyphens are needed, as Kubernetes names things"),
 }

@@ -85,10 +85,12 @@ def test_bad_input_fails_at_once_and_somebody_is_told(runs):
         "export": "upstream_failed", "evaluate": "upstream_failed", "bless": "upstream_failed",
     })  # fmt: skip
     assert runs.task(run, "train")["try_number"] == 1
-    assert "train: batch_size: 4096 images a step, but there are only 448 to train on" in runs.log(run, "train", 1)
+    sentence = "train: batch_size: 4096 images a step, but there are only 448 to train on (exit code 2"
+    assert sentence in runs.log(run, "train", 1)
+    assert runs.note(run).replace("\\", "").startswith(sentence)
     assert runs.names(run, "train") == []
     alarms = Path(os.environ["ALARMS"])
-    eventually("alarm", lambda: alarms.exists() and "train" in alarms.read_text().splitlines())
+    eventually("alarm", lambda: alarms.exists() and f"train: {sentence}" in alarms.read_text())
 
 
 def test_a_killed_step_is_tried_again_and_goes_on_from_its_checkpoint(runs):
