@@ -36,7 +36,7 @@ test-kubeflow: $(UV) ## Test the pipeline, and the images if they are built (aft
 test-airflow: $(UV) ## Test the DAGs in a real Airflow, and on the images if they are built (after `make test`)
 	@$(AIRFLOW) pytest tests/airflow $(ARGS)
 
-test-cluster: $(UV) ## Bring up a cluster with kind, k3d or minikube, and test the chart and the workflow on it; CLUSTER=kind
+test-cluster: $(UV) ## Test the chart and the workflow on a cluster of its own, by kind, k3d or minikube; CLUSTER=kind
 	@CLUSTER=$(CLUSTER) tests/kubernetes/with-cluster $(UV) run --locked --quiet pytest tests/kubernetes $(ARGS)
 
 parity: $(UV) ## Compare the bytes that `make run`, Kubeflow and Airflow make (needs Docker and the images)
