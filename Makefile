@@ -6,6 +6,7 @@ KFP = UV_PROJECT_ENVIRONMENT=.venv-kubeflow $(UV) run --locked --quiet --no-defa
 # Airflow wants what kfp forbids, so it has one too.
 AIRFLOW = UV_PROJECT_ENVIRONMENT=.venv-airflow $(UV) run --locked --quiet --no-default-groups --group airflow
 ARGS ?=
+CLUSTER ?=
 
 .PHONY: help run airflow pipeline register test test-kubeflow test-airflow test-cluster parity images sbom check format docs pictures bench clean
 .DEFAULT_GOAL := help
@@ -35,8 +36,8 @@ test-kubeflow: $(UV) ## Test the pipeline, and the images if they are built (aft
 test-airflow: $(UV) ## Test the DAGs in a real Airflow, and on the images if they are built (after `make test`)
 	@$(AIRFLOW) pytest tests/airflow $(ARGS)
 
-test-cluster: $(UV) ## Test the chart, and the workflow on the cluster of KUBECONFIG if TAPELINE_CLUSTER names its scripts
-	@$(UV) run --locked --quiet pytest tests/kubernetes $(ARGS)
+test-cluster: $(UV) ## Test the chart and the workflow on a cluster of its own, by kind, k3d or minikube; CLUSTER=kind
+	@CLUSTER=$(CLUSTER) tests/kubernetes/with-cluster $(UV) run --locked --quiet pytest tests/kubernetes $(ARGS)
 
 parity: $(UV) ## Compare the bytes that `make run`, Kubeflow and Airflow make (needs Docker and the images)
 	@$(UV) sync --locked --quiet
