@@ -153,7 +153,7 @@ def take(window: Page, page: Path, sections: tuple[str, ...], target: Path) -> N
     window.goto(page.resolve().as_uri())
     window.evaluate(LEAVE, list(sections))
     shown = Image.open(io.BytesIO(window.locator("body").screenshot()))
-    shown.convert("RGB").quantize(128, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(target, optimize=True)
+    shown.convert("RGB").quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(target, optimize=True)
     print(f"{target.relative_to(DOCS)}: {window.locator('.headline').inner_text()}")
 
 

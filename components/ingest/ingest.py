@@ -61,7 +61,7 @@ def _paired(images_file: str, labels_file: str, arrays: dict[str, npt.NDArray[np
     if (worst := int(labels.max())) >= classes:
         raise BadInput(
             f"{labels_file}: label {worst} at position {int(labels.argmax())} is out of range: with {classes} classes "
-            f"labels are 0 to {classes - 1}; --classes gives their number"
+            f"labels are 0 to {classes - 1}; set `classes` to their number"
         )
     return images, labels
 

@@ -110,6 +110,34 @@ def test_the_text_of_figures_is_readable_on_what_is_below_it(pages, window, name
         assert low == [], scheme
 
 
+BAD = """<!doctype html><html lang="en"><title>Bad</title><main>
+<section style="width: 100px"><p>averyveryverylongword</p><table><td style="width: 1px">1 2</td></table></section>
+<section style="width: 600px"><svg width="100" height="20" aria-label="drawn">
+<text x="0" y="15">one</text><text x="10" y="15">two</text><text x="80" y="15">beyond</text>
+<text x="50" y="15" font-size="5">tiny</text></svg><svg></svg><img src="data:,"></section>
+<p style="color: #999">faint</p></main>"""
+
+
+def test_what_is_wrong_is_seen(started):
+    window = started.new_page(viewport={"width": 400, "height": 300})
+    window.set_content(BAD)
+    assert window.evaluate(FAULTS) == [
+        "the page scrolls sideways: 608 > 400",
+        "text beyond its box: averyveryverylongword",
+        "a number wraps: 1 2",
+        "a figure's texts overlap: one / two",
+        "a figure's text is cut: beyond",
+        "a figure's text is 5.0 pixels high: tiny",
+        "a figure without a description: one\ntwo\nbeyond\ntiny",
+        "a picture does not show: ",
+        "a picture without a description: one\ntwo\nbeyond\ntiny",
+    ]
+    assert [each.partition(":")[0] for each in violations(window)] == ["color-contrast", "image-alt"]
+    window.close()
+    assert contrast((255, 255, 255), (0, 0, 0)) == 21
+    assert contrast((0x77, 0x77, 0x77), (255, 255, 255)) == pytest.approx(4.48, abs=0.01)
+
+
 def contrast(one, other):
     """Return the contrast of two colours, as WCAG defines it."""
     light, dark = sorted((luminance(one), luminance(other)), reverse=True)
