@@ -22,7 +22,7 @@ LONG = {"epochs": 200, "checkpoint_every": 100}  # 2,800 steps: long enough to b
 
 
 def test_a_blessed_model_is_judged_again(runs, scheduled):
-    (again,) = eventually("run for the asset", lambda: runs.of("tapeline_reevaluate", "asset_triggered"))
+    again, *_ = eventually("run for the asset", lambda: runs.of("tapeline_reevaluate", "asset_triggered"))
     assert runs.end_of(again, "tapeline_reevaluate") == (
         "success", dict.fromkeys(("find", "evaluate", "confirm"), "success"),
     )  # fmt: skip
