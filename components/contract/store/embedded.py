@@ -30,6 +30,7 @@ def seaweedfs(folder: Path, ports: list[int]) -> list[str]:
         _weed(), "-logtostderr=true", "server", f"-dir={folder}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1",
         f"-master.port={master}", f"-master.port.grpc={master_grpc}", "-master.volumeSizeLimitMB=1024",
         f"-volume.port={volume}", f"-volume.port.grpc={volume_grpc}", "-volume.max=0",
+        "-volume.minFreeSpace=10MiB",  # else it refuses to write when a disk of 1 TB has 10 GB left
         "-filer", f"-filer.port={filer}", f"-filer.port.grpc={filer_grpc}",
         "-s3", f"-s3.port={s3}", f"-s3.port.grpc={s3_grpc}", "-s3.iam=false",
         "-s3.port.iceberg=0", "-s3.port.lance=0", "-metricsPort=0", "-master.telemetry=false",
@@ -90,12 +91,23 @@ def _serve(
 @contextlib.contextmanager
 def _alone(folder: Path) -> Iterator[None]:
     """Hold the folder's lock: two servers on the same files would ruin them."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("w") as file:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise BadInput(f"{folder} cannot be made: {error.filename} is a file; give another --folder") from None
+    with (folder / "lock").open("a+") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise BadInput(f"another run is at work in {folder}; wait for it, or give another --folder") from None
+            file.seek(0)
+            holder = file.read().strip()
+            raise BadInput(
+                f"another run, process {holder}, is at work in {folder}; wait for it, end it (kill {holder}), or give "
+                "another --folder"
+            ) from None
+        file.truncate(0)
+        file.write(f"{os.getpid()}\n")
+        file.flush()
         yield
 
 
