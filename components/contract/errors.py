@@ -72,13 +72,13 @@ def of_the_machine(error: Exception) -> str:
 
 def _what(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
-        return f"{os.fsdecode(error.filename)}: {error.strerror}" if error.filename else error.strerror
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     return str(error).splitlines()[0]
 
 
-def _owner(name: str | bytes | None) -> str:
+def _owner(name: object) -> str:
     """Return whose the nearest place of that name is, if it is another one's."""
-    path = Path(os.fsdecode(name)).absolute() if name else None
+    path = Path(str(name)).absolute() if name else None
     while path and path != path.parent:
         try:
             if path.stat().st_uid == os.geteuid():

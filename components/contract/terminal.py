@@ -28,7 +28,7 @@ def _plainer(error: UnicodeError) -> tuple[str, int]:
 class Progress:
     """How far a long piece of work is: a live line with a bar in a terminal, elsewhere a line every half minute."""
 
-    def __init__(self, total: float, done: float = 0) -> None:
+    def __init__(self, total: int, done: int = 0) -> None:
         """Say how much there is to do, in any unit, and how much of it was done before."""
         import rich.console  # noqa: PLC0415 - --help must not wait for it
         import rich.progress  # noqa: PLC0415
@@ -54,7 +54,7 @@ class Progress:
     def __exit__(self, *_: object) -> None:
         self._bar.stop()
 
-    def advance(self, done: float, text: str) -> None:
+    def advance(self, done: int, text: str) -> None:
         """Show that so much is done, with a text in front."""
         now = time.monotonic()
         left = self.left(done)
@@ -62,7 +62,7 @@ class Progress:
         if not self._live and now - self._said >= EVERY_SECONDS:
             self.print(f"{text}, {left}" if left else text)
 
-    def left(self, done: float) -> str:
+    def left(self, done: int) -> str:
         """Return how long the rest will take at the pace so far, such as `3 min left`; nothing where none is known."""
         if done <= self._before or done >= self._total:
             return ""

@@ -20,6 +20,8 @@ from components.contract.processes import tied
 from components.contract.store.client import Store
 
 READY_SECONDS = 60
+STARTS = 3  # between finding a free port and using it, another process may take it
+PORT_TAKEN = b"address already in use"
 STOP_SECONDS = 1  # weed may sit on a SIGTERM for minutes; what it has answered for is on disk by then
 
 
@@ -46,10 +48,19 @@ def serve(
     The credentials are random and live only as long as the server. Raises `StoreUnavailable` if it does not start,
     and `BadInput` if the folder is in use.
     """
-    with _alone(folder):
-        yield from _serve(folder, buckets, server)
+    with _alone(folder), contextlib.ExitStack() as stack:
+        for attempt in range(1, STARTS + 1):
+            try:
+                settings = stack.enter_context(_serve(folder, buckets, server))
+            except StoreUnavailable:
+                if attempt == STARTS or PORT_TAKEN not in (folder / "server.log").read_bytes():
+                    raise
+            else:
+                break
+        yield settings
 
 
+@contextlib.contextmanager
 def _serve(
     folder: Path, buckets: tuple[str, ...], command: Callable[[Path, list[int]], list[str]]
 ) -> Iterator[dict[str, str]]:
@@ -125,7 +136,7 @@ def _wait(server: subprocess.Popen[bytes], settings: dict[str, str], buckets: tu
             reason = error
         else:
             return
-        if server.poll() is not None or time.monotonic() > end:
+        if server.poll() is not None or PORT_TAKEN in log.read_bytes() or time.monotonic() > end:
             raise StoreUnavailable(f"the embedded S3 server did not start: {reason}; its log is {log}")
         time.sleep(0.1)
 
