@@ -104,8 +104,8 @@ def _alone(folder: Path) -> Iterator[None]:
     """Hold the folder's lock: two servers on the same files would ruin them."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-    except (FileExistsError, NotADirectoryError) as error:
-        raise BadInput(f"{folder} cannot be made: {error.filename} is a file; give another --folder") from None
+    except (FileExistsError, NotADirectoryError):
+        raise BadInput(f"{folder} cannot be made: a file is in its way; give another --folder") from None
     with (folder / "lock").open("a+") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
