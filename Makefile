@@ -16,14 +16,14 @@ help:
 doctor: ## Say what this machine has and lacks for each way of use, and what mends it
 	@dags/environment python dags/doctor.py $(ARGS)
 
-run: ## Run the whole workflow on this machine; ARGS="--epochs 1 --model convnet", ARGS=--help
+run: ## Run the whole workflow here; ARGS="--epochs 1 --model convnet", ARGS=--help
 	$(DEV) python -m dags.local $(ARGS)
 
 ##@ Test
-test: ## Test the components, the local run, the pages and the chart's templates; ARGS=FILE
+test: ## Test components, local run, pages and the chart's templates; ARGS=FILE
 	$(DEV) pytest components tests $(ARGS)
 
-check: ## Lint, check formatting and types, and see that the generated pages are up to date
+check: ## Lint, check formatting and types, and that generated pages are up to date
 	$(DEV) ruff check
 	$(DEV) ruff format --check
 	$(DEV) mypy
@@ -34,13 +34,13 @@ check: ## Lint, check formatting and types, and see that the generated pages are
 test-kubeflow: ## Test the pipeline, and the images if they are built; after `make test`
 	$(KUBEFLOW) pytest tests/kubeflow $(ARGS)
 
-test-airflow: ## Test the DAGs in a real Airflow, and the images if they are built; after `make test`
+test-airflow: ## Test the DAGs in a real Airflow, and images if they are built; after `make test`
 	$(AIRFLOW) pytest tests/airflow $(ARGS)
 
-test-cluster: ## Test the chart, and the workflow on the cluster of KUBECONFIG and TAPELINE_CLUSTER
+test-cluster: ## Test chart and workflow on the cluster of KUBECONFIG and TAPELINE_CLUSTER
 	$(DEV) pytest tests/kubernetes $(ARGS)
 
-parity: ## Compare the bytes that `make run`, Kubeflow and Airflow make (needs Docker and the images)
+parity: ## Compare the bytes that each caller makes (needs Docker and the images)
 	$(DEV) true
 	$(KUBEFLOW) pytest tests/kubeflow -k same_bytes --quiet
 	$(AIRFLOW) pytest tests/airflow -k same_bytes --quiet
@@ -50,15 +50,15 @@ parity: ## Compare the bytes that `make run`, Kubeflow and Airflow make (needs D
 pipeline: ## Compile the Kubeflow pipeline to pipeline.yaml; ARGS="--registry R --tag T"
 	$(KUBEFLOW) python -m dags.kubeflow_pipeline pipeline.yaml $(ARGS)
 
-register: ## Register it with a running Kubeflow; ARGS="--host http://… --run --parameter epochs=3"
+register: ## Register it with Kubeflow; ARGS="--host http://… --run --parameter epochs=3"
 	$(KUBEFLOW) python -m dags.kubeflow_register pipeline.yaml $(ARGS)
 
-airflow: ## Start a whole Airflow on this machine with the DAGs; ARGS="--unpause --port 8080", ARGS=--help
+airflow: ## Start a whole Airflow here, with the DAGs; ARGS="--unpause --port 8080", ARGS=--help
 	$(DEV) true
 	$(AIRFLOW) python -m dags.airflow_local $(ARGS)
 
 ##@ Images
-images: ## Build those of the steps, or ARGS="NAME …" of those of images/list (needs Docker with BuildKit)
+images: ## Build the images of the steps; ARGS=NAME: another one of images/list (needs Docker)
 	@images/build $(ARGS)
 
 sbom: ## Write run/sbom/IMAGE.cdx.json, the Python packages of each image
@@ -72,11 +72,11 @@ format: ## Format the code
 	$(DEV) ruff check --fix
 	$(DEV) ruff format
 
-docs: ## Write the generated pages: READMEs of components and chart, the chart's values, the picture
+docs: ## Write the generated pages, the chart's values and the picture of the workflow
 	$(DEV) python -m dags.reference
 	$(DEV) python -m helm.reference
 
-pictures: ## Take the README's pictures, of the last run's reports and of Airflow (needs chromium)
+pictures: ## Take the README's pictures, of the last run and of Airflow (needs chromium)
 	@docs/pictures.sh run/reports docs
 	$(AIRFLOW) python -m docs.airflow_picture
 
