@@ -25,7 +25,7 @@ from urllib.parse import urlsplit
 ROOT = Path(__file__).parent.parent
 SECONDS = 3.0  # for all questions together, which are asked at the same time
 ENVIRONMENT_GB = 3.0  # what .venv takes; that of Airflow takes half of it
-RUN_GB = 0.5  # what a run takes, in run/ and for temporary files
+RUN_GB = 0.7  # what a run takes, in run/ and for temporary files
 MEMORY_GB = 3.0  # what the training takes at most
 FIRST_PORT = 8080  # of `make airflow`
 

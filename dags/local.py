@@ -29,7 +29,9 @@ from dags.local_runs import Run
 from dags.local_steps import BUCKET, ROOT, Done, Place, run_task
 from dags.workflow import WORKFLOW
 
-ROOM = 300  # MB that a run of MNIST takes, at most, in its folder and for temporary files
+# MB that a run of MNIST takes, at most: for artifacts and checkpoints, and for temporary files.
+ROOM, TEMPORARY_ROOM = 700, 300
+LITTLE = 30  # MB; with less than that the lack of room is why a step failed
 
 
 def main(workflow: Workflow) -> None:
@@ -86,8 +88,8 @@ def _out(options: argparse.Namespace) -> Iterator[TextIO]:
 def _run(workflow: Workflow, options: argparse.Namespace, out: TextIO, summary: dict[str, Any]) -> None:
     parameters = workflow.parameters_of(options.values)  # before anything is started
     folder: Path = options.folder
-    if low := _low_on_room(folder, ROOM):
-        raise StepError(f"{low}; a run takes up to {ROOM} MB; make room, or give another --folder or TMPDIR")
+    if low := _low_on_room(folder, ROOM, TEMPORARY_ROOM):
+        raise StepError(f"{low}, and a run may take {ROOM} MB; make room, or give another --folder or TMPDIR")
     with serve(folder / "store", BUCKET) as settings:
         kept = Run(workflow, folder, _changed(parameters), summary)
         store = Store.from_environment(settings)
@@ -130,7 +132,7 @@ def _explain(error: BaseException, task: str, folder: Path) -> None:
     """Add to an error what a person wants to know besides."""
     if isinstance(error, Terminated):
         error.add_note(f"in {task}; what is done is kept, and the same command goes on from there")
-    elif isinstance(error, StepError) and (low := _low_on_room(folder, ROOM / 10)):
+    elif isinstance(error, StepError) and (low := _low_on_room(folder, LITTLE, LITTLE)):
         error.add_note(f"{low}; make room, and the same command goes on from there")
 
 
@@ -146,7 +148,7 @@ def _ending(error: BaseException) -> dict[str, Any]:
     }
 
 
-def _low_on_room(folder: Path, megabytes: float) -> str:
+def _low_on_room(folder: Path, megabytes: int, temporary_megabytes: int) -> str:
     """Say where there is less room than that: in the run's folder, or for temporary files."""
     while not folder.is_dir() and folder != folder.parent:
         folder = folder.absolute().parent
@@ -154,8 +156,8 @@ def _low_on_room(folder: Path, megabytes: float) -> str:
         temporary = Path(tempfile.gettempdir())
     except FileNotFoundError as error:
         return f"there is no room for temporary files: {error.strerror}"
-    for path in (folder, temporary):
-        if (free := shutil.disk_usage(path).free / 1e6) < megabytes:
+    for path, needed in ((folder, megabytes), (temporary, temporary_megabytes)):
+        if (free := shutil.disk_usage(path).free / 1e6) < needed:
             return f"{path} has {free:.0f} MB left"
     return ""
 

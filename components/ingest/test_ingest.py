@@ -5,6 +5,7 @@ import http.server
 import json
 import shutil
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -233,14 +234,55 @@ def known(monkeypatch, *mirrors, **changes):
     monkeypatch.setitem(sources.DATA_SETS, "mnist", DataSet(**(fields | changes)))
 
 
-def test_a_known_data_set_is_downloaded_once_past_a_mirror_that_is_away(monkeypatch, tmp_path, ingested):
+def test_a_known_data_set_is_downloaded_once_past_a_mirror_that_is_away(monkeypatch, tmp_path, ingested, capsys):
     values = SMALL | {"source": "mnist", "cache": str(tmp_path / "cache")}
     with Mirror(tmp_path) as empty, Mirror(DIGITS) as mirror:
         known(monkeypatch, "http://127.0.0.1:9", empty.address, mirror.address)
         made = make(COMPONENT, values, {}, tmp_path / "one")
         make(COMPONENT, values, {}, tmp_path / "two")
         assert len(mirror.asked) == 4
+    tried = [line for line in capsys.readouterr().out.splitlines() if line.startswith("downloading")]
+    assert tried == [f"downloading mnist from {each}" for each in ("http://127.0.0.1:9", empty.address, mirror.address)]
     assert artifact.verify(made / "dataset").files == artifact.verify(ingested / "dataset").files
+
+
+def test_a_download_that_breaks_off_is_no_download(monkeypatch, tmp_path):
+    short = tmp_path / "short"
+    shutil.copytree(DIGITS, short)
+    with Mirror(short) as mirror, Mirror(DIGITS) as whole:
+        monkeypatch.setattr(http.server.SimpleHTTPRequestHandler, "copyfile", _copy_half_from(short))
+        known(monkeypatch, mirror.address, whole.address)
+        paths = sources.obtain("mnist", tmp_path / "cache", tmp_path)
+        assert len(whole.asked) == 4
+    assert len(idx.read(paths[FILES[0]], idx.IMAGES)) == 512
+
+
+def _copy_half_from(folder):
+    """Return a server's way to send a file that breaks off in the middle, if the file is in that folder."""
+    whole = http.server.SimpleHTTPRequestHandler.copyfile
+
+    def copy(handler, source, output):
+        if Path(source.name).parent == folder:
+            output.write(source.read()[:20])
+        else:
+            whole(handler, source, output)
+
+    return copy
+
+
+def test_without_room_no_other_source_is_tried(monkeypatch, tmp_path):
+    with Mirror(DIGITS) as mirror, Mirror(DIGITS) as other:
+        known(monkeypatch, mirror.address, other.address)
+        monkeypatch.setattr(idx, "decoded", _full)
+        with pytest.raises(OSError, match="No space left on device"):
+            sources.obtain("mnist", tmp_path / "cache", tmp_path)
+        assert other.asked == []
+    assert list((tmp_path / "cache" / "mnist").iterdir()) == []
+
+
+def _full(_):
+    with Path("/dev/full").open("wb", buffering=0) as file:
+        file.write(b"more")
 
 
 def test_a_damaged_cache_is_fetched_anew(monkeypatch, tmp_path):
