@@ -36,14 +36,14 @@ class Progress:
         self._total, self._before = total, done
         self._began = self._said = time.monotonic()
         self._console = rich.console.Console(highlight=False, soft_wrap=True)
-        self._live = self._console.is_terminal and not self._console.is_dumb_terminal
+        self.live = self._console.is_terminal and not self._console.is_dumb_terminal
         self._bar = rich.progress.Progress(
             rich.progress.TextColumn("{task.description}"),
             rich.progress.BarColumn(min(40, max(4, self._console.width - 60))),
             rich.progress.TextColumn("{task.fields[left]}"),
             console=self._console,
             transient=True,
-            disable=not self._live,
+            disable=not self.live,
         )
         self._task = self._bar.add_task("", total=total, completed=done, left="")
 
@@ -59,7 +59,7 @@ class Progress:
         now = time.monotonic()
         left = self.left(done)
         self._bar.update(self._task, completed=done, description=text, left=left)
-        if not self._live and now - self._said >= EVERY_SECONDS:
+        if not self.live and now - self._said >= EVERY_SECONDS:
             self.print(f"{text}, {left}" if left else text)
 
     def left(self, done: int) -> str:

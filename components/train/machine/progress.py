@@ -24,7 +24,7 @@ class Progress(terminal.Progress):
         epoch = int(metrics["epoch"])
         if epoch not in (1, self.epochs) and epoch % self._every:
             return
-        left = self.left(epoch * self.steps_per_epoch)
+        left = "" if self.live else self.left(epoch * self.steps_per_epoch)  # a terminal has it beside the bar
         self.print(
             f"epoch {epoch}/{self.epochs}"
             f"  loss {metrics['train_loss']:.4f}  accuracy {metrics['train_accuracy']:.4f}"
