@@ -131,7 +131,7 @@ def _made(done: Mapping[str, Done]) -> dict[str, Any]:
 def _explain(error: BaseException, task: str, folder: Path) -> None:
     """Add to an error what a person wants to know besides."""
     if isinstance(error, Terminated):
-        error.add_note(f"in {task}; what is done is kept, and the same command goes on from there")
+        error.args = (f"{error} in {task}; what is done is kept, and the same command goes on from there",)
     elif isinstance(error, StepError) and (low := _low_on_room(folder, LITTLE, LITTLE)):
         error.add_note(f"{low}; make room, and the same command goes on from there")
 

@@ -106,7 +106,7 @@ def test_a_signal_ends_everything_that_was_started(tmp_path, number):
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 128 + number
     how = "interrupted" if number == signal.SIGINT else "terminated"
-    said = f"{how}; in train; what is done is kept, and the same command goes on from there"
+    said = f"{how} in train; what is done is kept, and the same command goes on from there"
     assert errors == f"run: {said}\n"
     summary = json.loads((folder / "reports/summary.json").read_text())
     assert (summary["state"], summary["sentence"], summary["exit_code"]) == ("interrupted", said, 128 + number)
