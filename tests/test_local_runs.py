@@ -13,7 +13,6 @@ from dags.workflow import WORKFLOW
 from tests.browser import browser, chromium
 from tests.local import call
 
-pytestmark = pytest.mark.skipif(not chromium(), reason="there is no Chromium")
 LONG = "s3://a-bucket-with-a-long-name/and/a/prefix/that/is/longer/than/a/telephone/is/wide/and/has/no/spaces"
 
 
@@ -44,6 +43,8 @@ def folder(first, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def chrome():
+    if not chromium():
+        pytest.skip("there is no Chromium")
     with browser() as started:
         yield started
 
