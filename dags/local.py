@@ -139,12 +139,13 @@ def _explain(error: BaseException, task: str, folder: Path) -> None:
 def _ending(error: BaseException) -> dict[str, Any]:
     """Return what a summary says of a run that did not come to its end."""
     said = getattr(error, "said", "") or (of_the_machine(error) if isinstance(error, Exception) else "") or str(error)
+    code = getattr(error, "exit_code", 1)
     if isinstance(error, BrokenPipeError):
-        said = "who read its output closed the pipe"
+        said, code = "who read its output closed the pipe", 128 + signal.SIGPIPE
     return {
         "state": "interrupted" if isinstance(error, Terminated | BrokenPipeError) else "failed",
         "sentence": "; ".join([said, *getattr(error, "__notes__", ())]),
-        "exit_code": getattr(error, "exit_code", 1),
+        "exit_code": code,
     }
 
 

@@ -86,7 +86,8 @@ def run_task(task: Task, parameters: Parameters, done: Mapping[str, Done], place
         if report := keep_report(component, outputs, place):  # of a step that blocks what would come next
             place.say(f"its report: {report}")
         raise
-    shutil.rmtree(checkpoints.parent, ignore_errors=True)  # those of a run that was given up, too
+    if task.checkpoints:
+        shutil.rmtree(checkpoints.parent, ignore_errors=True)  # those of a run that was given up, too
     keep_report(component, outputs, place)
     return Done(outputs, time.monotonic() - began)
 
