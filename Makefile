@@ -5,6 +5,8 @@ DEV = @dags/environment dev
 KUBEFLOW = @dags/environment kubeflow
 AIRFLOW = @dags/environment airflow
 ARGS ?=
+CLUSTER ?=
+CLUSTER ?=
 
 .DEFAULT_GOAL := help
 .PHONY: $(shell sed -n 's/^\([a-z-]*\):.*/\1/p' Makefile)
@@ -37,8 +39,8 @@ test-kubeflow: ## Test the pipeline, and the images if they are built; after `ma
 test-airflow: ## Test the DAGs in a real Airflow, and images if they are built; after `make test`
 	$(AIRFLOW) pytest tests/airflow $(ARGS)
 
-test-cluster: ## Test chart and workflow on the cluster of KUBECONFIG and TAPELINE_CLUSTER
-	$(DEV) pytest tests/kubernetes $(ARGS)
+test-cluster: ## Test chart and workflow on a cluster of its own, by kind, k3d or minikube; CLUSTER=kind
+	@CLUSTER=$(CLUSTER) tests/kubernetes/with-cluster dags/environment dev pytest tests/kubernetes $(ARGS)
 
 parity: ## Compare the bytes that each caller makes (needs Docker and the images)
 	$(DEV) true
@@ -76,8 +78,8 @@ docs: ## Write the generated pages, the chart's values and the picture of the wo
 	$(DEV) python -m dags.reference
 	$(DEV) python -m helm.reference
 
-pictures: ## Take the README's pictures, of the last run and of Airflow (needs chromium)
-	@docs/pictures.sh run/reports docs
+pictures: ## Take the pictures of docs/, of the last run, of bad runs and of Airflow (needs chromium)
+	$(DEV) python -m docs.pictures
 	$(AIRFLOW) python -m docs.airflow_picture
 
 bench: ## Compare the speed with Keras, PyTorch and JAX (installs them into .venv)

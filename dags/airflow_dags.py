@@ -6,16 +6,17 @@ model that was blessed. What a deployment may set is in airflow_settings.py.
 
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
-from importlib import import_module
 from typing import Any
 
-from airflow.sdk import Asset, Param, dag, task
+from airflow.sdk import Asset, CronTriggerTimetable, Param, dag, task
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
+from components.contract.errors import BadInput
 from dags import definition
-from dags.airflow_settings import Settings, dag_ids
-from dags.airflow_steps import output_of, step
-from dags.definition import Task, Workflow
+from dags.airflow_process import told
+from dags.airflow_settings import PREFIX, Settings, dag_ids, function_of, output_of
+from dags.airflow_steps import step
+from dags.definition import Task, Workflow, bounds_of
 from dags.workflow import WORKFLOW
 
 
@@ -44,7 +45,7 @@ def learn(workflow: Workflow, settings: Settings) -> None:
         "again, unless its input is bad; one that keeps checkpoints goes on from the last of them. "
         f"The {gate.blesses.name} becomes the asset `{blessed.name}` if it is {gate.blessed}, "
         f"which needs a threshold, such as `{gate.threshold}`.",
-        schedule=settings.schedule or None,
+        schedule=schedule_of(settings),
         **options(workflow, settings, workflow.tasks),
     )
     def whole() -> None:
@@ -68,19 +69,19 @@ def judge_again(workflow: Workflow, settings: Settings) -> None:
     blessed = asset_of(workflow, settings, gate.blesses)
 
     @task(task_display_name=f"Find the blessed {gate.blesses.name}", inlets=[blessed])
-    def find(*, inlet_events: Any) -> dict[str, str]:
+    def find(*, ti: Any, inlet_events: Any) -> dict[str, str]:
         events = inlet_events[blessed]
         if not len(events):
-            raise AirflowFailException(
-                f"no {gate.blesses.name} has been blessed yet: "
-                f"run {workflow.name} with a threshold, say {gate.threshold}"
-            )
+            none = f"no {gate.blesses.name} has been blessed yet: run {workflow.name} with a threshold"
+            raise told(ti, AirflowFailException(f"{none}, say {gate.threshold}"))
         return {name: events[-1].extra[name] for name in again.inputs}
 
     @task(task_display_name="Confirm the verdict")
     def confirm(*, ti: Any) -> None:
         if (verdict := ti.xcom_pull(task_ids=again.name, key=gate.output)[gate.verdict]) == gate.rejected:
-            raise AirflowFailException(f"the {gate.blesses.name} is {verdict}; see the report of {again.name}")
+            raise told(
+                ti, AirflowFailException(f"the {gate.blesses.name} is {verdict}; see the report of {again.name}")
+            )
 
     @dag(
         dag_id=dag_ids(workflow)[1],
@@ -104,14 +105,24 @@ def asset_of(workflow: Workflow, settings: Settings, asset: definition.Asset) ->
     return Asset(name=f"{workflow.name}_{asset.name}", uri=f"{settings.store}/{asset.name}", group=workflow.name)
 
 
+def schedule_of(settings: Settings) -> str | None:
+    """Return when the workflow runs by itself; raise `BadInput` unless Airflow can read it."""
+    if not settings.schedule:
+        return None
+    try:
+        CronTriggerTimetable(settings.schedule, timezone="UTC").validate()
+    except Exception as error:
+        raise BadInput(f"{PREFIX}SCHEDULE: {settings.schedule!r} is no cron expression, such as 0 3 * * *") from error
+    return settings.schedule
+
+
 def options(workflow: Workflow, settings: Settings, tasks: Iterable[Task]) -> dict[str, Any]:
     """Return what both DAGs have in common."""
-    module, _, function = settings.on_failure.partition(":")
     return {
         "start_date": datetime(2026, 1, 1, tzinfo=UTC),
         "catchup": False,
         "max_active_runs": 1,
-        "params": form(settings, tasks),
+        "params": form(workflow, settings, tasks),
         "tags": ["mnist", workflow.name],
         "default_args": {
             "owner": workflow.name,
@@ -120,20 +131,26 @@ def options(workflow: Workflow, settings: Settings, tasks: Iterable[Task]) -> di
             "retry_exponential_backoff": True,
             "max_retry_delay": timedelta(minutes=5),
             "execution_timeout": timedelta(minutes=5),  # of what is not a step
-            "on_failure_callback": getattr(import_module(module), function) if module else None,
+            "on_failure_callback": function_of(settings.on_failure) if settings.on_failure else None,
         },
     }
 
 
-def form(settings: Settings, tasks: Iterable[Task]) -> dict[str, Param]:
+def form(workflow: Workflow, settings: Settings, tasks: Iterable[Task]) -> dict[str, Param]:
     """Return the form: every parameter of the tasks, with its bounds, in a section for each task."""
     made: dict[str, Param] = {}
+    checked = workflow.parameters_of(settings.parameters)
     for each in tasks:
         for name, schema in each.component.parameters.model_json_schema()["properties"].items():
             if name != each.checkpoints and name not in made:
                 bounds = {key: value for key, value in schema.items() if key not in ("default", "operational", "title")}
-                bounds["description_md"] = bounds.pop("description")
-                value = settings.parameters.get(name, schema["default"])
+                # Airflow's form keeps to some bounds and says none, and its answer to a wrong value is "Bad Request".
+                said = bounds_of(schema)
+                bounds["description_md"] = bounds.pop("description") + (f" ({said})" if said else "")
+                value = getattr(checked[each.name], name)
+                # An empty text counts as not filled in, and the form cannot be sent, unless there may be nothing.
+                if "" in (value, schema["default"]):
+                    bounds["type"] = ["null", bounds["type"]]
                 made[name] = Param(value, section=each.component.title, **bounds)
     return made
 

@@ -99,6 +99,7 @@ def environment(folder: Path, port: int) -> dict[str, str]:
         # SQLite has one writer at a time, and gives up after five seconds unless told otherwise.
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{folder}/airflow.db?timeout=60",
         "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "dags"),
+        "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "dags/plugins"),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         "AIRFLOW__CORE__PARALLELISM": "4",
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": f"{USER}:admin",
@@ -161,14 +162,18 @@ class Airflow:
 
     def call(self, method: str, path: str, body: Any = None, *, refused: int = 0) -> Any:
         """Call Airflow's API and return its answer; an answer of code `refused` is taken for a yes."""
-        if not self._token:
-            given = {"username": USER, "password": self.password}
-            self._token = httpx.post(f"{self.address}/auth/token", json=given).raise_for_status().json()["access_token"]
-        headers = {"Authorization": f"Bearer {self._token}"}
+        headers = {"Authorization": f"Bearer {self.token()}"}
         answer = httpx.request(method, f"{self.address}/api/v2/{path}", json=body, headers=headers, timeout=60)
         if answer.is_error and answer.status_code != refused:
             raise StepError(f"Airflow refuses {method} {path}: {answer.status_code} {answer.text}")
         return answer.json() if answer.content else None
+
+    def token(self) -> str:
+        """Return what the one user calls the API with."""
+        if not self._token:
+            given = {"username": USER, "password": self.password}
+            self._token = httpx.post(f"{self.address}/auth/token", json=given).raise_for_status().json()["access_token"]
+        return self._token
 
     def stop(self) -> None:
         """End every process that was started, and whatever those started; the API server last.

@@ -7,9 +7,9 @@ from airflow.providers.cncf.kubernetes.operators.pod import KubernetesPodOperato
 from airflow.sdk.exceptions import AirflowException, AirflowSkipException
 from kubernetes.client import models as k8s
 
-from dags.airflow_process import FINAL, failure
+from dags.airflow_process import failure
 from dags.airflow_settings import Settings
-from dags.cluster import CONFIG_KEYS, SECRET_KEYS, image_of
+from dags.cluster import CONFIG_KEYS, SECRET_KEYS, image_of, resources_of
 from dags.definition import Task
 
 
@@ -21,7 +21,7 @@ class StepPod(KubernetesPodOperator):
     """
 
     def __init__(self, *, step: Task, settings: Settings, arguments: Sequence[str], **options: Any) -> None:
-        component, needs = step.component, step.resources
+        component, needs = step.component, resources_of(step, settings)
         limits = {"cpu": needs.cpu_limit, "memory": needs.memory_limit}
         if needs.gpu:
             options["node_selector"] = settings.node_selector
@@ -70,15 +70,16 @@ class StepPod(KubernetesPodOperator):
         )  # fmt: skip
 
     def cleanup(self, pod: k8s.V1Pod, remote_pod: k8s.V1Pod, *arguments: Any, **options: Any) -> None:
-        """Clean up as Airflow does, but take the step's exit code for what it is."""
+        """Clean up as Airflow does, but take the step's exit code and its last words for what they are."""
         try:
             super().cleanup(pod, remote_pod, *arguments, **options)
         except AirflowSkipException:
             raise
         except AirflowException as error:
-            if (code := _exit_code(remote_pod)) in FINAL:
-                raise failure(self.task_id, code) from error
-            raise
+            if not (end := _end(remote_pod)):
+                raise
+            ti = options["context"]["ti"]
+            raise failure(ti, self.task_id, end.exit_code, (end.message or "").splitlines()) from error
 
 
 def _store_variables(settings: Settings) -> list[k8s.V1EnvVar]:
@@ -93,12 +94,10 @@ def _store_variables(settings: Settings) -> list[k8s.V1EnvVar]:
     return [k8s.V1EnvVar(name, value_from=reference) for name, reference in references.items()]
 
 
-def _exit_code(pod: k8s.V1Pod) -> int | None:
-    """Return the exit code of the step in a pod that has ended."""
-    for status in pod.status.container_statuses or ():
-        if status.name == "base" and status.state.terminated:
-            return int(status.state.terminated.exit_code)
-    return None
+def _end(pod: k8s.V1Pod) -> k8s.V1ContainerStateTerminated | None:
+    """Return how the step ended in a pod; None where it did not come to begin."""
+    states = [status.state for status in pod.status.container_statuses or () if status.name == "base"]
+    return next((state.terminated for state in states if state.terminated), None)
 
 
 def _snake(key: str) -> str:

@@ -7,18 +7,25 @@ task, also when Airflow is killed, which Airflow's DockerOperator, a client of t
 import contextlib
 import signal
 import subprocess
+from collections import deque
 from collections.abc import Sequence
+from itertools import takewhile
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from airflow.sdk import BaseOperator, Context
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
-from components.contract.errors import BadInput, Blocked, StoreRefused
+from components.contract.errors import BadInput, Blocked, StepError, StoreRefused
 from components.contract.processes import tie_this_process, tied
+
+T = TypeVar("T", bound=BaseException)
 
 ROOT = Path(__file__).parent.parent
 FINAL = (BadInput.exit_code, Blocked.exit_code, StoreRefused.exit_code)  # the same call would end in the same way
+_HINTS = dict.fromkeys(FINAL, ": the same call would end in the same way")
+_HINTS |= dict.fromkeys((-9, 137), ": it was killed, as when memory is short")
+FAILURE = "failure"  # the XCom with sentence and exit code of a task's failure
 GRACE_SECONDS = 4  # Airflow kills a task after 5
 
 
@@ -33,7 +40,7 @@ class Step(BaseOperator):
         self.arguments = arguments
         self._process: subprocess.Popen[str] | None = None
 
-    def execute(self, context: Context) -> None:  # noqa: ARG002 - the operator's interface
+    def execute(self, context: Context) -> None:
         """Run the step; its lines are the task's log. Raises for every exit code but 0."""
         tie_this_process(signal.SIGTERM)  # if Airflow is killed, this task must not go on alone
         self._process = subprocess.Popen(
@@ -42,11 +49,13 @@ class Step(BaseOperator):
             start_new_session=True,  # signals reach the step through on_kill alone
         )  # fmt: skip
         assert self._process.stdout
+        lines: deque[str] = deque(maxlen=100)
         with self._process:
             for line in self._process.stdout:
-                self.log.info("%s", line.rstrip("\n"))
+                lines.append(line.rstrip())
+                self.log.info("%s", lines[-1])
         if code := self._process.returncode:
-            raise failure(self.task_id, code)
+            raise failure(context["ti"], self.task_id, code, list(lines))
 
     def on_kill(self) -> None:
         """End the step. What it has not published by now is not there."""
@@ -57,8 +66,25 @@ class Step(BaseOperator):
             self._process.kill()
 
 
-def failure(name: str, code: int) -> AirflowException:
-    """Return what to raise for an exit code: bad input is not tried again."""
-    if code in FINAL:
-        return AirflowFailException(f"{name} ended with exit code {code}: the same call would end in the same way")
-    return AirflowException(f"{name} ended with exit code {code}; its last lines say why")
+def failure(ti: Any, name: str, code: int, lines: Sequence[str]) -> AirflowException:
+    """Return what to raise for an exit code and the last lines of a step; bad input is not tried again.
+
+    It says what the step said, as that is all that an alert or a filter for errors gets to see.
+    """
+    said = sentence(name, lines) or (lines[-1] if lines and code == StepError.exit_code else "")
+    ended = f"exit code {code}{_HINTS.get(code, '')}"
+    kind = AirflowFailException if code in FINAL else AirflowException
+    return told(ti, kind(f"{said} ({ended})" if said else f"{name} ended with {ended}"), code)
+
+
+def sentence(name: str, lines: Sequence[str]) -> str:
+    """Return what a step, or the command that starts its container, said of its failure; empty if it said nothing."""
+    begins = [index for index, line in enumerate(lines) if line.startswith((f"{name}: ", "docker: "))]
+    last = lines[begins[-1] :] if begins else ()
+    return "\n".join(takewhile(lambda line: line and not line.startswith("Traceback"), last))
+
+
+def told(ti: Any, error: T, code: int = 0) -> T:
+    """Return the error, and leave its sentence where the run's note finds it."""
+    ti.xcom_push(FAILURE, {"sentence": str(error), "exit_code": code})
+    return error

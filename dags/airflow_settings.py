@@ -1,22 +1,40 @@
 """What a deployment of the Airflow DAGs may set: environment variables, read once, when Airflow reads the DAGs.
 
-They must be the same for Airflow's scheduler, workers, DAG processor and triggerer.
+They must be the same for Airflow's API server, scheduler, workers, DAG processor and triggerer.
 """
 
 import os
 import re
+import shlex
 from collections.abc import Mapping
+from importlib import import_module
 from typing import Any, Self
 
-from pydantic import field_validator, model_validator
+from pydantic import ValidationInfo, field_validator
 
-from components.contract.declaration import parameter
+from components.contract.declaration import did_you_mean, parameter
 from components.contract.errors import BadInput
-from dags.cluster import REGISTRY, TAG, Cluster, parsed
-from dags.definition import Workflow
+from dags.cluster import NAME, REGISTRY, TAG, Cluster, parsed
+from dags.definition import Place, Workflow
 
 PREFIX = "TAPELINE_AIRFLOW_"
 RUNNERS = ("process", "docker", "kubernetes")
+
+_PATH = r"[a-z0-9]+([._-]+[a-z0-9]+)*"
+# What a text must look like, and what to call it.
+_FORMS = {
+    "store": (
+        r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/(?!\.{1,2}(/|$))[^/]+)*",
+        "s3://bucket/prefix, as S3 names buckets,",
+    ),
+    "gpu_pool": (r"\S(.*\S)?", "the name of a pool"),
+    "python": (r"\S(.*\S)?", "the path of a Python"),
+    "registry": (rf"[\w.-]+(:\d+)?(/{_PATH})*", "a registry, as registry.example/tapeline,"),
+    "tag": (r"\w[\w.-]{0,127}|sha256:[0-9a-f]{64}", "a tag, or a digest sha256:… of 64 digits,"),
+    "namespace": (r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", "the name of a namespace"),
+    "service_account": (NAME, "the name of a service account"),
+    "pull_secret": (rf"({NAME}( {NAME})*)?", "the name of a Secret, or several with a space between them,"),
+}
 
 
 class Settings(Cluster):
@@ -48,33 +66,67 @@ class Settings(Cluster):
     def _object(cls, value: Any) -> Any:
         return parsed(value, dict)
 
-    @model_validator(mode="after")
-    def _known(self) -> Self:
-        if not re.fullmatch(r"s3://[^/]+(/[^/]+)*", self.store):
-            raise ValueError(f"store: {self.store!r} is not of the form s3://bucket/prefix")
-        if not re.fullmatch(r"([\w.]+:\w+)?", self.on_failure):
-            raise ValueError(f"on_failure: {self.on_failure!r} is not of the form module:function")
-        return self
+    @field_validator("on_failure")
+    @classmethod
+    def _callable(cls, value: str) -> str:
+        if value and not callable(function_of(value)):
+            raise ValueError("it is no function")
+        return value
+
+    @field_validator("docker_options")
+    @classmethod
+    def _words(cls, value: str) -> str:
+        shlex.split(value)
+        return value
+
+    @field_validator(*_FORMS)
+    @classmethod
+    def _formed(cls, value: str, info: ValidationInfo) -> str:
+        form, what = _FORMS[str(info.field_name)]
+        if not re.fullmatch(form, value):
+            raise ValueError(f"{what} is needed")
+        return value
 
     @classmethod
     def from_environment(cls, workflow: Workflow, environment: Mapping[str, str] = os.environ) -> Self:
-        """Read the settings; raise `BadInput` naming every variable that is unknown or wrong."""
-        given = {
-            name.removeprefix(PREFIX).lower(): value
-            for name, value in environment.items()
-            if name.startswith(PREFIX)
-        }  # fmt: skip
+        """Read the settings; raise `BadInput` with a line for each variable that is unknown or wrong."""
+        given = {name: value for name, value in environment.items() if name.startswith(PREFIX)}
+        known = {f"{PREFIX}{name.upper()}": name for name in cls.model_fields}
+        unknown = [f"{name}: no such setting{did_you_mean(name, known)}" for name in given if name not in known]
         try:
-            settings = cls.checked(given)
+            settings = cls.checked({known[name]: value for name, value in given.items() if name in known})
         except BadInput as error:
-            raise BadInput(f"among the variables {PREFIX}…:\n{error}") from None
+            wrong = [
+                re.sub(r"^\w+", lambda name: f"{PREFIX}{name[0].upper()}", each) for each in str(error).splitlines()
+            ]
+            raise BadInput("\n".join(unknown + wrong)) from None
         try:
             workflow.parameters_of(settings.parameters)
         except BadInput as error:
-            raise BadInput(f"among the variables {PREFIX}…:\nparameters: {error}") from None
+            unknown += [f"{PREFIX}PARAMETERS: {each}" for each in str(error).splitlines()]
+        if unknown:
+            raise BadInput("\n".join(unknown))
         return settings
+
+
+def function_of(name: str) -> Any:
+    """Return what `module:function` names; raise `ValueError` where there is no such thing."""
+    module, _, function = name.partition(":")
+    if not function:
+        raise ValueError("it is not of the form module:function")
+    try:
+        return getattr(import_module(module), function)
+    except (ImportError, AttributeError) as error:
+        raise ValueError(f"it cannot be imported: {error}") from error
 
 
 def dag_ids(workflow: Workflow) -> tuple[str, str]:
     """Return the names of the DAG that learns and of the one that judges again."""
     return workflow.name, f"{workflow.name}_reevaluate"
+
+
+def output_of(settings: Settings, place: Place, *, run: tuple[str, str] | None = None) -> str:
+    """Return the location of an output in a run, given as DAG and run id; in the present run, as a template."""
+    component, output = place
+    dag_id, run_id = run or ("{{ dag.dag_id }}", "{{ run_id }}")
+    return f"{settings.store}/{dag_id}/{run_id}/{component.name}/{output}"

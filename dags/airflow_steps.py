@@ -11,10 +11,11 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 from components.contract.declaration import Component, argument
 from components.contract.errors import BadInput
-from dags.airflow_process import ROOT, Step
-from dags.airflow_settings import Settings
-from dags.cluster import image_of, labels_of
-from dags.definition import Place, Task, Workflow, figures_of
+from dags.airflow_pages import Report, reports_of
+from dags.airflow_process import ROOT, Step, told
+from dags.airflow_settings import Settings, output_of
+from dags.cluster import image_of, labels_of, resources_of
+from dags.definition import Task, Workflow, figures_of
 
 # What a container is told of the store. The values stay in the environment, out of sight.
 STORE_VARIABLES = (
@@ -48,23 +49,23 @@ def step(
     }
     if task.resources.gpu:
         options["pool"] = settings.gpu_pool
+    made = _operator(workflow, task, settings, options)
+    made.operator_extra_links = tuple(Report(workflow, settings, component, item) for item in reports_of(component))
+    return made
+
+
+def _operator(workflow: Workflow, task: Task, settings: Settings, options: dict[str, Any]) -> BaseOperator:
+    command = task.component.command
     match settings.runner:
         case "process":
-            return Step(command=[str(ROOT / settings.python), *component.command[1:]], **options)
+            return Step(command=[str(ROOT / settings.python), *command[1:]], **options)
         case "docker":
-            return Step(command=[*_docker_run(workflow, task, settings), *component.command], **options)
+            return Step(command=[*_docker_run(workflow, task, settings), *command], **options)
         case _:
             from dags.airflow_pods import StepPod  # noqa: PLC0415 - Kubernetes' client takes a second to import
 
             options |= {"name": f"{workflow.name}-{task.name}", "labels": labels_of(workflow, task)}
             return StepPod(step=task, settings=settings, **options)
-
-
-def output_of(settings: Settings, place: Place, *, run: tuple[str, str] | None = None) -> str:
-    """Return the location of an output in a run, given as DAG and run id; in the present run, as a template."""
-    component, output = place
-    dag_id, run_id = run or ("{{ dag.dag_id }}", "{{ run_id }}")
-    return f"{settings.store}/{dag_id}/{run_id}/{component.name}/{output}"
 
 
 def _arguments(task: Task, settings: Settings, inputs: Mapping[str, str]) -> list[str]:
@@ -79,6 +80,8 @@ def _arguments(task: Task, settings: Settings, inputs: Mapping[str, str]) -> lis
         if field.annotation is bool:
             given, not_given = argument(name, value=True), argument(name, value=False)
             arguments.append(f"{{{{ '{given}' if params.{name} else '{not_given}' }}}}")
+        elif field.annotation is str:
+            arguments.append(argument(name, f"{{{{ params.{name} or '' }}}}"))  # the form says null for nothing
         else:
             arguments.append(argument(name, f"{{{{ params.{name} }}}}"))
     return arguments
@@ -86,7 +89,7 @@ def _arguments(task: Task, settings: Settings, inputs: Mapping[str, str]) -> lis
 
 def _docker_run(workflow: Workflow, task: Task, settings: Settings) -> list[str]:
     """Return the command that starts a container as a cluster would: no root, no file to write but in /tmp."""
-    needs = task.resources
+    needs = resources_of(task, settings)
     command = ["docker", "run", "--rm", "--read-only", "--tmpfs=/tmp", "--cap-drop=ALL"]
     command += ["--security-opt=no-new-privileges", f"--memory={needs.memory_limit.removesuffix('i').lower()}"]
     command += [f"--label={name}={value}" for name, value in labels_of(workflow, task).items()]
@@ -103,9 +106,10 @@ def _check(workflow: Workflow) -> Callable[[Context], None]:
 
     def pre_execute(context: Context) -> None:
         try:
-            workflow.parameters_of(dict(context["params"]))
+            given = dict(context["params"]).items()
+            workflow.parameters_of({name: "" if value is None else value for name, value in given})
         except BadInput as error:
-            raise AirflowFailException(str(error)) from None
+            raise told(context["ti"], AirflowFailException(str(error))) from None
 
     return pre_execute
 

@@ -1,12 +1,14 @@
 """What a workflow asks of a cluster, said once: for Kubeflow's form, Airflow's settings and the chart's values."""
 
 import json
+import re
+from dataclasses import replace
 from typing import Any
 
 from pydantic import field_validator
 
-from components.contract.declaration import Component, Parameters, parameter
-from dags.definition import Task, Workflow
+from components.contract.declaration import Component, Parameters, did_you_mean, parameter
+from dags.definition import Resources, Task, Workflow
 
 # Kubeflow's own keys of a store's credentials -> the names that every S3 client reads.
 SECRET_KEYS = {"accesskey": "AWS_ACCESS_KEY_ID", "secretkey": "AWS_SECRET_ACCESS_KEY"}
@@ -16,6 +18,16 @@ CONFIG_KEYS = {"endpoint": "AWS_ENDPOINT_URL", "region": "AWS_REGION"}
 REGISTRY = "tapeline"
 TAG = "dev"
 
+# How Kubernetes names things, and the keys of a toleration with their types or choices.
+NAME = r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?"
+TOLERATION: dict[str, type | tuple[str, ...]] = {
+    "key": str,
+    "operator": ("Exists", "Equal"),
+    "value": str,
+    "effect": ("NoSchedule", "PreferNoSchedule", "NoExecute"),
+    "tolerationSeconds": int,
+}
+
 
 class Cluster(Parameters):
     """What a run asks of the cluster; a list or an object may be given as JSON."""
@@ -24,13 +36,42 @@ class Cluster(Parameters):
     gpu_resource: str = parameter("nvidia.com/gpu", "What the cluster calls a GPU", min_length=1)
     node_selector: dict[str, str] = parameter({}, "Labels that the node of such a step must have")
     tolerations: list[dict[str, Any]] = parameter([], "Taints that such a step may live with, as in a pod")
+    cpu: str = parameter("", "CPUs for such a step, as 4 or 500m; empty: as the workflow says")
+    memory: str = parameter("", "Memory for such a step, as 16Gi; empty: as the workflow says")
     s3_secret: str = parameter("tapeline-store", f"Secret with the keys {' and '.join(SECRET_KEYS)} of the store")
     s3_config: str = parameter("tapeline-store", f"ConfigMap with the keys {' and '.join(CONFIG_KEYS)} of the store")
+
+    @field_validator("cpu", "memory")
+    @classmethod
+    def _quantity(cls, value: str) -> str:
+        if not re.fullmatch(r"(\d+(\.\d+)?(m|[KMGT]i?)?)?", value):
+            raise ValueError("not an amount as Kubernetes writes it, such as 500m, 4 or 16Gi")
+        return value
 
     @field_validator("node_selector", "tolerations", mode="before")
     @classmethod
     def _parsed(cls, value: Any, info: Any) -> Any:
         return parsed(value, list if info.field_name == "tolerations" else dict)
+
+    @field_validator("tolerations")
+    @classmethod
+    def _tolerable(cls, value: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        for key, given in (item for each in value for item in each.items()):
+            if key not in TOLERATION:
+                raise ValueError(f"no such key of a toleration: {key}{did_you_mean(key, TOLERATION)}")
+            right = TOLERATION[key]
+            if isinstance(right, type) and type(given) is not right:
+                raise ValueError(f"{key}: {given!r} is no {'text' if right is str else 'whole number'}")
+            if isinstance(right, tuple) and given not in right:
+                raise ValueError(f"{key}: {given!r} is not one of {', '.join(right)}")
+        return value
+
+    @field_validator("s3_secret", "s3_config")
+    @classmethod
+    def _named(cls, value: str) -> str:
+        if not re.fullmatch(NAME, value):
+            raise ValueError("small letters, digits, dots and hyphens are needed, as Kubernetes names things")
+        return value
 
 
 def parsed(value: Any, kind: type[list[Any] | dict[str, Any]]) -> Any:
@@ -47,10 +88,29 @@ def parsed(value: Any, kind: type[list[Any] | dict[str, Any]]) -> Any:
 
 def image_of(component: Component, registry: str = REGISTRY, tag: str = TAG) -> str:
     """Return the image of a component, `tag` being a tag or a digest (sha256:…)."""
-    return f"{registry}/{component.name}{'@' if tag.startswith('sha256:') else ':'}{tag}"
+    return reference(component.name, registry, tag)
+
+
+def reference(name: str, registry: str = REGISTRY, tag: str = TAG) -> str:
+    """Return the image of that name, as images/list has them."""
+    return f"{registry}/{name}{'@' if tag.startswith('sha256:') else ':'}{tag}"
+
+
+def resources_of(task: Task, cluster: Cluster) -> Resources:
+    """Return what a task may take: what the workflow says, or, where it can use a GPU, what was asked for."""
+    needs = task.resources
+    if needs.gpu and cluster.cpu:
+        needs = replace(needs, cpu=cluster.cpu, cpu_limit=cluster.cpu)
+    if needs.gpu and cluster.memory:
+        needs = replace(needs, memory=cluster.memory, memory_limit=cluster.memory)
+    return needs
+
+
+def part_of(workflow: Workflow, name: str) -> dict[str, str]:
+    """Return the labels by which a pod is known as a part of the workflow."""
+    return {"app.kubernetes.io/part-of": workflow.name, "app.kubernetes.io/component": name}
 
 
 def labels_of(workflow: Workflow, task: Task) -> dict[str, str]:
     """Return the labels of a task's pods, which the chart's network policies go by."""
-    labels = {"app.kubernetes.io/part-of": workflow.name, "app.kubernetes.io/component": task.name}
-    return labels | ({"tapeline/downloads": "true"} if task.downloads else {})
+    return part_of(workflow, task.name) | ({"tapeline/downloads": "true"} if task.downloads else {})

@@ -86,10 +86,16 @@ class Workflow:
     tasks: tuple[Task, ...]
     gate: Gate
     assets: tuple[Asset, ...]  # as soon as their task has ended
+    form: tuple[str, ...] = ()  # the parameters that a form with little room shows; the others are there together
 
     def __post_init__(self) -> None:
         if problems := list(_problems(self)):
             raise ValueError("\n".join(problems))
+
+    @property
+    def parameters(self) -> tuple[type[Parameters], ...]:
+        """Return the parameters that each task declares."""
+        return tuple(task.component.parameters for task in self.tasks)
 
     def task(self, component: Component) -> Task:
         """Return the task of a component."""
@@ -101,7 +107,7 @@ class Workflow:
         A value goes to every component that declares its name, so `seed` is said once. Raises `BadInput` with a line
         for each value that is unknown or wrong.
         """
-        known = {name for task in self.tasks for name in task.component.parameters.model_fields}
+        known = {name for parameters in self.parameters for name in parameters.model_fields}
         problems = [f"{name}: no such parameter{did_you_mean(name, known)}" for name in values if name not in known]
         checked = {}
         for task in self.tasks:
@@ -123,6 +129,12 @@ def figures_of(manifest: bytes, place: str) -> dict[str, Any]:
     return {name: value for name, value in said if isinstance(value, bool | int | float | str)}
 
 
+def bounds_of(schema: Mapping[str, Any]) -> str:
+    """Return between what a number must be, as a reader sees it, from its parameter's schema; empty without bounds."""
+    signs = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
+    return ", ".join(f"{sign} {schema[name]}" for name, sign in signs.items() if name in schema)
+
+
 def _problems(workflow: Workflow) -> Iterator[str]:
     """Yield a sentence for everything in a workflow that does not fit together."""
     made: dict[str, dict[str, str]] = {}  # {component: {output: kind}}
@@ -139,6 +151,9 @@ def _problems(workflow: Workflow) -> Iterator[str]:
         yield from _misfit(f"the asset {asset.name}", asset.place, "", made)
     gate, thresholds = workflow.gate, workflow.gate.component.parameters.model_fields
     yield from _misfit("the gate", (gate.component, gate.output), "", made)
+    for name in workflow.form:
+        if name not in fields:
+            yield f"the form: there is no parameter {name}{did_you_mean(name, fields)}"
     if gate.threshold not in thresholds:
         yield f"the gate has no parameter {gate.threshold}{did_you_mean(gate.threshold, thresholds)}"
 

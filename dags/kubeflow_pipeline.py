@@ -1,104 +1,154 @@
 """The workflow as a Kubeflow pipeline, compiled to YAML from the declarations.
 
-python -m dags.kubeflow_pipeline pipeline.yaml [--registry R] [--tag T] [--default NAME=VALUE]... [--fixed-images]
+python -m dags.kubeflow_pipeline pipeline.yaml [--registry R] [--tag T] [--image TASK=IMAGE]… [--default NAME=VALUE]…
 """
 
 import inspect
 import sys
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from kfp import compiler, dsl, kubernetes
 
 from components.contract.command import Parser, guard
-from components.contract.declaration import Component
+from components.contract.declaration import Output, did_you_mean
 from components.contract.errors import BadInput
-from dags.cluster import CONFIG_KEYS, REGISTRY, SECRET_KEYS, TAG, Cluster, image_of, labels_of
+from components.contract.kubeflow import OTHERS, names_of
+from dags import kubeflow_check
+from dags.cluster import (
+    CONFIG_KEYS,
+    REGISTRY,
+    SECRET_KEYS,
+    TAG,
+    Cluster,
+    image_of,
+    labels_of,
+    part_of,
+    reference,
+    resources_of,
+)
 from dags.definition import Task, Workflow
-from dags.kubeflow_register import for_form, values_of
+from dags.kubeflow_form import ASKED, fields_of, given
 from dags.workflow import WORKFLOW
 
-RETRIES = {"num_retries": 2, "backoff_duration": "30s", "backoff_factor": 2.0, "backoff_max_duration": "300s"}
-
-Field = tuple[type, Any, str]  # the type, default and help of a parameter in the form
+RETRIES = 2
 
 
-def build(
+def build(  # noqa: PLR0913 - all that may be fixed
     workflow: Workflow,
     registry: str = REGISTRY,
     tag: str = TAG,
     defaults: Sequence[str] = (),
+    images: Sequence[str] = (),
     *,
-    ask_images: bool = True,
+    choices: bool = True,
+    dependencies: bool = False,
 ) -> Any:
     """Return the pipeline, a kfp GraphComponent.
 
-    `defaults` are `name=value`s that the form begins with instead of the declared ones. With `ask_images` the form asks
-    for the image of each step; `kfp.local` cannot run a pipeline that does.
+    `defaults` are `name=value`s: what the form begins with, and what is asked of the cluster. `images` are
+    `task=image`s that are not where the others are. Kubeflow before 2.16 refuses a form with `choices`. Only
+    `kfp.local` wants the `dependencies` spelled out that follow from where inputs come from.
     """
-    fields = {name: field for task in workflow.tasks for name, field in _form(task.component).items()}
-    if twice := sorted(fields.keys() & Cluster.model_fields.keys()):
-        raise BadInput(f"{', '.join(twice)}: the cluster is asked for it, so no step may have a parameter of that name")
-    for name, value in for_form(Cluster()).items():
-        fields[name] = (type(value), value, Cluster.model_fields[name].description or "")
-    if ask_images:
-        # The whole reference, as the backend drops whatever text stands before or after a parameter in an image.
-        for task in workflow.tasks:
-            image = image_of(task.component, registry, tag)
-            fields[f"{task.name}_image"] = (str, image, f"Image of {task.name}, by tag or digest")
-    for name, value in values_of(workflow, defaults, fields, "--default").items():
-        fields[name] = (fields[name][0], value, fields[name][2])
+    fields = fields_of(workflow)
+    values = given(workflow, defaults, "--default")
+    begin = {name: values.get(name, field.default) for name, field in fields.items()}
+    cluster = Cluster.checked({name: value for name, value in values.items() if name in Cluster.model_fields})
+    image = _images(workflow, registry, tag, images)
+    # A task whose outputs nobody reads may have the whole of the JSON: it runs anew with those before it in any case.
+    read = {source.name for task in workflow.tasks for source, _ in task.inputs.values()}
+    sharing = [task for task in workflow.tasks if task.name in read or not task.inputs]
 
     def pipeline(*channels: Any) -> None:
-        values = dict(zip(signature.parameters, channels, strict=True))
+        form = dict(zip(fields, channels, strict=True))
+        checked = _check(sharing, fields, image[kubeflow_check.NAME])(**form)
+        checked.set_display_name(kubeflow_check.TITLE)
+        checked.set_caching_options(True)
+        checked.set_cpu_request("100m").set_memory_request("128Mi").set_cpu_limit("1").set_memory_limit("512Mi")
+        for name, value in part_of(workflow, kubeflow_check.NAME).items():
+            kubernetes.add_pod_label(checked, name, value)
         tasks: dict[str, Any] = {}
         for task in workflow.tasks:
-            component = task.component
-            arguments = {name: values[name] for name in component.parameters.model_fields}
-            arguments |= {name: tasks[source.name].outputs[output] for name, (source, output) in task.inputs.items()}
-            made = _component(task, image_of(component, registry, tag))(**arguments)
-            if ask_images:
-                made.set_container_image(values[f"{task.name}_image"])
-            tasks[task.name] = _configured(made, task, labels_of(workflow, task), values)
+            arguments = {name: form[name] for name in _asked(task, workflow)}
+            arguments[OTHERS] = checked.outputs[task.name] if task in sharing else form[OTHERS]
+            for name, (source, output) in task.inputs.items():
+                item = next(each for each in source.outputs if each.name == output)
+                arguments[name] = tasks[source.name].outputs[_name(workflow, workflow.task(source), item)]
+            made = _step(workflow, task, image[task.name])(**arguments)
+            tasks[task.name] = _configured(made, task, labels_of(workflow, task), cluster, form)
 
-    signature = inspect.Signature([_argument(name, kind, default) for name, (kind, default, _) in fields.items()])
-    rows = [f"| {name} | {default!r} | {text} |" for name, (_, default, text) in fields.items()]
-    # The form of Kubeflow's UI shows no help, so the description carries it.
-    pipeline.__doc__ = "\n".join(
-        [workflow.help,
-         "A source of your own is taken never to change: give new data a new place, or start without cache.", "",
-         "| parameter | default | |", "|---|---|---|", *rows]
+    arguments = [_argument(name, field.kind, begin[name]) for name, field in fields.items()]
+    pipeline.__signature__ = inspect.Signature(arguments)  # type: ignore[attr-defined]
+    made = dsl.pipeline(name=workflow.name, display_name=workflow.title, description=description(workflow))(pipeline)
+    _say(made.pipeline_spec, workflow, choices=choices)
+    if not dependencies:
+        _thin_out(made.pipeline_spec.root.dag)
+    return made
+
+
+def description(workflow: Workflow) -> str:
+    """Return what Kubeflow's UI says of the pipeline, in Markdown; its form shows no help, so this does."""
+    rows = [f"| `{name}` | {field.help} |" for name, field in fields_of(workflow).items()]
+    return "\n".join(
+        [workflow.help, "", "| parameter | |", "|---|---|", *rows, "",
+         "A source of your own is taken never to change: give new data a new place, or start without cache."]
     )  # fmt: skip
-    pipeline.__signature__ = signature  # type: ignore[attr-defined]
-    return dsl.pipeline(name=workflow.name, display_name=workflow.title, description=pipeline.__doc__)(pipeline)
 
 
-def _form(component: Component) -> dict[str, Field]:
-    """Return the type, default and help of each parameter of a component."""
-    return {
-        name: (cast("type", field.annotation), field.default, field.description or "")
-        for name, field in component.parameters.model_fields.items()
-    }
+def _images(workflow: Workflow, registry: str, tag: str, given: Sequence[str]) -> dict[str, str]:
+    """Return the image of each task."""
+    images = {task.name: image_of(task.component, registry, tag) for task in workflow.tasks}
+    images[kubeflow_check.NAME] = reference(kubeflow_check.NAME, registry, tag)
+    for item in given:
+        name, equals, image = item.partition("=")
+        if not equals or not image or name not in images:
+            raise BadInput(f"--image {item}: not TASK=IMAGE with a task{did_you_mean(name, images)}")
+        images[name] = image
+    return images
 
 
-def _component(task: Task, image: str) -> Any:
-    """Return a component as a kfp container component, with the inputs that the workflow connects."""
+def _asked(task: Task, workflow: Workflow) -> list[str]:
+    """Return the parameters of a task that have a field of their own in the form."""
+    return [name for name in workflow.form if name in task.component.parameters.model_fields]
+
+
+def _name(workflow: Workflow, task: Task, item: Output) -> str:
+    """Return what an output is called in the graph, where each name is to be there once."""
+    count = Counter(each.name for task in workflow.tasks for each in task.component.outputs)
+    own, longer = names_of(task.component, item)
+    return own if count[own] == 1 else longer
+
+
+def _step(workflow: Workflow, task: Task, image: str) -> Any:
+    """Return a step as a kfp container component, with the inputs that the workflow connects."""
     component = task.component
     kinds = {item.name: item.kind for item in component.inputs}
+    fields = component.parameters.model_fields
     arguments = [_argument(name, dsl.Input[getattr(dsl, kinds[name])]) for name in task.inputs]
-    arguments += [_argument(item.name, dsl.Output[getattr(dsl, item.kind)]) for item in component.outputs]
-    arguments += [_argument(name, kind, default) for name, (kind, default, _) in _form(component).items()]
+    arguments += [
+        _argument(_name(workflow, task, item), dsl.Output[getattr(dsl, item.kind)]) for item in component.outputs
+    ]
+    arguments += [_argument(name, cast("type", fields[name].annotation)) for name in _asked(task, workflow)]
+    return _container(component.name, component.help, component.command, image, [*arguments, _argument(OTHERS, dict)])
 
+
+def _check(sharing: Sequence[Task], fields: Mapping[str, Any], image: str) -> Any:
+    """Return the check of the form as a kfp container component, which hands these tasks their shares."""
+    arguments = [_argument(name, field.kind) for name, field in fields.items()]
+    arguments += [_argument(task.name, dsl.OutputPath(dict)) for task in sharing]
+    return _container(kubeflow_check.NAME, kubeflow_check.HELP, list(kubeflow_check.COMMAND), image, arguments)
+
+
+def _container(name: str, text: str, command: list[str], image: str, arguments: list[inspect.Parameter]) -> Any:
     def container(*_: Any) -> dsl.ContainerSpec:
         # The executor input says everything, and is the one placeholder that every backend resolves.
         return dsl.ContainerSpec(
-            image=image,
-            command=component.command,
-            args=["--executor-input", dsl.PIPELINE_TASK_EXECUTOR_INPUT_PLACEHOLDER],
+            image=image, command=command, args=["--executor-input", dsl.PIPELINE_TASK_EXECUTOR_INPUT_PLACEHOLDER]
         )
 
-    container.__name__ = component.name
-    container.__doc__ = component.help
+    container.__name__ = name
+    container.__doc__ = text
     container.__signature__ = inspect.Signature(arguments)  # type: ignore[attr-defined]
     return dsl.container_component(container)
 
@@ -107,11 +157,13 @@ def _argument(name: str, kind: Any, default: Any = inspect.Parameter.empty) -> i
     return inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=kind, default=default)
 
 
-def _configured(made: Any, task: Task, labels: dict[str, str], values: dict[str, Any]) -> Any:
+def _configured(made: Any, task: Task, labels: Mapping[str, str], cluster: Cluster, form: Mapping[str, Any]) -> Any:
     """Set what Kubernetes is to do with a task."""
-    needs = task.resources
+    needs = resources_of(task, cluster)
     made.set_display_name(task.component.title)
-    made.set_retry(**RETRIES)
+    # Argo counts the longest wait from the start of the first try, so it must outlast them all.
+    longest = f"{(RETRIES + 1) * needs.timeout_seconds}s"
+    made.set_retry(RETRIES, backoff_duration="30s", backoff_factor=2.0, backoff_max_duration=longest)
     made.set_caching_options(True)  # a step's result follows from its parameters and inputs alone
     made.set_cpu_request(needs.cpu).set_cpu_limit(needs.cpu_limit)
     made.set_memory_request(needs.memory).set_memory_limit(needs.memory_limit)
@@ -119,12 +171,15 @@ def _configured(made: Any, task: Task, labels: dict[str, str], values: dict[str,
     for name, value in labels.items():
         kubernetes.add_pod_label(made, name, value)
     # Optional: only a step that is given an s3:// parameter needs them, and says so itself when they are missing.
-    kubernetes.use_secret_as_env(made, values["s3_secret"], SECRET_KEYS, optional=True)
-    kubernetes.use_config_map_as_env(made, values["s3_config"], CONFIG_KEYS, optional=True)
+    kubernetes.use_secret_as_env(made, cluster.s3_secret, SECRET_KEYS, optional=True)
+    kubernetes.use_config_map_as_env(made, cluster.s3_config, CONFIG_KEYS, optional=True)
     if needs.gpu:
-        made.set_accelerator_type(values["gpu_resource"]).set_accelerator_limit(values["gpu_count"])
-        kubernetes.add_node_selector_json(made, values["node_selector"])
-        kubernetes.add_toleration_json(made, values["tolerations"])
+        (count,) = ASKED
+        made.set_accelerator_type(cluster.gpu_resource).set_accelerator_limit(form[count])
+        for name, value in cluster.node_selector.items():
+            kubernetes.add_node_selector(made, name, value)
+        for toleration in cluster.tolerations:
+            kubernetes.add_toleration_json(made, toleration)
     if needs.shared_memory:
         kubernetes.empty_dir_mount(
             made, volume_name="shm", mount_path="/dev/shm",  # noqa: S108 - the shared memory itself
@@ -133,24 +188,48 @@ def _configured(made: Any, task: Task, labels: dict[str, str], values: dict[str,
     return made
 
 
+def _say(spec: Any, workflow: Workflow, *, choices: bool) -> None:
+    """Write into a compiled pipeline what kfp has no words for: help, and the choices, which the form lets choose."""
+    for name, field in fields_of(workflow).items():
+        asked = spec.root.input_definitions.parameters[name]
+        asked.description = field.help
+        for choice in field.choices if choices else ():
+            asked.literals.add().string_value = choice
+    for task in workflow.tasks:
+        made = spec.components[f"comp-{task.name}"].output_definitions.artifacts
+        for item in task.component.outputs:
+            made[_name(workflow, task, item)].description = item.help
+
+
+def _thin_out(graph: Any) -> None:
+    """Leave out what an input says already: the UI draws it once more, and the backend adds it by itself.
+
+    kubeflow/pipelines, backend/src/v2/compiler/argocompiler/dag.go, addImplicitDependencies.
+    """
+    for task in graph.tasks.values():
+        implied = {each.task_output_artifact.producer_task for each in task.inputs.artifacts.values()}
+        implied |= {each.task_output_parameter.producer_task for each in task.inputs.parameters.values()}
+        task.dependent_tasks[:] = [name for name in task.dependent_tasks if name not in implied]
+
+
 def main(workflow: Workflow) -> None:
     """Compile the pipeline."""
     parser = Parser(prog="python -m dags.kubeflow_pipeline", description=__doc__)
     parser.add_argument("path", help="YAML file to write")
     parser.add_argument("--registry", default=REGISTRY, help=f"where the images are (default: {REGISTRY})")
     parser.add_argument("--tag", default=TAG, help=f"their tag, or digest sha256:… (default: {TAG})")
+    again: dict[str, Any] = {"action": "append", "default": []}
+    parser.add_argument("--image", metavar="TASK=IMAGE", help="of one task, such as train; again and again", **again)
     parser.add_argument(
-        "--default",
-        action="append",
-        default=[],
-        metavar="NAME=VALUE",
-        help="what the form begins with; again and again",
+        "--default", metavar="NAME=VALUE", help="what the form begins with, or what is asked of the cluster", **again
     )
-    parser.add_argument("--fixed-images", action="store_true", help="do not ask for images in the form, for kfp.local")
+    parser.add_argument("--no-choices", action="store_true", help="no choices in the form: for Kubeflow before 2.16")
 
     def run() -> None:
         options = parser.parse_args(sys.argv[1:])
-        pipeline = build(workflow, options.registry, options.tag, options.default, ask_images=not options.fixed_images)
+        pipeline = build(
+            workflow, options.registry, options.tag, options.default, options.image, choices=not options.no_choices
+        )
         compiler.Compiler().compile(pipeline, options.path)
 
     guard("compile", run)

@@ -11,22 +11,23 @@ import hashlib
 import json
 import os
 import sys
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import urllib3
 import yaml
 
 from components.contract.command import Parser, guard
-from components.contract.declaration import did_you_mean
 from components.contract.errors import BadInput, StepError, StoreUnavailable
-from dags.cluster import Cluster
 from dags.definition import Workflow
+from dags.kubeflow_form import fields_of, given
 from dags.workflow import WORKFLOW
 
 API = "/apis/v2beta1"
 PAGE = 200
+NAME_LENGTH = 128  # of a run
 
 
 class Server:
@@ -81,15 +82,27 @@ def lookup(server: Server, content: bytes, name: str, namespace: str = "") -> tu
     return pipeline, server.find(path, "pipeline_versions", _version(content, name))
 
 
-def register(server: Server, content: bytes, name: str, namespace: str = "") -> tuple[dict[str, str], bool]:
-    """Make `content` a version of the pipeline `name`; return the reference of it, and whether it is new."""
+def register(server: Server, content: bytes, name: str, text: str, namespace: str = "") -> tuple[dict[str, str], bool]:
+    """Make `content` a version of the pipeline `name`; return the reference of it, and whether it is new.
+
+    `text` describes it where the pipeline and the version are opened: the API does not take that from the YAML.
+    """
     pipeline, found = lookup(server, content, name, namespace)
     if not pipeline:
-        pipeline = server.call("POST", "/pipelines", json={"name": name, "display_name": name, **_where(namespace)})
+        names = {"name": name, "display_name": name, "description": text}
+        pipeline = server.call("POST", "/pipelines", json=names | _where(namespace))
     key, version, new = pipeline["pipeline_id"], _version(content, name), not found
     if new:
-        path = f"/pipelines/upload_version?name={version}&pipelineid={key}"
-        found = server.call("POST", path, fields={"uploadfile": (f"{version}.yaml", content, "application/x-yaml")})
+        path = f"/pipelines/upload_version?{urlencode({'name': version, 'pipelineid': key, 'description': text})}"
+        try:
+            found = server.call("POST", path, fields={"uploadfile": (f"{version}.yaml", content, "application/x-yaml")})
+        except StepError as error:
+            if 'unknown field "literals"' not in str(error):
+                raise
+            raise BadInput(
+                f"Kubeflow at {server.host} is older than 2.16, whose form cannot offer choices: compile with "
+                "make pipeline ARGS=--no-choices"
+            ) from None
     return {"pipeline_id": key, "pipeline_version_id": found["pipeline_version_id"]}, new
 
 
@@ -115,7 +128,10 @@ def recur(server: Server, run: dict[str, Any], cron: str, namespace: str = "") -
     wanted = run | {"trigger": trigger}
     found = server.find("/recurringruns", "recurringRuns", run["display_name"], **_where(namespace))
     if found:
-        if all(found.get(field) == value for field, value in wanted.items()):
+        # Where there are no parameters, Kubeflow hands nothing back of the runtime's configuration.
+        known = {"runtime_config": {}} | found
+        known["runtime_config"] = {"parameters": known["runtime_config"].get("parameters", {})}
+        if all(known.get(field) == value for field, value in wanted.items()):
             return "is there already"
         server.call("DELETE", f"/recurringruns/{found['recurring_run_id']}")  # they cannot be changed
     document = wanted | {"max_concurrency": "1", "no_catchup": True, "mode": "ENABLE"}
@@ -123,24 +139,12 @@ def recur(server: Server, run: dict[str, Any], cron: str, namespace: str = "") -
     return "is replaced" if found else "is set up"
 
 
-def values_of(workflow: Workflow, given: Sequence[str], form: Collection[str], flag: str) -> dict[str, Any]:
-    """Return the values of `name=value`s for the pipeline's form, checked against the declarations."""
-    texts: dict[str, Any] = {}
-    for item in given:
-        name, equals, text = item.partition("=")
-        if not equals or name not in form:
-            raise BadInput(f"{flag} {item}: not NAME=VALUE with a parameter{did_you_mean(name, form)}")
-        texts[name] = text
-    of_steps = {name for task in workflow.tasks for name in task.component.parameters.model_fields}
-    checked = for_form(Cluster.checked({name: text for name, text in texts.items() if name in Cluster.model_fields}))
-    for parameters in workflow.parameters_of({name: texts[name] for name in texts if name in of_steps}).values():
-        checked |= dict(parameters)
-    return {name: checked.get(name, text) for name, text in texts.items()}
-
-
-def for_form(cluster: Cluster) -> dict[str, Any]:
-    """Return the values for the pipeline's form: a number of GPUs as text, since the backend drops a whole number."""
-    return {name: str(value) if isinstance(value, int) else value for name, value in cluster}
+def values_of(workflow: Workflow, items: Sequence[str]) -> dict[str, Any]:
+    """Return the values of `name=value`s for the form; raise `BadInput` for what was fixed when it was compiled."""
+    values = given(workflow, items, "--parameter")
+    if fixed := sorted(values.keys() - fields_of(workflow)):
+        raise BadInput(f"{', '.join(fixed)}: fixed when the pipeline is compiled: make pipeline ARGS='--default …'")
+    return values
 
 
 def run(workflow: Workflow, options: argparse.Namespace) -> None:
@@ -150,8 +154,8 @@ def run(workflow: Workflow, options: argparse.Namespace) -> None:
     except OSError as error:
         raise BadInput(f"cannot read {options.path}: {error.strerror}; `make pipeline` writes it") from None
     spec = next(yaml.safe_load_all(content))
-    values = values_of(workflow, options.parameter, spec["root"]["inputDefinitions"]["parameters"], "--parameter")
-    name = spec["pipelineInfo"]["name"]
+    values = values_of(workflow, options.parameter)
+    name, text = spec["pipelineInfo"]["name"], spec["pipelineInfo"].get("description", "")
     server = Server(options.host, os.environ.get("KUBEFLOW_TOKEN", ""))
     if options.check:
         found = lookup(server, content, name, options.namespace)[1]
@@ -159,7 +163,7 @@ def run(workflow: Workflow, options: argparse.Namespace) -> None:
             raise StepError(f"Kubeflow at {options.host} does not have this version of the pipeline {name}")
         print(f"pipeline {name}: version {found['pipeline_version_id']} is registered")
         return
-    reference, new = register(server, content, name, options.namespace)
+    reference, new = register(server, content, name, text, options.namespace)
     print(f"pipeline {name}: version {reference['pipeline_version_id']} {'is new' if new else 'is there already'}")
     if not options.run and not options.cron:
         return
@@ -170,7 +174,8 @@ def run(workflow: Workflow, options: argparse.Namespace) -> None:
         "runtime_config": {"parameters": values},
     }
     if options.run:
-        print(f"run {server.call('POST', '/runs', json=wanted)['run_id']} is started")
+        called = {"display_name": " ".join([name, *options.parameter])[:NAME_LENGTH]}
+        print(f"run {server.call('POST', '/runs', json=wanted | called)['run_id']} is started")
     if options.cron:
         print(f"recurring run {name} {recur(server, wanted, options.cron, options.namespace)}")
 

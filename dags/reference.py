@@ -10,6 +10,7 @@ from pathlib import Path
 from components.contract.declaration import Component, Input, Output, Parameters
 from dags.airflow_settings import PREFIX, Settings
 from dags.cluster import Cluster
+from dags.definition import bounds_of
 from dags.picture import svg
 from dags.workflow import WORKFLOW
 
@@ -52,8 +53,8 @@ def airflow_page() -> str:
     lines = [
         "<!-- Made by `make docs` from dags/airflow_settings.py. -->\n# Settings of the Airflow DAGs\n",
         f"Environment variables: `{PREFIX}` and the name in capitals, such as `{PREFIX}RUNNER=docker`. They",
-        "must be the same for the scheduler, the workers, the DAG processor and the triggerer. An unknown or wrong one",
-        "is an import error of the DAGs, which Airflow shows on its first page.\n",
+        "must be the same for the API server, the scheduler, the workers, the DAG processor and the triggerer. An",
+        "unknown or wrong one is an import error of the DAGs, which Airflow shows on its first page.\n",
         "A list or an object is written as JSON.\n",
     ]
     lines += [*_table("setting", Settings, leave_out=Cluster.model_fields), ""]
@@ -67,7 +68,7 @@ def _table(title: str, parameters: type[Parameters], leave_out: Collection[str] 
         if name in leave_out:
             continue
         default = f"`{schema['default']}`" if schema["default"] != "" else ""
-        lines.append(f"| `{name}` | {default} | {schema['description']} | {_bounds(schema)} |")
+        lines.append(f"| `{name}` | {default} | {schema['description']} | {_choices_or_bounds(schema)} |")
     return lines
 
 
@@ -75,12 +76,11 @@ def _optional(item: Input | Output) -> str:
     return " (optional)" if isinstance(item, Input) and item.optional else ""
 
 
-def _bounds(schema: dict[str, object]) -> str:
+def _choices_or_bounds(schema: dict[str, object]) -> str:
     if choices := schema.get("enum"):
         assert isinstance(choices, list)
         return ", ".join(choices)
-    signs = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
-    return ", ".join(f"{sign} {schema[name]}" for name, sign in signs.items() if name in schema)
+    return bounds_of(schema)
 
 
 if __name__ == "__main__":

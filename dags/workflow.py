@@ -26,7 +26,7 @@ WORKFLOW = Workflow(
         Task(INGEST, Resources("500m", "2", "1Gi", "4Gi", timeout_seconds=1800), downloads=True),
         Task(
             TRAIN,
-            Resources("2", "8", "3Gi", "12Gi", timeout_seconds=6 * 3600, gpu=True, shared_memory="2Gi"),
+            Resources("1", "8", "3Gi", "12Gi", timeout_seconds=6 * 3600, gpu=True, shared_memory="2Gi"),
             {"dataset": (INGEST, "dataset")},
             checkpoints="checkpoints",
         ),
@@ -52,4 +52,18 @@ WORKFLOW = Workflow(
         sentence=accuracy,
     ),
     assets=(Asset("dataset", (INGEST, "dataset")), Asset("gradients", (TRAIN, "gradients"))),
+    form=(
+        "source",
+        "model",
+        "epochs",
+        "batch_size",
+        "step",
+        "loss",
+        "optimizer",
+        "learning_rate",
+        "transform",
+        "seed",
+        "fail_on",
+        "min_accuracy",
+    ),
 )

@@ -22,6 +22,8 @@ WORDS = {
     "resource": "gpu_resource",
     "nodeSelector": "node_selector",
     "tolerations": "tolerations",
+    "cpu": "cpu",
+    "memory": "memory",
 }
 VERSION = re.compile(r'^(?:version = |appVersion: )"(.+)"$', re.MULTILINE)
 

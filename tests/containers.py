@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dags.cluster import image_of
-from dags.workflow import WORKFLOW
+from dags.cluster import reference
 
 ROOT = Path(__file__).parent.parent
 DOCKER = shutil.which("docker") or "docker"
@@ -31,6 +30,6 @@ def built(image: str) -> bool:
 
 # In CI they are there, or the tests fail.
 needs_images = pytest.mark.skipif(
-    not os.environ.get("CI") and not all(built(image_of(task.component)) for task in WORKFLOW.tasks),
+    not os.environ.get("CI") and not all(built(reference(name)) for name in images("step", "kubeflow")),
     reason="needs Docker and the images: make images",
 )

@@ -67,13 +67,14 @@ def exports(**changed):
             {"gate": replace(WORKFLOW.gate, threshold="min_acuracy")},
             "the gate has no parameter min_acuracy (did you mean min_accuracy?)",
         ),
+        ({"form": ("epoch",)}, "the form: there is no parameter epoch (did you mean epochs?)"),
         (exports(checkpoints="snapshot"), "export: it has no parameter snapshot (did you mean snapshots?)"),
         ({"tasks": (INGESTS, TRAINS, EXPORTS)}, "the gate comes from evaluate, which is not a task before it"),
     ],
 )
 def test_what_does_not_fit_together_is_said_as_soon_as_the_workflow_is_read(changed, problem):
     with pytest.raises(ValueError, match="^" + re.escape(problem) + "$"):
-        replace(WORKFLOW, **changed)
+        replace(WORKFLOW, **({"form": ()} | changed))
 
 
 def test_values_go_to_every_step_that_declares_them():

@@ -9,11 +9,14 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable, Collection, Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
 from components.contract.declaration import Component, Parameters, did_you_mean, flag
 from components.contract.errors import BadInput, StepError, Terminated, of_the_machine
 from components.contract.terminal import show_in_any_encoding
+
+TERMINATION_LOG = Path("/dev/termination-log")
 
 _EPILOG = """\
 Each input and output is a path, or an s3://bucket/prefix in the store that AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID and
@@ -82,13 +85,15 @@ def main(component: Component, arguments: Sequence[str] | None = None) -> NoRetu
     """Run the step from the command line and exit."""
     given = sys.argv[1:] if arguments is None else arguments
     verbose = bool({"-v", "--verbose", "--eager"} & set(given))
-    guard(component.name, lambda: _run(component, arguments), verbose=verbose)
+    kubeflow = any(argument.startswith("--executor-input") for argument in given)
+    guard(component.name, lambda: _run(component, arguments), verbose=verbose, kubeflow=kubeflow)
 
 
-def guard(name: str, function: Callable[[], None], *, verbose: bool = False) -> NoReturn:
+def guard(name: str, function: Callable[[], None], *, verbose: bool = False, kubeflow: bool = False) -> NoReturn:
     """Call `function` and exit: with 0, or with the failure's sentence on standard error and its exit code.
 
-    If it is to be verbose, where the failure comes from follows the sentence.
+    If it is to be verbose, where the failure comes from follows the sentence. For `kubeflow` every line of it has the
+    word error, since the page of a log marks such lines there.
     """
     show_in_any_encoding()
     for number in _ENDING:
@@ -97,17 +102,20 @@ def guard(name: str, function: Callable[[], None], *, verbose: bool = False) -> 
     try:
         function()
         print(end="", flush=True)
-    except (StepError, Terminated) as error:
-        print(f"{name}: {'; '.join([str(error), *getattr(error, '__notes__', ())])}", file=sys.stderr)
-        if verbose and isinstance(error, StepError):
+    except StepError as error:
+        _say(name, "; ".join([str(error), *getattr(error, "__notes__", ())]), kubeflow=kubeflow)
+        if verbose:
             traceback.print_exception(error)
+        code = error.exit_code
+    except Terminated as error:
+        print(f"{name}: {error}", file=sys.stderr)
         code = error.exit_code
     except BrokenPipeError:  # who read the output has seen enough, as with `| head`
         code = 128 + signal.SIGPIPE
     except Exception as error:
         if not (sentence := of_the_machine(error)):
             raise
-        print(f"{name}: {sentence}", file=sys.stderr)
+        _say(name, sentence, kubeflow=kubeflow)
         code = 1
     else:
         code = 0
@@ -138,6 +146,19 @@ def _run(component: Component, arguments: Sequence[str] | None) -> None:
         runs.check(component, parameters, inputs)
     else:
         runs.run(component, parameters, inputs, outputs)
+
+
+def _say(name: str, text: str, *, kubeflow: bool) -> None:
+    """Print a failure's sentence, and leave it where Kubernetes looks for it, to stand with the state of the pod.
+
+    https://kubernetes.io/docs/tasks/debug/debug-application/determine-reason-pod-failure/
+    """
+    mark = f"{name}: error: " if kubeflow else f"{name}: "
+    sentence = mark + text.replace("\n", f"\n{mark}" if kubeflow else "\n")
+    print(sentence, file=sys.stderr)
+    if TERMINATION_LOG.is_file():
+        with contextlib.suppress(OSError):
+            TERMINATION_LOG.write_text(sentence[:4000], encoding="utf-8")
 
 
 def _terminate(number: int, _frame: object) -> NoReturn:

@@ -12,8 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from components.contract.declaration import Component, Metadata
+from components.contract.declaration import Component, Metadata, Output
 from components.contract.errors import BadInput
+
+# A form with a field for every parameter is one in which nobody finds any, so most come together in this one.
+OTHERS = "unlisted_parameters"
 
 # Where the launcher mounts each kind of store.
 _MOUNTS = {"minio://": "/minio/", "s3://": "/s3/", "gs://": "/gcs/"}
@@ -28,51 +31,83 @@ class Executor:
     outputs: dict[str, str]
     output_file: Path
     uris: dict[str, str]
+    names: dict[str, str]  # what Kubeflow calls each output
 
 
 def parse(component: Component, text: str) -> Executor:
-    """Read an executor input, given as JSON or as `@file`; raise `BadInput` if it lacks what the component needs."""
-    if text.startswith("@"):
-        try:
-            text = Path(text[1:]).read_text(encoding="utf-8")
-        except OSError as error:
-            raise BadInput(f"--executor-input: cannot read {text[1:]}: {error.strerror}") from None
+    """Read an executor input, given as JSON or as `@file`; raise `BadInput` if it lacks what the component needs.
+
+    An output goes by its own name or, where other steps have one of that name, by the component's and its own.
+    """
+    given = document(text)
     try:
-        document = json.loads(text)
-        inputs, outputs = document.get("inputs", {}), document["outputs"]
-        # Kubeflow adds parameters of its own (accelerator_count, pipelinechannel--…), some of them unresolved.
-        parameters = {
-            name: _whole(value)
-            for name, value in inputs.get("parameterValues", {}).items()
-            if name in component.parameters.model_fields
+        found = {name: _first(value) for name, value in given.get("inputs", {}).get("artifacts", {}).items()}
+        made = {name: _first(value) for name, value in given["outputs"].get("artifacts", {}).items()}
+        names = {
+            item.name: next((name for name in names_of(component, item) if name in made), item.name)
+            for item in component.outputs
         }
-        found = {name: _first(value) for name, value in inputs.get("artifacts", {}).items()}
-        made = {name: _first(value) for name, value in outputs.get("artifacts", {}).items()}
         return Executor(
-            parameters=parameters,
+            parameters={
+                name: value for name, value in values(given).items() if name in component.parameters.model_fields
+            },
             inputs={item.name: _path(found[item.name]) for item in component.inputs if found.get(item.name)},
-            outputs={item.name: _path(made[item.name]) for item in component.outputs},
-            output_file=Path(outputs["outputFile"]),
-            uris={item.name: made[item.name]["uri"] for item in component.outputs},
+            outputs={name: _path(made[known]) for name, known in names.items()},
+            output_file=Path(given["outputs"]["outputFile"]),
+            uris={name: made[known]["uri"] for name, known in names.items()},
+            names=names,
         )
-    except json.JSONDecodeError as error:
-        raise BadInput(f"--executor-input is not JSON: {error}") from None
     except KeyError as error:
         raise BadInput(f"--executor-input has no {error.args[0]!r}, which {component.name} needs") from None
     except (AttributeError, TypeError, IndexError):
         raise BadInput("--executor-input is not an executor input of Kubeflow Pipelines v2") from None
 
 
+def names_of(component: Component, item: Output) -> tuple[str, str]:
+    """Return the names that an output may have in Kubeflow: its own, and one that no other step's output has."""
+    return item.name, f"{component.name}_{item.name}"
+
+
+def document(text: str) -> dict[str, Any]:
+    """Read an executor input, given as JSON or as `@file`; raise `BadInput` for what is none."""
+    if text.startswith("@"):
+        try:
+            text = Path(text[1:]).read_text(encoding="utf-8")
+        except OSError as error:
+            raise BadInput(f"--executor-input: cannot read {text[1:]}: {error.strerror}") from None
+    try:
+        given = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise BadInput(f"--executor-input is not JSON: {error}") from None
+    if not isinstance(given, dict):
+        raise BadInput("--executor-input is not an executor input of Kubeflow Pipelines v2")
+    return given
+
+
+def values(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the parameters in an executor input, with those that came together each by its own name.
+
+    Kubeflow adds some of its own (accelerator_count, pipelinechannel--…), a few of them unresolved.
+    """
+    parameters: dict[str, Any] = whole(given.get("inputs", {}).get("parameterValues", {}))
+    others: dict[str, Any] = parameters.pop(OTHERS, {})
+    return parameters | others
+
+
 def write_output(executor: Executor, metadata: Metadata) -> None:
     """Write the executor output: the metadata of each artifact, for the UI. It appears whole or not at all."""
     artifacts = {
-        name: {"artifacts": [{"name": name, "uri": uri, "metadata": _plain(metadata.get(name, {}))}]}
+        executor.names[name]: {"artifacts": [{"name": name, "uri": uri, "metadata": _plain(metadata.get(name, {}))}]}
         for name, uri in executor.uris.items()
     }
-    path = executor.output_file
+    write(executor.output_file, {"artifacts": artifacts})
+
+
+def write(path: Path, value: Any) -> None:
+    """Write a JSON file; it appears whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     staged = path.with_name(f".{path.name}.partial")
-    staged.write_text(json.dumps({"artifacts": artifacts}, allow_nan=False), encoding="utf-8")
+    staged.write_text(json.dumps(value, allow_nan=False), encoding="utf-8")
     staged.replace(path)
 
 
@@ -91,8 +126,10 @@ def _path(artifact: Mapping[str, Any]) -> str:
     return uri
 
 
-def _whole(value: Any) -> Any:
-    """Return 3 for 3.0: the backend keeps every number as a double."""
+def whole(value: Any) -> Any:
+    """Return 3 for 3.0, also inside an object: the backend keeps every number as a double."""
+    if isinstance(value, dict):
+        return {name: whole(each) for name, each in value.items()}
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 

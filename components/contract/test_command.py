@@ -1,4 +1,5 @@
 # mypy: allow-untyped-defs, allow-untyped-calls
+import json
 import os
 import signal
 import subprocess
@@ -33,13 +34,24 @@ def test_help_is_readable():
         (("--epoch", "3"), "train: unrecognized argument --epoch (did you mean --epochs?)\n"),
         (("--epochs=3",), "train: missing input: --dataset (a path or an s3://bucket/prefix)\n"),
         (("--dataset", "x", "--metrics", "y"), "train: missing output: --trained-model, --gradients"),
-        (("--executor-input", "{}", "--epochs", "3"), "train: --executor-input says everything; leave out --epochs\n"),
+        (("--executor-input", "{}", "--epochs", "3"), "train: error: --executor-input says everything; leave out"),
     ],
 )
 def test_bad_input_is_one_sentence_and_exit_code_2(arguments, message):
     done = call("components.train", *arguments)
     assert done.returncode == 2
     assert done.stderr.startswith(message)
+
+
+def test_in_kubeflow_every_line_has_the_word_that_its_page_of_a_log_marks():
+    places = {name: {"artifacts": [{"uri": f"minio://b/{name}"}]} for name in ("trained_model", "gradients", "metrics")}
+    document = {
+        "inputs": {"parameterValues": {"epochs": 0, "seed": -1}}, "outputs": {"outputFile": "/x", "artifacts": places},
+    }  # fmt: skip
+    done = call("components.train", f"--executor-input={json.dumps(document)}")
+    assert (done.returncode, done.stderr.splitlines()) == (
+        2, ["train: error: epochs: 0 is less than 1", "train: error: seed: -1 is less than 0"],
+    )  # fmt: skip
 
 
 def test_an_input_that_is_no_artifact(tmp_path):

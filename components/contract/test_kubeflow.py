@@ -59,6 +59,22 @@ def test_what_concerns_the_step_is_taken_out():
     assert str(executor.output_file) == f"{base}/output_metadata.json"
 
 
+def test_an_output_may_have_the_components_name_in_front():
+    document = executor_input(("trained_model", "gradients", "train_metrics"), ("dataset",))
+    executor = kubeflow.parse(TRAIN, json.dumps(document))
+    assert executor.outputs["metrics"] == "/minio/mlpipeline/v2/artifacts/tapeline/1afead91/train_metrics"
+    assert executor.names == {"trained_model": "trained_model", "gradients": "gradients", "metrics": "train_metrics"}
+
+
+def test_parameters_that_come_together_are_taken_each_by_its_name():
+    others = {"stats_every": 8.0, "min_recall": 0.5, "class_weight": "balanced"}
+    document = executor_input(
+        ("trained_model", "gradients", "metrics"), ("dataset",), {"epochs": 3.0, "unlisted_parameters": others}
+    )
+    parsed = kubeflow.parse(TRAIN, json.dumps(document))
+    assert parsed.parameters == {"epochs": 3, "stats_every": 8, "class_weight": "balanced"}
+
+
 @pytest.mark.parametrize(
     ("uri", "path"),
     [("gs://b/x", "/gcs/b/x"), ("s3://b/x", "/s3/b/x"), ("minio://b/x", "/minio/b/x"), ("/local/x", "/local/x")],
@@ -111,7 +127,8 @@ def test_a_whole_step_as_the_launcher_calls_it(tmp_path):
 
 
 def test_the_output_has_nothing_that_the_backend_refuses(tmp_path):
-    executor = kubeflow.Executor({}, {}, {}, tmp_path / "deep" / "out.json", {"metrics": "minio://b/metrics"})
+    place, uris = tmp_path / "deep" / "out.json", {"metrics": "minio://b/metrics"}
+    executor = kubeflow.Executor({}, {}, {}, place, uris, {"metrics": "metrics"})
     metadata = {"metrics": {"accuracy": 0.5, "bad": math.nan, "none": None, "list": [1, math.inf, {"x": None, "y": 2}]}}
     kubeflow.write_output(executor, metadata)
     assert json.loads((tmp_path / "deep" / "out.json").read_text()) == {

@@ -21,8 +21,9 @@ COMPONENT = Component(
     parameters=ExportParameters,
     inputs=(Input("gradients", "Artifact", "The record of the gradients that train made"),),
     outputs=(
+        # Of a type whose figures, how many things were found among them, Kubeflow's UI shows and compares.
         Output(
-            "gradient_tables", "Artifact", "Parquet tables, diagnosis.json, safetensors snapshots, TensorBoard events"
+            "gradient_tables", "Metrics", "Parquet tables, diagnosis.json, safetensors snapshots, TensorBoard events"
         ),
         Output("report", "HTML", "The training and its gradients, as a page", file="report.html"),
     ),

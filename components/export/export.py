@@ -33,7 +33,7 @@ def export(
         (gradient_tables / "snapshots").mkdir()
     for path in snapshots:
         shutil.copyfile(path, gradient_tables / "snapshots" / path.name)
-    write_report(report, record, scale, findings)
+    write_report(report, record, scale, findings, parameters.fail_on)
     print(
         f"{len(record.steps):,} steps, {len(record.variables)} variables, {len(record.stats_steps):,} with statistics, "
         f"{len(snapshots)} snapshots: {verdict(findings)}"
@@ -50,5 +50,7 @@ def export(
             "snapshots": len(snapshots),
             "level": record.level,
             "diagnosis": verdict(findings),
+            "errors": sum(finding.severity == "error" for finding in findings),
+            "warnings": sum(finding.severity == "warning" for finding in findings),
         }
     }

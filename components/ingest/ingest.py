@@ -37,7 +37,9 @@ def ingest(parameters: IngestParameters, *, dataset: Path, report: Path) -> dict
     statistics = describe(splits, parameters.classes)
     datasets.write(dataset, splits, statistics)
     known = DATA_SETS.get(parameters.source)
-    class_names = known.class_names if known else tuple(map(str, range(parameters.classes)))
+    names = known.class_names if known else ()
+    # Whoever says that there are more classes than a known data set has has numbers for the rest.
+    class_names = [*names, *map(str, range(len(names), parameters.classes))][: parameters.classes]
     write_report(report, parameters.source, splits, statistics, class_names)
     for name, (images, _) in splits.items():
         print(f"{name:10} {len(images):6,} images of {_size(splits[name])} pixels")
@@ -45,7 +47,7 @@ def ingest(parameters: IngestParameters, *, dataset: Path, report: Path) -> dict
         "dataset": {
             "image_shape": list(train[0].shape[1:]),
             "classes": parameters.classes,
-            "class_names": list(class_names[: parameters.classes]),
+            "class_names": class_names,
             "splits": {name: len(images) for name, (images, _) in splits.items()},
             "source_sha256": digests,
         }

@@ -197,4 +197,5 @@ def test_the_report_stands_alone(ingested):
     assert "<script" not in text
     assert 'src="http' not in text
     assert text.count("<svg") == 2
+    assert "Sound: nothing odd in 768 images." in text
     assert "data:image/png;base64," in text

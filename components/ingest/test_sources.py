@@ -149,3 +149,13 @@ def test_the_packed_digests_of_other_data_sets_are_checked_on_the_packed_files(m
 def test_an_unknown_source_lists_the_known_ones():
     with pytest.raises(BadInput, match="neither one of mnist, fashion-mnist, kmnist nor a folder nor an s3:// prefix"):
         sources.obtain("minst", DIGITS, DIGITS)
+
+
+def test_more_classes_than_a_known_data_set_has_names_for(tmp_path, monkeypatch):
+    with Mirror(DIGITS) as mirror:
+        known(monkeypatch, mirror.address, class_names=("zero", "one"))
+        values = SMALL | {"source": "mnist", "cache": str(tmp_path), "classes": 11}
+        made = make(COMPONENT, values, {}, tmp_path / "made")
+    names = ["zero", "one", *map(str, range(2, 11))]
+    assert artifact.read(made / "dataset").metadata["class_names"] == names
+    assert "class 10 has no training image" in (made / "report" / "report.html").read_text()

@@ -170,6 +170,17 @@ def test_a_gpu_is_refused_where_there_is_none():
 
 
 @pytest.mark.parametrize(
+    ("given", "device", "warned"),
+    [("0", "auto", True), ("GPU-3b0f", "auto", True), ("void", "auto", False), ("", "auto", False), ("0", "cpu", 0)],
+)
+@pytest.mark.skipif(bool(tf.config.list_physical_devices("GPU")), reason="there is a GPU here")
+def test_a_gpu_that_is_set_aside_and_not_used_is_said(monkeypatch, capsys, given, device, warned):
+    monkeypatch.setenv("NVIDIA_VISIBLE_DEVICES", given)
+    choose_devices(device, 1)
+    assert capsys.readouterr().out.startswith("warning: a GPU was set aside for this step") == warned
+
+
+@pytest.mark.parametrize(
     ("values", "message"),
     [
         ({"snapshot_every": 5, "gradient_level": "norms"}, "snapshot_every: 5 needs gradient_level full, not norms"),

@@ -76,7 +76,9 @@ def train(  # noqa: PLR0913 - one path for each input and output
         (metrics / "metrics.json").write_bytes(canonical_json({"epochs": state.epochs} | figures))
         last = {name: value for name, value in (state.epochs or [{}])[-1].items() if name != "epoch"}
         count = run.training.network.count_params()
-        return {"metrics": last | figures, "trained_model": {"framework": "keras", "parameters": count}}
+        told = {"framework": "keras", "model": parameters.model, "parameters": count, "seed": parameters.seed}
+        told |= {name: value for name, value in last.items() if name.startswith("validation_")}
+        return {"metrics": last | figures, "trained_model": told}
 
 
 def check(parameters: TrainParameters, *, dataset: Path | None, **_: Path | None) -> None:

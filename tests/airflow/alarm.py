@@ -6,6 +6,6 @@ from typing import Any
 
 
 def note(context: Any) -> None:
-    """Append the task's name to the file that ALARMS names."""
+    """Append the task's name and its exception to the file that ALARMS names."""
     with Path(os.environ["ALARMS"]).open("a") as file:
-        file.write(f"{context['ti'].task_id}\n")
+        file.write(f"{context['ti'].task_id}: {context['exception']}\n")

@@ -5,6 +5,8 @@ import shutil
 import tempfile
 from pathlib import Path
 
+import pytest
+
 from dags.airflow_local import environment
 from dags.airflow_settings import PREFIX
 
@@ -12,6 +14,13 @@ HOME = Path(tempfile.mkdtemp(prefix="tapeline-airflow-"))
 for _name in [name for name in os.environ if name.startswith((PREFIX, "AIRFLOW_", "AWS_"))]:
     del os.environ[_name]
 os.environ |= environment(HOME, 8080)
+
+from tests.airflow.whole import runs, scheduled  # noqa: E402, F401 - fixtures, which import Airflow
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put last what needs a whole Airflow, so that it is up for as short as can be."""
+    items.sort(key=lambda item: "runs" in getattr(item, "fixturenames", ()))
 
 
 def pytest_unconfigure() -> None:

@@ -31,7 +31,7 @@ def test_the_dag_has_it_after_what_it_reads(tmp_path, runner):
     run = "s3://tapeline/airflow/{{ dag.dag_id }}/{{ run_id }}"
     assert arguments == [
         f"--trained-model={run}/train/trained_model", f"--metrics={run}/evaluate/metrics", f"--card={run}/card/card",
-        "--owner={{ params.owner }}",
+        "--owner={{ params.owner or '' }}",
     ]  # fmt: skip
     assert ("tapeline/card:v7" in image) == (runner != "process")
     assert again == ["confirm", "evaluate", "find"]

@@ -86,7 +86,7 @@ def test_bad_input_fails_the_run_with_its_sentence_at_the_first_try(airflow, sou
     code, said = ended(run({"source": source, "validation_size": 64, "batch_size": 4096}, **variables))
     assert code == 1
     assert said.count("train: batch_size: 4096 images a step, but there are only 448 to train on") == 1
-    assert "train ended with exit code 2: the same call would end in the same way" in said
+    assert "batch_size: 4096 images a step, but there are only 448 to train on (exit code 2: the same call " in said
     names = Store.from_environment(settings).names("s3://tapeline/airflow/tapeline")
     assert {name.split("/")[1] for name in names} == {"ingest"}
 

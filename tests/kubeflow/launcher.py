@@ -12,6 +12,7 @@ from typing import Any
 
 from minio import Minio
 
+from components.contract.kubeflow import names_of
 from dags.cluster import image_of
 from dags.definition import Task
 from tests.containers import DOCKER
@@ -56,6 +57,8 @@ def launch(client: Minio, task: Task, parameters: dict[str, Any], scratch: Path,
     """Run one task of the pipeline; return its executor output."""
     component = task.component
     prefix = "v2/artifacts/tapeline/run"
+    # What the pipeline calls an output whose name other steps' outputs have too.
+    names = {item.name: names_of(component, item)[item.name in ("report", "metrics")] for item in component.outputs}
 
     def artifact(name: str, key: str, metadata: dict[str, Any]) -> dict[str, Any]:
         return {"artifacts": [{"name": name, "uri": f"minio://{BUCKET}/{key}", "metadata": metadata}]}
@@ -70,6 +73,7 @@ def launch(client: Minio, task: Task, parameters: dict[str, Any], scratch: Path,
     outputs = {item.name: f"{prefix}/{component.name}/{item.name}" for item in component.outputs}
     for key in outputs.values():
         local(key).parent.mkdir(parents=True, exist_ok=True)
+    called = {names[name]: key for name, key in outputs.items()} | {"executor-logs": "logs"}
     output_file = f"{prefix}/{component.name}/output_metadata.json"
     document = {
         "inputs": {
@@ -77,7 +81,7 @@ def launch(client: Minio, task: Task, parameters: dict[str, Any], scratch: Path,
             "artifacts": {name: artifact("1", key, {"display_name": name}) for name, key in inputs.items()},
         },
         "outputs": {
-            "artifacts": {name: artifact(name, key, {}) for name, key in (outputs | {"executor-logs": "logs"}).items()},
+            "artifacts": {name: artifact(name, key, {}) for name, key in called.items()},
             "outputFile": f"/minio/{BUCKET}/{output_file}",
         },
     }

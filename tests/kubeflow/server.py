@@ -13,10 +13,10 @@ from urllib.parse import parse_qs, urlsplit
 class Kubeflow(http.server.ThreadingHTTPServer):
     """Pipelines, versions, experiments, runs and recurring runs in memory, one a page."""
 
-    def __init__(self, token="", host="127.0.0.1"):
-        self.token = token
+    def __init__(self, token="", host="127.0.0.1", port=0, *, before_choices=False):
+        self.token, self.before_choices = token, before_choices
         self.pipelines, self.versions, self.experiments, self.runs, self.recurring = {}, {}, {}, {}, {}
-        super().__init__((host, 0), Handler)
+        super().__init__((host, port), Handler)
         self.address = f"http://{host}:{self.server_port}"
 
     def __enter__(self):
@@ -26,6 +26,16 @@ class Kubeflow(http.server.ThreadingHTTPServer):
     def __exit__(self, *error):
         self.shutdown()
         super().__exit__(*error)
+
+
+def handed_back(run):
+    """Return a recurring run as the server has it: without a runtime configuration where there are no parameters.
+
+    Seen on 2.17; backend/src/apiserver/server/api_converter.go, toApiRecurringRun.
+    """
+    configured = run["runtime_config"].get("parameters")
+    more = {"status": "ENABLED", "created_at": "2026-11-25T03:00:00Z", "namespace": "kubeflow"}
+    return {k: v for k, v in run.items() if configured or k != "runtime_config"} | more
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -65,13 +75,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if found := re.fullmatch("/pipelines/names/(.+)", path):
             named = [p for p in kubeflow.pipelines.values() if p["name"] == found[1]]
             return self.answer(*((named[0],) if named else ({"message": "not found"}, 404)))
+        if path == "/recurringruns":
+            return self.page("recurringRuns", {k: handed_back(run) for k, run in kubeflow.recurring.items()}, query)
         if re.fullmatch("/pipelines/(.+)/versions", path):
             return self.page("pipeline_versions", kubeflow.versions, query)
-        lists = {
-            "/experiments": ("experiments", kubeflow.experiments),
-            "/recurringruns": ("recurringRuns", kubeflow.recurring),
-        }
-        return self.page(*lists[path], query)
+        assert path == "/experiments"
+        return self.page("experiments", kubeflow.experiments, query)
 
     def page(self, key, items, query):
         assert int(query["page_size"]) <= 200
@@ -88,13 +97,20 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return self.answer({"message": "exists"}, 409)
         key = f"version-{len(kubeflow.versions)}"
         content = cast("bytes", part.get_payload(decode=True))
-        kubeflow.versions[key] = {"pipeline_version_id": key, "display_name": query["name"], "bytes": len(content)}
+        if kubeflow.before_choices and b"literals:" in content:
+            return self.answer(
+                {"message": 'invalid v2 pipeline spec: proto: (line 1:1): unknown field "literals"'}, 400
+            )
+        kubeflow.versions[key] = {
+            "pipeline_version_id": key, "display_name": query["name"], "description": query["description"],
+            "bytes": len(content),
+        }  # fmt: skip
         return self.answer(kubeflow.versions[key])
 
     def create(self, kubeflow, path, document):
         fields = {"display_name", "experiment_id", "pipeline_version_reference", "runtime_config"}
         allowed = {
-            "/pipelines": ("pipeline_id", kubeflow.pipelines, {"name", "display_name"}),
+            "/pipelines": ("pipeline_id", kubeflow.pipelines, {"name", "display_name", "description"}),
             "/experiments": ("experiment_id", kubeflow.experiments, {"display_name"}),
             "/runs": ("run_id", kubeflow.runs, fields),
             "/recurringruns": (

@@ -7,16 +7,18 @@ Whoever calls, the artifacts are the same to the byte: the manifests' digests ar
 import json
 import os
 import subprocess
-import sys
 import time
 
 import pytest
-from kfp import components, local
+from kfp import compiler, components, local
 
 from components.contract import artifact
+from components.contract.kubeflow import names_of
 from components.contract.store.client import Store
 from components.contract.store.embedded import serve
-from dags.cluster import image_of
+from dags import kubeflow_check
+from dags.cluster import image_of, reference
+from dags.kubeflow_pipeline import build
 from dags.workflow import WORKFLOW
 from tests import parity
 from tests.containers import DOCKER, needs_images
@@ -32,11 +34,12 @@ def expected():
 
 
 def digests_in(folder):
-    """Return the digests in a folder that has one folder a component, with its outputs."""
+    """Return the digests in a folder that has one folder a component, with its outputs by either name."""
     found = {}
     for task in WORKFLOW.tasks:
         for item in task.component.outputs:
-            path = folder / task.component.name / item.name
+            places = [folder / task.component.name / name for name in names_of(task.component, item)]
+            (path,) = (place for place in places if place.exists())
             if not item.file:
                 artifact.verify(path)
             digest = artifact.sha256(path) if item.file else artifact.digest(path)
@@ -57,8 +60,8 @@ def test_kfp_local_gives_the_same_bytes_as_make_run(expected, tmp_path):
     )
     local.init(runner, pipeline_root=str(tmp_path))
     compiled = str(tmp_path / "pipeline.yaml")
-    subprocess.run([sys.executable, "-m", "dags.kubeflow_pipeline", compiled, "--fixed-images"], check=True)
-    components.load_component_from_file(compiled)(**parity.VALUES, cache="/cache")
+    compiler.Compiler().compile(build(WORKFLOW, dependencies=True), compiled)
+    components.load_component_from_file(compiled)(**parity.VALUES, unlisted_parameters={"cache": "/cache"})
     (run,) = (path for path in tmp_path.iterdir() if path.is_dir())
     assert parity.record("kfp.local", digests_in(run)) == expected
 
@@ -80,7 +83,7 @@ def test_kubeflows_launcher_gives_the_same_bytes_and_a_strict_output(expected, t
             name = str(found.object_name).removeprefix("v2/artifacts/tapeline/run/")
             client.fget_object(BUCKET, str(found.object_name), str(tmp_path / "got" / name))
     assert parity.record("launcher", digests_in(tmp_path / "got")) == expected
-    metrics = outputs["evaluate"]["artifacts"]["metrics"]["artifacts"][0]["metadata"]
+    metrics = outputs["evaluate"]["artifacts"]["evaluate_metrics"]["artifacts"][0]["metadata"]
     assert metrics["accuracy"] > 0.9
     assert metrics["verdict"] == "blessed"
     shown = outputs["evaluate"]["artifacts"]["classification"]["artifacts"][0]["metadata"]
@@ -88,29 +91,40 @@ def test_kubeflows_launcher_gives_the_same_bytes_and_a_strict_output(expected, t
     assert all(0 <= value <= 1 for point in shown["confidenceMetrics"] for value in point.values())
 
 
-@pytest.mark.parametrize("task", WORKFLOW.tasks, ids=lambda task: task.component.name)
-def test_an_image_is_lean_and_harmless(task):
-    component = task.component
-    inspected = subprocess.run(
-        [DOCKER, "image", "inspect", image_of(component)], check=True, capture_output=True, text=True
-    )
+CHECK = (kubeflow_check.NAME, list(kubeflow_check.COMMAND), "before anything is computed")
+STEPS = [(task.name, task.component.command, task.component.help) for task in WORKFLOW.tasks]
+
+
+@pytest.mark.parametrize(("name", "command", "help_text"), [CHECK, *STEPS])
+def test_an_image_is_lean_and_harmless(name, command, help_text):
+    image = reference(name)
+    inspected = subprocess.run([DOCKER, "image", "inspect", image], check=True, capture_output=True, text=True)
     config = json.loads(inspected.stdout)[0]["Config"]
     assert config["User"] == "65532:65532"
     assert not config["Entrypoint"]
     assert not [line for line in config["Env"] if "AWS" in line or "SECRET" in line or "/run/secrets" in line]
     names = ("title", "source", "revision", "version", "licenses")
     assert set(config["Labels"]) == {f"org.opencontainers.image.{name}" for name in names}
-    help_text = docker(image_of(component), [*component.command, "--help"])
-    assert (help_text.returncode, component.help in help_text.stdout) == (0, True)
+    shown = docker(image, [*command, "--help"])
+    assert (shown.returncode, help_text in shown.stdout) == (0, True)
     found = "import importlib.util as u, shutil as s; print(*[m for m in ('tensorflow', 'pip') if u.find_spec(m)], "
     found += "*[c for c in ('gcc', 'cc', 'pip', 'uv', 'curl') if s.which(c)])"
-    listed = docker(image_of(component), ["python", "-c", found]).stdout.split()
-    assert listed == (["tensorflow"] if component.name in ("train", "evaluate") else [])
+    listed = docker(image, ["python", "-c", found]).stdout.split()
+    assert listed == (["tensorflow"] if name in ("train", "evaluate") else [])
     left = docker(
-        image_of(component),
+        image,
         ["find", "/app", "/root", "-name", "test_*", "-o", "-name", "*.gz", "-o", "-name", ".cache"],
     )
     assert left.stdout == ""
+
+
+def test_a_wrong_value_ends_the_run_at_its_first_task_with_a_sentence():
+    document = {
+        "inputs": {"parameterValues": {"epochs": 0, "unlisted_parameters": {}}},
+        "outputs": {"parameters": {}, "outputFile": "/tmp/output.json"},  # noqa: S108 - the container's own
+    }
+    done = docker(reference(kubeflow_check.NAME), [*kubeflow_check.COMMAND, "--executor-input", json.dumps(document)])
+    assert (done.returncode, done.stderr) == (2, "check: error: epochs: 0 is less than 1\n")
 
 
 @pytest.mark.parametrize(

@@ -13,15 +13,17 @@ def test_the_pipeline_has_it_with_its_image_inputs_and_form(tmp_path):
     spec, kubernetes = yaml.safe_load_all((copy / "pipeline.yaml").read_text())
     card = spec["root"]["dag"]["tasks"]["card"]
     assert card["taskInfo"]["name"] == "Write the model's card"
-    assert card["dependentTasks"] == ["evaluate", "train"]
     sources = {name: each["taskOutputArtifact"] for name, each in card["inputs"]["artifacts"].items()}
     assert sources == {
-        "metrics": {"outputArtifactKey": "metrics", "producerTask": "evaluate"},
+        "metrics": {"outputArtifactKey": "evaluate_metrics", "producerTask": "evaluate"},
         "trained_model": {"outputArtifactKey": "trained_model", "producerTask": "train"},
     }
-    form = {name: each["defaultValue"] for name, each in spec["root"]["inputDefinitions"]["parameters"].items()}
-    assert (form["owner"], form["card_image"]) == ("Ada", "r.example/t/card:v7")
+    form = spec["root"]["inputDefinitions"]["parameters"]
+    assert form["unlisted_parameters"]["defaultValue"] == {"owner": "Ada"}
+    given = card["inputs"]["parameters"]["unlisted_parameters"]
+    assert given == {"componentInputParameter": "unlisted_parameters"}
     container = spec["deploymentSpec"]["executors"]["exec-card"]["container"]
+    assert container["image"] == "r.example/t/card:v7"
     assert container["command"] == ["python", "-m", "components.card"]
     pod = kubernetes["platforms"]["kubernetes"]["deploymentSpec"]["executors"]["exec-card"]["podMetadata"]
     assert pod["labels"]["app.kubernetes.io/component"] == "card"

@@ -37,13 +37,52 @@ def executor(spec, name):
 def test_the_graph_reads_as_a_sentence(compiled):
     _, spec, _ = compiled
     assert {name: task["taskInfo"]["name"] for name, task in tasks(spec).items()} == {
-        "ingest": "Ingest and validate",
-        "train": "Train with GradientTape",
-        "export": "Export the gradients",
-        "evaluate": "Judge on the test set",
+        "check": "Check the parameters",
+        **{task.name: task.component.title for task in WORKFLOW.tasks},
     }
+
+
+def test_the_graph_has_no_arrow_twice(compiled):
+    """The UI draws one for each artifact, for each parameter of a task before, and for each dependency besides."""
+    _, spec, _ = compiled
+    arrows = sorted(
+        (source[f"output{kind}Key"], name)
+        for name, task in tasks(spec).items()
+        for kind, inputs in (("Artifact", "artifacts"), ("Parameter", "parameters"))
+        for each in task["inputs"].get(inputs, {}).values()
+        if (source := each.get(f"taskOutput{kind}"))
+    )
+    assert arrows == [
+        ("dataset", "evaluate"), ("dataset", "train"), ("gradients", "export"), ("ingest", "ingest"),
+        ("train", "train"), ("trained_model", "evaluate"),
+    ]  # fmt: skip
+    assert not [name for name, task in tasks(spec).items() if "dependentTasks" in task]
+
+
+def test_every_task_runs_after_the_check(compiled):
+    _, spec, _ = compiled
+    before = {
+        name: {
+            source["producerTask"]
+            for each in (*task["inputs"].get("artifacts", {}).values(), *task["inputs"]["parameters"].values())
+            if (source := each.get("taskOutputArtifact") or each.get("taskOutputParameter"))
+        }
+        for name, task in tasks(spec).items()
+    }
+
+    def runs_after(name):
+        return before[name] | {further for source in before[name] for further in runs_after(source)}
+
+    for name in tasks(spec).keys() - {"check"}:
+        assert "check" in runs_after(name)
+
+
+def test_dependencies_are_spelled_out_for_kfp_local(tmp_path):
+    compiler.Compiler().compile(build(WORKFLOW, dependencies=True), str(tmp_path / "p.yaml"))
+    spec = next(yaml.safe_load_all((tmp_path / "p.yaml").read_text()))
     assert {name: task.get("dependentTasks", []) for name, task in tasks(spec).items()} == {
-        "ingest": [], "train": ["ingest"], "export": ["train"], "evaluate": ["ingest", "train"],
+        "check": [], "ingest": ["check"], "train": ["check", "ingest"], "export": ["train"],
+        "evaluate": ["ingest", "train"],
     }  # fmt: skip
 
 
@@ -56,36 +95,35 @@ def test_each_step_runs_its_own_command_with_the_executor_input_alone(compiled):
         assert container["args"] == ["--executor-input", "{{$}}"]
 
 
-def test_the_form_has_every_parameter_with_its_default_and_type(compiled):
+def test_each_artifact_has_a_name_that_no_other_has_and_a_type_that_the_ui_draws(compiled):
     _, spec, _ = compiled
-    form = spec["root"]["inputDefinitions"]["parameters"]
-    kinds: dict[object, str] = {int: "NUMBER_INTEGER", float: "NUMBER_DOUBLE", bool: "BOOLEAN", str: "STRING"}
-    for task in WORKFLOW.tasks:
-        for name, field in task.component.parameters.model_fields.items():
-            assert (form[name]["defaultValue"], form[name]["parameterType"]) == (field.default, kinds[field.annotation])
-            assert f"| {name} |" in spec["pipelineInfo"]["description"]
-            given = tasks(spec)[task.component.name]["inputs"]["parameters"][name]
-            assert given == {"componentInputParameter": name}
-    assert form["train_image"]["defaultValue"] == "registry.example/tapeline/train:1.2.3"
-    assert form["seed"]["parameterType"] == "NUMBER_INTEGER"
-
-
-def test_the_types_are_those_that_the_ui_draws(compiled):
-    _, spec, _ = compiled
-    kinds = {
-        output: definition["artifactType"]["schemaTitle"].removeprefix("system.")
+    shown = [
+        (output, definition["artifactType"]["schemaTitle"].removeprefix("system."), bool(definition["description"]))
         for name in tasks(spec)
-        for output, definition in spec["components"][f"comp-{name}"]["outputDefinitions"]["artifacts"].items()
-    }
-    assert kinds == {
-        "dataset": "Dataset",
-        "report": "HTML",
-        "trained_model": "Model",
-        "gradients": "Artifact",
-        "metrics": "Metrics",
-        "gradient_tables": "Artifact",
-        "classification": "ClassificationMetrics",
-    }
+        for output, definition in spec["components"][f"comp-{name}"]["outputDefinitions"].get("artifacts", {}).items()
+    ]
+    assert sorted(shown) == [
+        ("classification", "ClassificationMetrics", True),
+        ("dataset", "Dataset", True),
+        ("evaluate_metrics", "Metrics", True),
+        ("evaluate_report", "HTML", True),
+        ("export_report", "HTML", True),
+        ("gradient_tables", "Metrics", True),
+        ("gradients", "Artifact", True),
+        ("ingest_report", "HTML", True),
+        ("train_metrics", "Metrics", True),
+        ("trained_model", "Model", True),
+    ]
+
+
+def test_a_task_shows_its_own_parameters_and_nothing_of_the_platform(compiled):
+    _, spec, _ = compiled
+    shown = {name: set(task["inputs"]["parameters"]) for name, task in tasks(spec).items()}
+    gpus = {"accelerator_count", "pipelinechannel--gpu_count"}
+    assert shown.pop("check") == {*WORKFLOW.form, "gpu_count", "unlisted_parameters"}
+    for task in WORKFLOW.tasks:
+        own = {name for name in WORKFLOW.form if name in task.component.parameters.model_fields}
+        assert shown[task.name] == own | {"unlisted_parameters"} | (gpus if task.resources.gpu else set())
 
 
 def test_a_gpu_is_asked_for_by_text_as_a_whole_number_is_dropped(compiled):
@@ -95,7 +133,8 @@ def test_a_gpu_is_asked_for_by_text_as_a_whole_number_is_dropped(compiled):
     asked = executor(spec, "train")["resources"]["accelerator"]
     assert asked == {
         "resourceCount": "{{$.inputs.parameters['pipelinechannel--gpu_count']}}",
-        "resourceType": "{{$.inputs.parameters['pipelinechannel--gpu_resource']}}",
+        "resourceType": "nvidia.com/gpu",
+        "type": "nvidia.com/gpu",
     }
     for name in ("ingest", "export", "evaluate"):
         assert "accelerator" not in executor(spec, name)["resources"]
@@ -111,10 +150,10 @@ def test_train_is_at_the_top_so_its_resources_may_be_parameters(compiled):
             assert value["componentInputParameter"] in spec["root"]["inputDefinitions"]["parameters"]
 
 
-def test_the_image_is_one_whole_parameter(compiled):
+def test_the_images_are_fixed(compiled):
     _, spec, _ = compiled
     for name in tasks(spec):
-        assert executor(spec, name)["image"] == f"{{{{$.inputs.parameters['pipelinechannel--{name}_image']}}}}"
+        assert executor(spec, name)["image"] == f"registry.example/tapeline/{name}:1.2.3"
 
 
 def test_no_placeholder_is_left_that_a_backend_does_not_resolve(compiled):
@@ -122,10 +161,8 @@ def test_no_placeholder_is_left_that_a_backend_does_not_resolve(compiled):
     assert "{{channel:" not in text
     assert "Concat" not in text
     assert set(re.findall(r"\{\{\$[^}]*\}\}", text)) == {
-        "{{$}}",
-        *(f"{{{{$.inputs.parameters[''pipelinechannel--{name}'']}}}}" for name in ("gpu_count", "gpu_resource")),
-        *(f"{{{{$.inputs.parameters[''pipelinechannel--{t.component.name}_image'']}}}}" for t in WORKFLOW.tasks),
-    }
+        "{{$}}", "{{$.inputs.parameters[''pipelinechannel--gpu_count'']}}",
+    }  # fmt: skip
 
 
 def test_credentials_come_from_a_secret_and_stand_nowhere(compiled):
@@ -134,7 +171,7 @@ def test_credentials_come_from_a_secret_and_stand_nowhere(compiled):
     for task in WORKFLOW.tasks:
         name = task.name
         (secret,) = platform[f"exec-{name}"]["secretAsEnv"]
-        assert secret["secretNameParameter"] == {"componentInputParameter": "s3_secret"}
+        assert secret["secretNameParameter"] == {"runtimeValue": {"constant": "tapeline-store"}}
         assert {item["envVar"] for item in secret["keyToEnv"]} == {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"}
         assert platform[f"exec-{name}"]["podMetadata"]["labels"] == labels_of(WORKFLOW, task)
     assert "env:" not in text
@@ -149,23 +186,46 @@ def test_limits_time_outs_retries_and_shared_memory(compiled):
         assert resources["resourceCpuRequest"] == task.resources.cpu
         assert resources["resourceMemoryLimit"] == task.resources.memory_limit
         assert platform[f"exec-{name}"]["activeDeadlineSeconds"] == str(task.resources.timeout_seconds)
-        assert tasks(spec)[name]["retryPolicy"]["maxRetryCount"] == 2
+        retries = tasks(spec)[name]["retryPolicy"]
+        assert retries["maxRetryCount"] == 2
+        # Argo counts it from the start of the first try: less, and a late try is cut off, or never made.
+        assert int(retries["backoffMaxDuration"].removesuffix("s")) == 3 * task.resources.timeout_seconds
         assert tasks(spec)[name]["cachingOptions"] == {"enableCache": True}
+    assert "retryPolicy" not in tasks(spec)["check"]  # bad input is said once
+    requests = {name: executor(spec, name)["resources"]["cpuRequest"] for name in tasks(spec)}
+    assert max(requests.values()) == 1  # on a node of two, something else runs too
     (volume,) = platform["exec-train"]["emptyDirMounts"]
     assert volume == {"medium": "Memory", "mountPath": "/dev/shm", "sizeLimit": "2Gi", "volumeName": "shm"}  # noqa: S108
-    assert platform["exec-train"]["nodeSelector"]["nodeSelectorJson"] == {"componentInputParameter": "node_selector"}
-    assert platform["exec-train"]["tolerations"] == [{"tolerationJson": {"componentInputParameter": "tolerations"}}]
 
 
-def test_a_step_cannot_take_a_word_of_the_cluster_for_its_own():
-    class Greedy(Parameters):
-        gpu_count: int = parameter(8, "How many")
+def test_what_is_asked_of_the_cluster_is_fixed_when_it_is_compiled(tmp_path):
+    given = (
+        "gpu_resource=amd.com/gpu", 'node_selector={"disk": "ssd"}', 'tolerations=[{"key": "gpu"}]', "cpu=4",
+        "memory=16Gi", "s3_secret=mine", "gpu_count=2",
+    )  # fmt: skip
+    compiler.Compiler().compile(build(WORKFLOW, defaults=given), str(tmp_path / "p.yaml"))
+    spec, kubernetes = yaml.safe_load_all((tmp_path / "p.yaml").read_text())
+    platform = kubernetes["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+    train, export = executor(spec, "train")["resources"], executor(spec, "export")["resources"]
+    assert (train["resourceCpuRequest"], train["resourceCpuLimit"], train["resourceMemoryLimit"]) == ("4", "4", "16Gi")
+    assert export["resourceCpuRequest"] == "500m"
+    assert train["accelerator"]["resourceType"] == "amd.com/gpu"
+    assert platform["exec-train"]["nodeSelector"] == {"labels": {"disk": "ssd"}}
+    assert platform["exec-train"]["tolerations"] == [{"key": "gpu"}]
+    assert "nodeSelector" not in platform["exec-export"]
+    assert platform["exec-export"]["secretAsEnv"][0]["secretName"] == "mine"
+    assert spec["root"]["inputDefinitions"]["parameters"]["gpu_count"]["defaultValue"] == "2"
 
+
+@pytest.mark.parametrize("name", ["gpu_count", "unlisted_parameters"])
+def test_a_step_cannot_take_a_word_of_the_cluster_or_the_form_for_its_own(name):
+    fields = {"__annotations__": {name: int}, name: parameter(8, "How many")}
+    greedy = type("Greedy", (Parameters,), fields)
     first, *others = WORKFLOW.tasks
-    greedy = replace(first, component=replace(first.component, parameters=Greedy))
+    changed = replace(first, component=replace(first.component, parameters=greedy))
     with pytest.raises(BadInput) as error:
-        build(replace(WORKFLOW, tasks=(greedy, *others)))
-    assert str(error.value).startswith("gpu_count: the cluster is asked for it")
+        build(replace(WORKFLOW, tasks=(changed, *others), form=()))
+    assert str(error.value).startswith(f"{name}: the cluster is asked for it")
 
 
 def test_one_command_compiles_it_by_digest_too(tmp_path):
@@ -174,19 +234,30 @@ def test_one_command_compiles_it_by_digest_too(tmp_path):
     command = [sys.executable, "-m", "dags.kubeflow_pipeline", str(path), "--registry=r.example", f"--tag={digest}"]
     subprocess.run(command, check=True)
     spec = next(yaml.safe_load_all(path.read_text()))
-    image = spec["root"]["inputDefinitions"]["parameters"]["export_image"]["defaultValue"]
-    assert image == f"r.example/export@{digest}"
+    assert executor(spec, "export")["image"] == f"r.example/export@{digest}"
+
+
+def test_one_image_may_be_elsewhere(tmp_path):
+    path = tmp_path / "pipeline.yaml"
+    command = [sys.executable, "-m", "dags.kubeflow_pipeline", str(path), "--image=train=r/train-gpu@sha256:1"]
+    subprocess.run(command, check=True)
+    spec = next(yaml.safe_load_all(path.read_text()))
+    assert executor(spec, "train")["image"] == "r/train-gpu@sha256:1"
+    assert executor(spec, "export")["image"] == "tapeline/export:dev"
+    wrong = subprocess.run([*command, "--image=trian=r/x"], check=False, capture_output=True, text=True)
+    assert (wrong.returncode, wrong.stderr) == (
+        2, "compile: --image trian=r/x: not TASK=IMAGE with a task (did you mean train?)\n",
+    )  # fmt: skip
 
 
 def test_the_form_can_begin_with_other_values(tmp_path):
     path = tmp_path / "pipeline.yaml"
-    given = ("epochs=3", "gpu_count=1", 'node_selector={"disk": "ssd"}', "train_image=r/train@sha256:1", "eager=true")
+    given = ("epochs=3", "gpu_count=1", "eager=true", "validation_size=64")
     command = [sys.executable, "-m", "dags.kubeflow_pipeline", str(path), *(f"--default={item}" for item in given)]
     subprocess.run(command, check=True)
     parameters = next(yaml.safe_load_all(path.read_text()))["root"]["inputDefinitions"]["parameters"]
-    assert {item.partition("=")[0]: parameters[item.partition("=")[0]]["defaultValue"] for item in given} == {
-        "epochs": 3, "gpu_count": "1", "node_selector": {"disk": "ssd"}, "train_image": "r/train@sha256:1",
-        "eager": True,
-    }  # fmt: skip
+    begins = {name: each["defaultValue"] for name, each in parameters.items()}
+    assert (begins["epochs"], begins["gpu_count"]) == (3, "1")
+    assert begins["unlisted_parameters"] == {"eager": True, "validation_size": 64}
     wrong = subprocess.run([*command, "--default=epochs=0"], check=False, capture_output=True, text=True)
     assert (wrong.returncode, wrong.stderr) == (2, "compile: epochs: 0 is less than 1\n")

@@ -8,7 +8,7 @@ import sys
 import pytest
 from kfp import compiler
 
-from dags.kubeflow_pipeline import build
+from dags.kubeflow_pipeline import build, description
 from dags.workflow import WORKFLOW
 from tests.kubeflow.server import Handler, Kubeflow
 
@@ -54,21 +54,26 @@ def test_a_check_finds_what_is_registered_and_changes_nothing(path):
 
 
 def test_a_run_has_typed_parameters(path):
-    given = ("epochs=3", "model=convnet", "gpu_count=1", 'node_selector={"disk": "ssd"}', "eager=false")
+    given = ("epochs=3", "model=convnet", "gpu_count=1", "eager=false", "validation_size=64")
     with Kubeflow() as kubeflow:
         done = register(path, kubeflow.address, "--run", *(f"--parameter={item}" for item in given))
         assert done.stdout.endswith("run runs-0 is started\n"), done.stderr
         (run,) = kubeflow.runs.values()
         assert run["runtime_config"]["parameters"] == {
-            "epochs": 3, "model": "convnet", "gpu_count": "1", "node_selector": {"disk": "ssd"}, "eager": False,
+            "epochs": 3, "model": "convnet", "gpu_count": "1",
+            "unlisted_parameters": {"eager": False, "validation_size": 64},
         }  # fmt: skip
+        assert run["display_name"] == "tapeline epochs=3 model=convnet gpu_count=1 eager=false validation_size=64"
         assert run["pipeline_version_reference"] == {"pipeline_id": "pipelines-0", "pipeline_version_id": "version-0"}
         assert run["experiment_id"] == "experiments-0"
 
 
-def test_a_recurring_run_is_one_whatever_is_repeated(path):
+@pytest.mark.parametrize(
+    "given", [(), ("--parameter=epochs=3", "--parameter=learning_rate=0.01", "--parameter=cache=/c")]
+)
+def test_a_recurring_run_is_one_whatever_is_repeated(path, given):
     with Kubeflow() as kubeflow:
-        said = [register(path, kubeflow.address, f"--cron={cron}").stdout.splitlines()[-1]
+        said = [register(path, kubeflow.address, f"--cron={cron}", *given).stdout.splitlines()[-1]
                 for cron in ("0 0 3 * * *", "0 0 3 * * *", "0 0 4 * * *")]  # fmt: skip
         assert [line.removeprefix("recurring run tapeline ") for line in said] == [
             "is set up", "is there already", "is replaced",
@@ -76,6 +81,27 @@ def test_a_recurring_run_is_one_whatever_is_repeated(path):
         (recurring,) = kubeflow.recurring.values()
         assert recurring["trigger"] == {"cron_schedule": {"cron": "0 0 4 * * *"}}
         assert (recurring["max_concurrency"], recurring["no_catchup"]) == ("1", True)
+        other = register(path, kubeflow.address, "--cron=0 0 4 * * *", *given, "--parameter=seed=7")
+        assert other.stdout.endswith("is replaced\n")
+
+
+def test_what_it_is_stands_where_it_is_opened(path):
+    with Kubeflow() as kubeflow:
+        register(path, kubeflow.address)
+        (pipeline,), (version,) = kubeflow.pipelines.values(), kubeflow.versions.values()
+        assert pipeline["description"] == version["description"] == description(WORKFLOW)
+
+
+def test_a_kubeflow_whose_form_has_no_choices_is_told_apart(path, tmp_path):
+    with Kubeflow(before_choices=True) as kubeflow:
+        refused = register(path, kubeflow.address)
+        assert refused.returncode == 2
+        assert refused.stderr.endswith(
+            "is older than 2.16, whose form cannot offer choices: compile with make pipeline ARGS=--no-choices\n"
+        )
+        plain = tmp_path / "pipeline.yaml"
+        compiler.Compiler().compile(build(WORKFLOW, choices=False), str(plain))
+        assert register(plain, kubeflow.address).returncode == 0
 
 
 def test_a_token_comes_from_the_environment(path):
@@ -96,7 +122,11 @@ def test_a_token_comes_from_the_environment(path):
             "register: --parameter epoch=3: not NAME=VALUE with a parameter (did you mean epochs?)",
         ),
         (["--parameter=gpu_count=-1"], 2, "register: gpu_count: -1 is less than 0\n"),
-        (["--parameter=tolerations=x"], 2, "register: tolerations: 'x': not JSON: "),
+        (
+            ["--parameter=tolerations=[]"],
+            2,
+            "register: tolerations: fixed when the pipeline is compiled: make pipeline ARGS='--default …'\n",
+        ),
         ([], 4, "register: Kubeflow does not answer at http://127.0.0.1:9: "),
     ],
 )

@@ -11,7 +11,7 @@ from dags.airflow_settings import PREFIX, Settings
 from dags.cluster import CONFIG_KEYS, SECRET_KEYS, Cluster, labels_of
 from dags.workflow import WORKFLOW
 from tests.containers import images
-from tests.kubernetes.cluster import CHART, ROOT, Failed, template
+from tests.kubernetes.cluster import CHART, RELEASE, ROOT, Failed, call, template
 
 EVERYTHING = ("kubeflow.enabled=true", "airflow.enabled=true", "airflow.namespace=airflow", "steps.namespace=steps")
 EXTERNAL = ("store.kind=external", "store.endpoint=https://s3.example:8443", "store.existingSecret=mine")
@@ -151,6 +151,8 @@ def test_kubeflow_and_airflow_are_told_where_the_images_are_and_what_the_cluster
         "gpu.nodeSelector.disk=ssd",
         "parameters.epochs=3",
         "gpu.tolerations[0].key=gpu",
+        "gpu.cpu=4",
+        "gpu.memory=16Gi",
     )
     objects = list(yaml.safe_load_all(template(*EVERYTHING, *values)))
     (compiles,) = named(objects, "Job", "tapeline-register")["spec"]["template"]["spec"]["initContainers"]
@@ -160,10 +162,28 @@ def test_kubeflow_and_airflow_are_told_where_the_images_are_and_what_the_cluster
     asked = {
         "gpu_count": "2", "gpu_resource": "nvidia.com/gpu", "node_selector": '{"disk":"ssd"}',
         "tolerations": '[{"key":"gpu"}]', "s3_secret": "tapeline-store", "s3_config": "tapeline-store",
+        "cpu": "4", "memory": "16Gi",
     }  # fmt: skip
     assert set(asked) == set(Cluster.model_fields)
     assert {f"--default={name}={text}" for name, text in asked.items()} < set(compiles["args"])
     assert {name: data[f"{PREFIX}{name.upper()}"] for name in asked} == asked
+
+
+def test_a_large_number_is_written_out_in_full():
+    # From a file of values, unlike from --set, helm has every number as a double.
+    flags = [
+        "--kube-version=1.34.0",
+        "--set=kubeflow.enabled=true",
+        '--set-json=parameters={"seed": 2147483646, "learning_rate": 0.00001}',
+    ]
+    (job,) = (
+        each
+        for each in yaml.safe_load_all(call(["helm", "template", RELEASE, str(CHART), *flags]))
+        if each["metadata"]["name"] == "tapeline-register"
+    )
+    (compiles,) = job["spec"]["template"]["spec"]["initContainers"]
+    assert "--default=seed=2147483646" in compiles["args"]
+    assert "--default=learning_rate=0.00001" in compiles["args"]
 
 
 @pytest.mark.parametrize(("case", "ports"), [("seaweedfs", [9000]), ("external", [8443])])

@@ -1,5 +1,7 @@
 """The devices that share the steps."""
 
+import os
+
 import tensorflow as tf
 
 from components.contract.errors import BadInput
@@ -10,6 +12,13 @@ def choose_devices(device: str, replicas: int) -> tf.distribute.Strategy:
     gpus = tf.config.list_physical_devices("GPU")
     if device == "gpu" and not gpus:
         raise BadInput("device: gpu, but TensorFlow sees none here; ask for a node with one, or give auto or cpu")
+    if device == "auto" and not gpus and os.environ.get("NVIDIA_VISIBLE_DEVICES", "none") not in ("none", "void", ""):
+        # Set for a container that was given a GPU, which costs what it costs whether it is used or not.
+        print(
+            "warning: a GPU was set aside for this step, but TensorFlow sees none and trains on the processor; give "
+            "train the image train-gpu, or ask for no GPU",
+            flush=True,
+        )
     if device == "cpu" and gpus:
         tf.config.set_visible_devices([], "GPU")
         gpus = []

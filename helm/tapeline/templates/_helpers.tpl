@@ -28,13 +28,13 @@ app.kubernetes.io/part-of: tapeline
 {{/* What the workflow asks of this cluster, by the names of dags/cluster.py; as JSON. */}}
 {{- define "tapeline.cluster" -}}
 {{- dict "gpu_count" .Values.gpu.count "gpu_resource" .Values.gpu.resource "node_selector" .Values.gpu.nodeSelector
-    "tolerations" .Values.gpu.tolerations "s3_secret" (include "tapeline.secret" .)
+    "tolerations" .Values.gpu.tolerations "cpu" .Values.gpu.cpu "memory" .Values.gpu.memory "s3_secret" (include "tapeline.secret" .)
     "s3_config" (printf "%s-store" (include "tapeline.name" .)) | toJson }}
 {{- end }}
 
-{{/* A value as text: a list or an object as JSON. */}}
+{{/* A value as text: what is not text as JSON, which writes a large number out in full. */}}
 {{- define "tapeline.text" -}}
-{{ or (kindIs "map" .) (kindIs "slice" .) | ternary (toJson .) (toString .) }}
+{{ kindIs "string" . | ternary . (toJson .) }}
 {{- end }}
 
 {{- define "tapeline.stepNamespace" -}}
