@@ -24,7 +24,7 @@ def ingest(parameters: IngestParameters, *, dataset: Path, report: Path) -> dict
     Raises `BadInput` for files that are not what they should be.
     """
     with tempfile.TemporaryDirectory(prefix="tapeline-") as scratch:
-        paths = obtain(parameters.source, Path(parameters.cache).expanduser(), Path(scratch))
+        paths = obtain(parameters.source, Path(parameters.cache), Path(scratch))
         arrays = {file: idx.read(path, idx.IMAGES if "images" in file else idx.LABELS) for file, path in paths.items()}
         digests = {file: sha256(path) for file, path in paths.items()}
     train = _paired(FILES[0], FILES[1], arrays, parameters.classes)
