@@ -1,88 +1,89 @@
-# `make` alone says what there is. Everything runs in .venv, which uv makes from uv.lock.
+# `make` alone says what there is. Everything runs in environments that dags/environment makes from uv.lock.
 
-UV := $(shell command -v uv || echo .uv/bin/uv)
-# kfp pins what the steps need newer, so it has an environment of its own.
-KFP = UV_PROJECT_ENVIRONMENT=.venv-kubeflow $(UV) run --locked --quiet --no-default-groups --group kubeflow
-# Airflow wants what kfp forbids, so it has one too.
-AIRFLOW = UV_PROJECT_ENVIRONMENT=.venv-airflow $(UV) run --locked --quiet --no-default-groups --group airflow
+DEV = @dags/environment dev
+# kfp pins what the steps need newer, and Airflow wants what kfp forbids, so each has an environment of its own.
+KUBEFLOW = @dags/environment kubeflow
+AIRFLOW = @dags/environment airflow
 ARGS ?=
+CLUSTER ?=
+CLUSTER ?=
 
-.PHONY: help run airflow pipeline register test test-kubeflow test-airflow test-cluster parity images sbom check format docs pictures bench clean
 .DEFAULT_GOAL := help
+.PHONY: $(shell sed -n 's/^\([a-z-]*\):.*/\1/p' Makefile)
 
-help: ## Say what there is
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+help:
+	@awk -F ':.*## ' '/^##@/ { print (n++ ? "\n" : "") substr($$0, 5) } /^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
 
-run: $(UV) ## Run the whole workflow on this machine; ARGS="--epochs 1 --model convnet", ARGS=--help
-	@$(UV) run --locked --quiet python -m dags.local $(ARGS)
+##@ Start
+doctor: ## Say what this machine has and lacks for each way of use, and what mends it
+	@dags/environment python dags/doctor.py $(ARGS)
 
-airflow: $(UV) ## Start a whole Airflow on this machine with the DAGs; ARGS="--unpause --port 8080", ARGS=--help
-	@$(UV) sync --locked --quiet
-	@$(AIRFLOW) python -m dags.airflow_local $(ARGS)
+run: ## Run the whole workflow here; ARGS="--epochs 1 --model convnet", ARGS=--help
+	$(DEV) python -m dags.local $(ARGS)
 
-pipeline: $(UV) ## Compile the Kubeflow pipeline to pipeline.yaml; ARGS="--registry R --tag T"
-	@$(KFP) python -m dags.kubeflow_pipeline pipeline.yaml $(ARGS)
+##@ Test
+test: ## Test components, local run, pages and the chart's templates; ARGS=FILE
+	$(DEV) pytest components tests $(ARGS)
 
-register: $(UV) ## Register it with a running Kubeflow; ARGS="--host http://… --run --parameter epochs=3"
-	@$(KFP) python -m dags.kubeflow_register pipeline.yaml $(ARGS)
+check: ## Lint, check formatting and types, and that generated pages are up to date
+	$(DEV) ruff check
+	$(DEV) ruff format --check
+	$(DEV) mypy
+	$(DEV) hadolint images/Containerfile images/minio.Containerfile
+	$(DEV) python -m dags.reference --check
+	$(DEV) python -m helm.reference --check
 
-test: $(UV) ## Run all tests
-	@$(UV) run --locked --quiet pytest components tests $(ARGS)
+test-kubeflow: ## Test the pipeline, and the images if they are built; after `make test`
+	$(KUBEFLOW) pytest tests/kubeflow $(ARGS)
 
-test-kubeflow: $(UV) ## Test the pipeline, and the images if they are built (after `make test`: it compares with the local run)
-	@$(KFP) pytest tests/kubeflow $(ARGS)
+test-airflow: ## Test the DAGs in a real Airflow, and images if they are built; after `make test`
+	$(AIRFLOW) pytest tests/airflow $(ARGS)
 
-test-airflow: $(UV) ## Test the DAGs in a real Airflow, and on the images if they are built (after `make test`)
-	@$(AIRFLOW) pytest tests/airflow $(ARGS)
+test-cluster: ## Test chart and workflow on a cluster of its own, by kind, k3d or minikube; CLUSTER=kind
+	@CLUSTER=$(CLUSTER) tests/kubernetes/with-cluster dags/environment dev pytest tests/kubernetes $(ARGS)
 
-test-cluster: $(UV) ## Test the chart, and the workflow on the cluster of KUBECONFIG if TAPELINE_CLUSTER names its scripts
-	@$(UV) run --locked --quiet pytest tests/kubernetes $(ARGS)
+parity: ## Compare the bytes that each caller makes (needs Docker and the images)
+	$(DEV) true
+	$(KUBEFLOW) pytest tests/kubeflow -k same_bytes --quiet
+	$(AIRFLOW) pytest tests/airflow -k same_bytes --quiet
+	$(DEV) python -m tests.parity
 
-parity: $(UV) ## Compare the bytes that `make run`, Kubeflow and Airflow make (needs Docker and the images)
-	@$(UV) sync --locked --quiet
-	@$(KFP) pytest tests/kubeflow -k same_bytes --quiet
-	@$(AIRFLOW) pytest tests/airflow -k same_bytes --quiet
-	@$(UV) run --locked --quiet python -m tests.parity
+##@ Kubeflow and Airflow
+pipeline: ## Compile the Kubeflow pipeline to pipeline.yaml; ARGS="--registry R --tag T"
+	$(KUBEFLOW) python -m dags.kubeflow_pipeline pipeline.yaml $(ARGS)
 
-images: ## Build the images of the steps, or ARGS="NAME …" of those that images/list has (needs Docker with BuildKit)
+register: ## Register it with Kubeflow; ARGS="--host http://… --run --parameter epochs=3"
+	$(KUBEFLOW) python -m dags.kubeflow_register pipeline.yaml $(ARGS)
+
+airflow: ## Start a whole Airflow here, with the DAGs; ARGS="--unpause --port 8080", ARGS=--help
+	$(DEV) true
+	$(AIRFLOW) python -m dags.airflow_local $(ARGS)
+
+##@ Images
+images: ## Build the images of the steps; ARGS=NAME: another one of images/list (needs Docker)
 	@images/build $(ARGS)
 
-sbom: $(UV) ## Write run/sbom/IMAGE.cdx.json, the Python packages of each image
-	@mkdir -p run/sbom
-	@images/list | while read -r _ name _ group; do \
-	  [ $$group = - ] || $(UV) export --locked --quiet --no-default-groups --group $$group --format cyclonedx1.5 \
+sbom: ## Write run/sbom/IMAGE.cdx.json, the Python packages of each image
+	$(DEV) sh -c 'mkdir -p run/sbom; images/list | while read -r _ name _ group; do \
+	  [ $$group = - ] || $$UV export --locked --quiet --no-default-groups --group $$group --format cyclonedx1.5 \
 	    --output-file run/sbom/$$name.cdx.json 2>/dev/null >&2 || exit 1; \
-	done && ls run/sbom
+	done && ls run/sbom'
 
-check: $(UV) ## Lint, check formatting and types, and see that the generated pages are up to date
-	@$(UV) run --locked --quiet ruff check
-	@$(UV) run --locked --quiet ruff format --check
-	@$(UV) run --locked --quiet mypy
-	@$(UV) run --locked --quiet hadolint images/Containerfile images/minio.Containerfile
-	@$(UV) run --locked --quiet python -m dags.reference --check
-	@$(UV) run --locked --quiet python -m helm.reference --check
+##@ Maintenance
+format: ## Format the code
+	$(DEV) ruff check --fix
+	$(DEV) ruff format
 
-format: $(UV) ## Format the code
-	@$(UV) run --locked --quiet ruff check --fix
-	@$(UV) run --locked --quiet ruff format
+docs: ## Write the generated pages, the chart's values and the picture of the workflow
+	$(DEV) python -m dags.reference
+	$(DEV) python -m helm.reference
 
-docs: $(UV) ## Write what is generated: the components' README, the picture of the workflow, the chart's values and README
-	@$(UV) run --locked --quiet python -m dags.reference
-	@$(UV) run --locked --quiet python -m helm.reference
+pictures: ## Take the pictures of docs/, of the last run, of bad runs and of Airflow (needs chromium)
+	$(DEV) python -m docs.pictures
+	$(AIRFLOW) python -m docs.airflow_picture
 
-pictures: $(UV) ## Take the README's pictures, of the last run's reports and of Airflow (needs chromium)
-	@docs/pictures.sh run/reports docs
-	@$(AIRFLOW) python -m docs.airflow_picture
-
-bench: $(UV) ## Compare the speed with Keras, PyTorch and JAX (installs them into .venv)
-	@$(UV) run --locked --quiet --group benchmarks python -m benchmarks.speed $(ARGS)
+bench: ## Compare the speed with Keras, PyTorch and JAX (installs them into .venv)
+	@dags/environment benchmarks python -m benchmarks.speed $(ARGS)
 
 clean: ## Remove what was made here: environments, and everything that was run
-	rm -rf .venv .venv-kubeflow .venv-airflow .uv run pipeline.yaml .mypy_cache .pytest_cache .ruff_cache
-
-.uv/bin/uv:
-	@python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-	  { echo "Python 3.11 or newer is needed, this is $$(python3 --version)"; exit 1; }
-	@python3 -m venv .uv 2>/dev/null || \
-	  { rm -rf .uv; echo "python3 cannot make environments here; as root: apt-get install python3-venv"; exit 1; }
-	@.uv/bin/python -m pip install --quiet --disable-pip-version-check uv==0.13.9
+	rm -rf .venv .venv-kubeflow .venv-airflow .uv .uv.* run pipeline.yaml .mypy_cache .pytest_cache .ruff_cache

@@ -6,48 +6,32 @@ code, its parameters and the digests of its inputs; where its outputs are there 
 
 import argparse
 import contextlib
-import hashlib
+import json
 import os
+import shutil
 import signal
-import subprocess
 import sys
-import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+import tempfile
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any, TextIO
 
 import rich.console
 import rich.table
 
-from components.contract.artifact import canonical_json, sha256
 from components.contract.command import Parser, add_parameters, guard
-from components.contract.declaration import Component, Parameters, argument
-from components.contract.errors import StepError
-from components.contract.processes import tied
+from components.contract.declaration import Parameters
+from components.contract.errors import StepError, Terminated, of_the_machine
 from components.contract.store.client import Store
 from components.contract.store.embedded import serve
-from dags.definition import SHARED, Task, Workflow, figures_of
+from dags.definition import Workflow, figures_of
+from dags.local_runs import Run
+from dags.local_steps import BUCKET, ROOT, Done, Place, run_task
 from dags.workflow import WORKFLOW
 
-ROOT = Path(__file__).parent.parent
-BUCKET = "tapeline"
-GRACE_SECONDS = 10  # for a step to end after SIGTERM
-
-
-@dataclass(frozen=True)
-class Done:
-    """A task that has run, now or in an earlier run."""
-
-    outputs: Mapping[str, str]  # {output: s3:// location}
-    seconds: float | None  # None where nothing was to be done
-
-
-class Interrupted(StepError):
-    """A step ended badly; its own message has been printed."""
-
-    def __init__(self, name: str, code: int) -> None:
-        super().__init__(f"{name} ended with exit code {code}")
-        self.exit_code = code if code > 0 else 128 - code
+# MB that a run of MNIST takes, at most: for artifacts and checkpoints, and for temporary files.
+ROOM, TEMPORARY_ROOM = 700, 300
+LITTLE = 30  # MB; with less than that the lack of room is why a step failed
 
 
 def main(workflow: Workflow) -> None:
@@ -61,145 +45,156 @@ def parse(workflow: Workflow, arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--no-cache", action="store_true", help="run every step, also those that have run before")
     parser.add_argument("--serve", action="store_true", help="keep the S3 server up afterwards, until Ctrl-C")
     parser.add_argument("--folder", type=Path, default=ROOT / "run", help="where everything is kept (default: run)")
+    how = parser.add_mutually_exclusive_group()
+    how.add_argument("--quiet", action="store_true", help="print the last line alone, and errors")
+    how.add_argument(
+        "--json", action="store_true", help="print the summary as JSON, also of a run that fails; all else to stderr"
+    )
     added: set[str] = set()
     for task in workflow.tasks:
         group = parser.add_argument_group(task.component.title)
         add_parameters(group, task.component.parameters, leave_out=added)
         added |= set(task.component.parameters.model_fields)
     given = vars(parser.parse_args(arguments))
-    options = {name: given.pop(name) for name in ("no_cache", "serve", "folder")}
+    options = {name: given.pop(name) for name in ("no_cache", "serve", "folder", "quiet", "json")}
     return argparse.Namespace(**options, values=given)
 
 
 def run(workflow: Workflow, options: argparse.Namespace) -> None:
-    """Run the workflow, print what came of it, and keep the reports in the folder."""
+    """Run the workflow, and print what came of it."""
+    summary: dict[str, Any] = {}
+    try:
+        with _out(options) as out:
+            _run(workflow, options, out, summary)
+    except BaseException as error:
+        if summary.get("state") != "finished":  # it was only the server that was ended
+            summary |= _ending(error)
+        raise
+    finally:
+        if options.json:
+            print(json.dumps(summary, sort_keys=True, indent=1), flush=True)
+
+
+@contextlib.contextmanager
+def _out(options: argparse.Namespace) -> Iterator[TextIO]:
+    """Yield the file for what a person reads."""
+    if options.quiet:
+        with open(os.devnull, "w", encoding="utf-8") as nowhere:  # noqa: PTH123 - the one path that is no file
+            yield nowhere
+    else:
+        yield sys.stderr if options.json else sys.stdout
+
+
+def _run(workflow: Workflow, options: argparse.Namespace, out: TextIO, summary: dict[str, Any]) -> None:
     parameters = workflow.parameters_of(options.values)  # before anything is started
     folder: Path = options.folder
+    if low := _low_on_room(folder, ROOM, TEMPORARY_ROOM):
+        raise StepError(f"{low}, and a run may take {ROOM} MB; make room, or give another --folder or TMPDIR")
     with serve(folder / "store", BUCKET) as settings:
+        kept = Run(workflow, folder, _changed(parameters), summary)
         store = Store.from_environment(settings)
+        place = Place(folder, kept.folder, store, settings, out, cache=not options.no_cache)
         done: dict[str, Done] = {}
-        for task in workflow.tasks:
-            ready = parameters[task.name]
-            done[task.name] = _run_task(task, ready, done, store, settings, folder, cache=not options.no_cache)
-        _finish(workflow, done, store, folder)
+        try:
+            for task in workflow.tasks:
+                done[task.name] = run_task(task, parameters[task.name], done, place)
+            _finish(workflow, done, place, kept)
+        except BaseException as error:
+            _explain(error, task.name, folder)
+            with contextlib.suppress(OSError):  # the disk may be full
+                kept.note(**_ending(error), **_made(done))
+            raise
+        if not options.json:
+            print(summary["sentence"], flush=True)
         if options.serve:
-            _keep_serving(settings, folder)
+            _keep_serving(settings, folder, out)
 
 
-def _run_task(  # noqa: PLR0913 - what a task depends on
-    task: Task,
-    parameters: Parameters,
-    done: Mapping[str, Done],
-    store: Store,
-    settings: Mapping[str, str],
-    folder: Path,
-    *,
-    cache: bool,
-) -> Done:
-    component = task.component
-    inputs = {name: done[source.name].outputs[output] for name, (source, output) in task.inputs.items()}
-    prefix = f"s3://{BUCKET}/{component.name}/{_key(component, parameters, inputs, store)}"
-    outputs = {item.name: f"{prefix}/{item.name}" for item in component.outputs}
-    print(f"── {component.title}", flush=True)
-    if cache and all(store.manifest(uri) is not None for uri in outputs.values()):
-        print("nothing has changed since it ran", flush=True)
-        return Done(outputs, None)
-    began = time.monotonic()
-    given = (*inputs.items(), *outputs.items(), *parameters)
-    command = [sys.executable, *component.command[1:], *(argument(name, value) for name, value in given)]
-    try:
-        _call(component.name, command, settings)
-    except Interrupted:
-        if report := _keep_report(component, outputs, store, folder):  # of a step that blocks what would come next
-            print(f"its report: {report}", flush=True)
-        raise
-    return Done(outputs, time.monotonic() - began)
-
-
-def _key(component: Component, parameters: Parameters, inputs: Mapping[str, str], store: Store) -> str:
-    """Return what names the results of a step: a digest of all that they follow from."""
-    code = hashlib.sha256((ROOT / "uv.lock").read_bytes())
-    for folder in (*SHARED, component.name):
-        for path in sorted((ROOT / "components" / folder).rglob("*")):
-            if path.suffix in (".py", ".jinja", ".json") and not path.name.startswith("test_"):
-                code.update(path.relative_to(ROOT).as_posix().encode() + b"\0" + path.read_bytes())
-    given = parameters.provenance()
-    folders = {name: Path(value) for name, value in given.items() if isinstance(value, str) and Path(value).is_dir()}
-    made_of = {
-        "code": code.hexdigest(),
-        "parameters": given,
-        "files": {
-            name: {path.name: sha256(path) for path in sorted(folder.iterdir()) if path.is_file()}
-            for name, folder in folders.items()
-            if given[name]
-        },
-        "inputs": {name: hashlib.sha256(store.manifest(uri) or b"").hexdigest() for name, uri in inputs.items()},
+def _changed(parameters: Mapping[str, Parameters]) -> dict[str, Any]:
+    """Return the parameters that are not the defaults, of those that results depend on."""
+    return {
+        name: value
+        for each in parameters.values()
+        for name, value in each.provenance().items()
+        if value != type(each).model_fields[name].default
     }
-    return hashlib.sha256(canonical_json(made_of)).hexdigest()[:12]
 
 
-def _call(name: str, command: list[str], settings: Mapping[str, str]) -> None:
-    """Run a step to its end; whatever ends this process ends the step too."""
-    step = subprocess.Popen(
-        tied(command, signal.SIGTERM), env=os.environ | settings, cwd=ROOT, stdin=subprocess.DEVNULL
-    )
+def _made(done: Mapping[str, Done]) -> dict[str, Any]:
+    """Return what a summary says of the steps that are done."""
+    return {
+        "seconds": {name: result.seconds for name, result in done.items()},
+        "artifacts": {name: dict(result.outputs) for name, result in done.items()},
+    }
+
+
+def _explain(error: BaseException, task: str, folder: Path) -> None:
+    """Add to an error what a person wants to know besides."""
+    if isinstance(error, Terminated):
+        error.args = (f"{error} in {task}; what is done is kept, and the same command goes on from there",)
+    elif isinstance(error, StepError) and (low := _low_on_room(folder, LITTLE, LITTLE)):
+        error.add_note(f"{low}; make room, and the same command goes on from there")
+
+
+def _ending(error: BaseException) -> dict[str, Any]:
+    """Return what a summary says of a run that did not come to its end."""
+    said = getattr(error, "said", "") or (of_the_machine(error) if isinstance(error, Exception) else "") or str(error)
+    code = getattr(error, "exit_code", 1)
+    if isinstance(error, BrokenPipeError):
+        said, code = "who read its output closed the pipe", 128 + signal.SIGPIPE
+    return {
+        "state": "interrupted" if isinstance(error, Terminated | BrokenPipeError) else "failed",
+        "sentence": "; ".join([said, *getattr(error, "__notes__", ())]),
+        "exit_code": code,
+    }
+
+
+def _low_on_room(folder: Path, megabytes: int, temporary_megabytes: int) -> str:
+    """Say where there is less room than that: in the run's folder, or for temporary files."""
+    while not folder.is_dir() and folder != folder.parent:
+        folder = folder.absolute().parent
     try:
-        code = step.wait()
-    finally:
-        if step.poll() is None:
-            step.send_signal(signal.SIGTERM)
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                step.wait(GRACE_SECONDS)
-            step.kill()
-            step.wait()
-    if code:
-        raise Interrupted(name, code)
-
-
-def _keep_report(component: Component, outputs: Mapping[str, str], store: Store, folder: Path) -> str:
-    """Copy the component's report out of the store; return where it is now, or nothing where there is none."""
-    for item in component.outputs:
-        if item.file and store.manifest(outputs[item.name]) is not None:
-            target = folder / "reports" / f"{component.name}.html"
-            store.read(f"{outputs[item.name]}/{item.file}", target)
-            return os.path.relpath(target)
+        temporary = Path(tempfile.gettempdir())
+    except FileNotFoundError as error:
+        return f"there is no room for temporary files: {error.strerror}"
+    for path, needed in ((folder, megabytes), (temporary, temporary_megabytes)):
+        if (free := shutil.disk_usage(path).free / 1e6) < needed:
+            return f"{path} has {free:.0f} MB left"
     return ""
 
 
-def _finish(workflow: Workflow, done: Mapping[str, Done], store: Store, folder: Path) -> None:
-    """Copy the reports out of the store, write summary.json, and print the table."""
-    console = rich.console.Console(highlight=False, soft_wrap=True)
+def _finish(workflow: Workflow, done: Mapping[str, Done], place: Place, kept: Run) -> None:
+    """Note what came of the run, and print the table."""
+    gate = workflow.gate
+    judged = done[gate.component.name].outputs[gate.output]
+    figures = figures_of(place.store.manifest(judged) or b"", judged)
+    kept.note(**figures, **_made(done), state="finished", sentence=gate.sentence(figures))
+
+    console = rich.console.Console(file=place.out, highlight=False, soft_wrap=True)
     console.width = max(console.width, 90)  # what a row needs; a narrower terminal breaks lines by itself
     table = rich.table.Table(box=None, pad_edge=False)
     for heading in ("step", "seconds", "artifacts", "report"):
         table.add_column(heading, justify="right" if heading == "seconds" else "left", overflow="fold")
     for task in workflow.tasks:
-        result = done[task.name]
-        report = _keep_report(task.component, result.outputs, store, folder)
+        result, report = done[task.name], place.folder / "reports" / f"{task.name}.html"
         seconds = "cached" if result.seconds is None else f"{result.seconds:.1f}"
-        table.add_row(task.name, seconds, next(iter(result.outputs.values())).rpartition("/")[0], report)
-    gate = workflow.gate
-    judged = done[gate.component.name].outputs[gate.output]
-    figures = figures_of(store.manifest(judged) or b"", judged)
-    summary = figures | {
-        "seconds": {name: result.seconds for name, result in done.items()},
-        "artifacts": {name: dict(result.outputs) for name, result in done.items()},
-    }
-    (folder / "summary.json").write_bytes(canonical_json(summary))
+        shown = os.path.relpath(report) if report.is_file() else ""
+        table.add_row(task.name, seconds, next(iter(result.outputs.values())).rpartition("/")[0], shown)
     console.print()
     console.print(table)
-    console.print(f"\n{gate.sentence(figures)}")
+    console.print(f"\nall runs: {os.path.relpath(place.folder / 'index.html')}")
 
 
-def _keep_serving(settings: Mapping[str, str], folder: Path) -> None:
+def _keep_serving(settings: Mapping[str, str], folder: Path, out: TextIO) -> None:
     path = folder / "store.env"
     path.unlink(missing_ok=True)
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
         file.writelines(f"export {name}={value}\n" for name, value in settings.items())
     print(
-        f"the store is at {settings['AWS_ENDPOINT_URL']}, bucket {BUCKET}; its credentials: . {os.path.relpath(path)}"
+        f"the store is at {settings['AWS_ENDPOINT_URL']}, bucket {BUCKET}; its credentials: . {os.path.relpath(path)}",
+        file=out,
     )
-    print("Ctrl-C ends it", flush=True)
+    print("Ctrl-C ends it", file=out, flush=True)
     try:
         signal.pause()
     finally:

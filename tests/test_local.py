@@ -12,48 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from components.conftest import DIGITS
 from dags.workflow import WORKFLOW
-
-SMALL = (f"--source={DIGITS}", "--validation-size=64", "--model=convnet", "--batch-size=32", "--epochs=2")
-RUN = (sys.executable, "-m", "dags.local")
-
-
-# A store of the user's own, which must not be mistaken for the run's.
-ELSEWHERE = {"AWS_ENDPOINT_URL_S3": "http://127.0.0.1:9", "AWS_SESSION_TOKEN": "elsewhere"}
-
-
-def call(folder, *arguments):
-    return subprocess.run(
-        [*RUN, f"--folder={folder}", *SMALL, *arguments], check=False, capture_output=True, text=True,
-        env=os.environ | ELSEWHERE,
-    )  # fmt: skip
-
-
-def servers_of(folder):
-    """Return the processes whose command line names the folder: its server, if it runs."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            line = path.read_bytes().decode(errors="replace")
-        except OSError:  # it has just ended
-            continue
-        if f"-dir={folder}" in line:
-            found.append(path.parent.name)
-    return found
-
-
-@pytest.fixture(scope="module")
-def first(tmp_path_factory):
-    """Return the folder of a first run, and what it printed."""
-    folder = tmp_path_factory.mktemp("local") / "run"
-    done = call(folder)
-    assert (done.returncode, done.stderr) == (0, "")
-    return folder, done.stdout
+from tests.local import RUN, SMALL, call, servers_of, wait_for
 
 
 def test_it_ends_with_a_table_the_accuracy_and_the_reports(first):
     folder, printed = first
+    assert printed.splitlines()[-2] == f"all runs: {os.path.relpath(folder / 'index.html')}"
     assert re.search(r"test accuracy \d\d\.\d\d % \(95 % interval \d\d\.\d\d to \d\d\.\d\d %\), unjudged\n$", printed)
     for name in ("ingest", "export", "evaluate"):
         assert (folder / "reports" / f"{name}.html").read_text().startswith("<!doctype html>")
@@ -125,22 +90,26 @@ def test_a_finding_blocks_the_run_each_time_and_leaves_its_report(tmp_path):
         assert not (folder / "reports" / "evaluate.html").exists()
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_signal_ends_everything_that_was_started(tmp_path, number):
     folder = tmp_path / "run"
     command = [*RUN, f"--folder={folder}", *SMALL, "--epochs=10000"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, bufsize=1)
-    assert process.stdout
-    while not process.stdout.readline().startswith("epoch 1/"):
-        assert process.poll() is None
+    wait_for(process, "epoch 1/")
     assert servers_of(folder)
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
     other = call(folder)
-    assert (other.returncode, "another run is at work" in other.stderr) == (2, True)
+    held = f"another run, process {process.pid}, is at work in {folder}/store"
+    what_to_do = f"wait for it, end it (kill {process.pid}), or give another --folder"
+    assert (other.returncode, other.stderr) == (2, f"run: {held}; {what_to_do}\n")
     process.send_signal(number)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 128 + number
-    assert errors.endswith("run: terminated\n")
+    how = "interrupted" if number == signal.SIGINT else "terminated"
+    said = f"{how} in train; what is done is kept, and the same command goes on from there"
+    assert errors == f"run: {said}\n"
+    summary = json.loads((folder / "reports/summary.json").read_text())
+    assert (summary["state"], summary["sentence"], summary["exit_code"]) == ("interrupted", said, 128 + number)
     assert servers_of(folder) == []
     assert [pid for pid in children if Path(f"/proc/{pid}").exists()] == []
 
@@ -150,12 +119,11 @@ def test_even_a_kill_leaves_nothing_behind(tmp_path):
     with subprocess.Popen(
         [*RUN, f"--folder={folder}", *SMALL, "--epochs=10000"], stdout=subprocess.PIPE, text=True
     ) as process:
-        assert process.stdout
-        while not process.stdout.readline().startswith("epoch 1/"):
-            assert process.poll() is None
+        wait_for(process, "epoch 1/")
         children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
         assert len(children) == 2
         process.kill()
+        assert process.stdout
         assert process.stdout.read() is not None  # until the last holder of the pipe has ended
     end = time.monotonic() + 30
     while alive := [pid for pid in children if Path(f"/proc/{pid}/exe").exists()]:
@@ -171,9 +139,7 @@ def test_the_store_can_be_looked_at_afterwards(first):
         "print(Store.from_environment().names(sys.argv[1]))"
     )
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout
-        while "Ctrl-C ends it" not in process.stdout.readline():
-            assert process.poll() is None
+        wait_for(process, "Ctrl-C ends it")
         path = folder / "store.env"
         assert path.stat().st_mode & 0o777 == 0o600
         settings = dict(line.removeprefix("export ").split("=", 1) for line in path.read_text().splitlines())

@@ -1,4 +1,8 @@
-"""HTML reports: one self-contained file, no scripts, readable at 480 px, on paper, in light and dark."""
+"""HTML reports: one self-contained file, no scripts, readable from 440 px up, on paper, in light and dark.
+
+A report begins with its answer in words, then come facts, then sections side by side as far as there is room. The look
+is in page.css.
+"""
 
 import base64
 import io
@@ -24,7 +28,7 @@ _STYLE: dict[str, Any] = {
     "svg.hashsalt": "tapeline",  # ids in the file depend on the content alone
     "svg.fonttype": "none",
     "font.family": "sans-serif",
-    "font.size": 10,
+    "font.size": 9,
     "text.color": _INK,
     "axes.edgecolor": _INK,
     "axes.labelcolor": _INK,
@@ -34,6 +38,7 @@ _STYLE: dict[str, Any] = {
     "axes.spines.top": False,
     "axes.spines.right": False,
     "grid.color": "#88888844",
+    "legend.fontsize": 8.5,
     "legend.frameon": False,
     "legend.labelcolor": _INK,
     "xtick.color": _INK,
@@ -50,23 +55,51 @@ _TEMPLATES = jinja2.Environment(
 )
 
 
+def _words(text: str) -> Markup:
+    """Return a sentence with what is in backticks as code, and no line break before a percent sign."""
+    escaped = re.sub(r"(\d) %", "\\1\u00a0%", str(Markup.escape(text)))
+    return Markup(re.sub("`(.+?)`", r"<code>\1</code>", escaped))  # noqa: S704 - it has been escaped
+
+
+_TEMPLATES.filters["words"] = _words
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a report says first, in sentences, with the names of parameters in backticks.
+
+    `tone` is good, info, warning or error; `why` it is so; and `advice`, what to do next.
+    """
+
+    tone: str
+    headline: str
+    why: Sequence[str]
+    advice: Sequence[str]
+
+
 @dataclass(frozen=True)
 class Section:
-    """A part of a report: a title, a sentence on how to read it, and its figures or tables."""
+    """A part of a report: a title, sentences on how to read it, and a figure, table or pictures; `wide` takes a row."""
 
     title: str
     text: str
     body: Markup
+    wide: bool = False
 
 
-def write(path: Path, title: str, facts: Sequence[tuple[str, str]], sections: Sequence[Section]) -> None:
-    """Write the report: the facts on top, large, then the sections."""
-    text = _TEMPLATES.get_template("page.html.jinja").render(title=title, facts=facts, sections=sections)
-    path.write_text(text, encoding="utf-8")
+def write(
+    path: Path, title: str, answer: Answer, facts: Sequence[tuple[str, str]], sections: Sequence[Section]
+) -> None:
+    """Write the report: the answer on top, then the facts, large, then the sections."""
+    template = _TEMPLATES.get_template("page.html.jinja")
+    path.write_text(template.render(title=title, answer=answer, facts=facts, sections=sections), encoding="utf-8")
 
 
-def figure(width: float = 6.0, height: float = 3.2, **subplots: Any) -> tuple[Figure, Any]:
-    """Return a figure and its axes in the style of the page; sizes in inches of 80 CSS pixels."""
+def figure(width: float = 4.6, height: float = 2.9, **subplots: Any) -> tuple[Figure, Any]:
+    """Return a figure and its axes in the style of the page; sizes in inches of 96 CSS pixels.
+
+    The width is that of a section, down to the narrowest window: a wider figure would shrink there, and its text.
+    """
     made = Figure(figsize=(width, height))
     return made, made.subplots(**subplots)
 
@@ -78,8 +111,20 @@ def svg(made: Figure, description: str) -> Markup:
     text = file.getvalue()
     text = text[text.index("<svg") :].replace(_INK, "currentColor")
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    text = re.sub(r'<g id="[^"]*">', "<g>", text)  # they are the same in every figure, and nothing refers to them
     text = text.replace("<svg ", f'<svg role="img" aria-label="{Markup.escape(description)}" ', 1)
     return Markup(text)  # noqa: S704 - matplotlib's own output, with its texts escaped
+
+
+def short(name: str, length: int = 14) -> str:
+    """Return a name for a figure, cut if it is too long for one."""
+    return name if len(name) <= length else name[: length - 1] + "…"
+
+
+def labels(names: Sequence[str], length: int = 14) -> list[str]:
+    """Return the names of classes for a figure, with their numbers before them if, once cut, some are alike."""
+    cut = [short(name, length) for name in names]
+    return cut if len(set(cut)) == len(cut) else [short(f"{i}: {name}", length) for i, name in enumerate(names)]
 
 
 def picture(pixels: npt.NDArray[np.uint8], description: str, scale: int = 2) -> Markup:
@@ -103,22 +148,53 @@ def contact_sheet(images: npt.NDArray[np.uint8], columns: int) -> npt.NDArray[np
     return sheet
 
 
-def pair(left: Markup, right: Markup) -> Markup:
-    """Return two figures side by side, or one below the other where the window is narrow."""
-    return Markup('<div class="pair">{}{}</div>').format(left, right)
+def pictures(images: Iterable[tuple[Markup, Sequence[str]]]) -> Markup:
+    """Return pictures side by side, each with the lines below it."""
+    figures = [
+        Markup("<figure>{}<figcaption>{}</figcaption></figure>").format(image, Markup("<br>").join(lines))
+        for image, lines in images
+    ]
+    return Markup('<div class="pictures">{}</div>').format(Markup("").join(figures))
 
 
-def note(kind: str, title: str, text: str, advice: str, picture: Markup) -> Markup:
-    """Return a finding: how serious it is (info, warning or error), what it is, what to do, and a small figure."""
-    words = Markup("<div><b>{}</b> <i>{}</i><br>{}<p>{}</p></div>").format(title, kind, text, advice)
-    return Markup('<div class="note {}">{}<div class="small">{}</div></div>').format(kind, words, picture)
+def rows(parts: Iterable[tuple[str, Markup]]) -> Markup:
+    """Return named pictures, one below the other."""
+    cells = Markup("").join(Markup("<div>{}</div><div>{}</div>").format(name, picture) for name, picture in parts)
+    return Markup('<div class="rows">{}</div>').format(cells)
 
 
-def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> Markup:
-    """Return a table; the first column holds names, the others figures."""
-    head = Markup("").join(Markup("<th>{}</th>").format(cell) for cell in header)
-    body = Markup("").join(
-        Markup("<tr>{}</tr>").format(Markup("").join(Markup("<td>{}</td>").format(cell) for cell in row))
-        for row in rows
+def scale_of(colors: Sequence[str], low: str, high: str) -> Markup:
+    """Return a legend of colours that go from `low` to `high`."""
+    stops = Markup(", ").join(colors)
+    bar = Markup('<span style="width: 7rem; height: .7rem; background: linear-gradient(to right, {})"></span>')
+    return Markup('<figcaption class="legend">{}{}{}</figcaption>').format(low, bar.format(stops), high)
+
+
+def note(kind: str, title: str, text: str, advice: str, drawn: tuple[Markup, str]) -> Markup:
+    """Return a finding: its severity (info, warning or error), what it is, what to do, a figure and its caption."""
+    words = Markup("<div><b>{}</b> <i>{}</i><br>{}<p>{}</p></div>")
+    figure = Markup("<figure>{}<figcaption>{}</figcaption></figure>").format(*drawn)
+    return Markup('<div class="note {}">{}{}</div>').format(
+        kind, words.format(title, kind, _words(text), _words(advice)), figure
     )
-    return Markup('<div class="scroll"><table><tr>{}</tr>{}</table></div>').format(head, body)
+
+
+def breakable(name: str) -> Markup:
+    """Return a name that may go on in the next line after each /, _ or comma, and within what is very long."""
+    parts = (part[i : i + 16] for part in re.findall("[^/_,]*[/_,]|[^/_,]+", name) for i in range(0, len(part), 16))
+    return Markup("<wbr>").join(parts)
+
+
+def table(title: str, header: Sequence[str], rows: Iterable[Sequence[object]]) -> Markup:
+    """Return a table; the first column holds names, the others figures."""
+    head = Markup("").join(Markup('<th scope="col">{}</th>').format(cell) for cell in header)
+    body = Markup("").join(
+        Markup('<tr><th scope="row">{}</th>{}</tr>').format(
+            breakable(str(name)), Markup("").join(Markup("<td>{}</td>").format(cell) for cell in cells)
+        )
+        for name, *cells in rows
+    )
+    return Markup(
+        '<div class="scroll" role="region" tabindex="0" aria-label="{}"><table><thead><tr>{}</tr></thead>'
+        "<tbody>{}</tbody></table></div>"
+    ).format(title, head, body)

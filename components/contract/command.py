@@ -13,14 +13,16 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from components.contract.declaration import Component, Parameters, did_you_mean, flag
-from components.contract.errors import BadInput, StepError, Terminated
+from components.contract.errors import BadInput, StepError, Terminated, of_the_machine
+from components.contract.terminal import show_in_any_encoding
 
 TERMINATION_LOG = Path("/dev/termination-log")
 
 _EPILOG = """\
 Each input and output is a path, or an s3://bucket/prefix in the store that AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID and
 AWS_SECRET_ACCESS_KEY name. Exit codes: 1 the work failed, 2 bad input, 3 the store refused, 4 the store is
-unavailable (worth another try), 5 what was found blocks what would come next, 143 terminated."""
+unavailable (worth another try), 5 what was found blocks what would come next, 130 interrupted, 143 terminated."""
+_ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 class Parser(argparse.ArgumentParser):
@@ -93,26 +95,34 @@ def guard(name: str, function: Callable[[], None], *, verbose: bool = False, kub
     If it is to be verbose, where the failure comes from follows the sentence. For `kubeflow` every line of it has the
     word error, since the page of a log marks such lines there.
     """
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, _terminate)
+    show_in_any_encoding()
+    for number in _ENDING:
+        if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:  # as nohup has it
+            signal.signal(number, _terminate)
     try:
         function()
+        print(end="", flush=True)
     except StepError as error:
-        mark = f"{name}: error: " if kubeflow else f"{name}: "
-        sentence = mark + str(error).replace("\n", f"\n{mark}" if kubeflow else "\n")
-        print(sentence, file=sys.stderr)
-        _tell_kubernetes(sentence)
+        _say(name, "; ".join([str(error), *getattr(error, "__notes__", ())]), kubeflow=kubeflow)
         if verbose:
             traceback.print_exception(error)
         code = error.exit_code
     except Terminated as error:
-        print(f"{name}: terminated", file=sys.stderr)
+        print(f"{name}: {error}", file=sys.stderr)
         code = error.exit_code
+    except BrokenPipeError:  # who read the output has seen enough, as with `| head`
+        code = 128 + signal.SIGPIPE
+    except Exception as error:
+        if not (sentence := of_the_machine(error)):
+            raise
+        _say(name, sentence, kubeflow=kubeflow)
+        code = 1
     else:
         code = 0
     atexit._run_exitfuncs()  # noqa: SLF001 - libraries remove their temporary files there, and os._exit would not
-    sys.stdout.flush()
-    sys.stderr.flush()
+    with contextlib.suppress(OSError, AttributeError):  # what can still be written; a stream that was closed is None
+        sys.stdout.flush()
+        sys.stderr.flush()
     # All is published or cleaned up by now; threads of a transfer or of TensorFlow must not hold the process.
     os._exit(code)
 
@@ -138,16 +148,20 @@ def _run(component: Component, arguments: Sequence[str] | None) -> None:
         runs.run(component, parameters, inputs, outputs)
 
 
-def _tell_kubernetes(sentence: str) -> None:
-    """Leave the sentence where Kubernetes looks for it, so that it stands with the state of the pod.
+def _say(name: str, text: str, *, kubeflow: bool) -> None:
+    """Print a failure's sentence, and leave it where Kubernetes looks for it, to stand with the state of the pod.
 
     https://kubernetes.io/docs/tasks/debug/debug-application/determine-reason-pod-failure/
     """
+    mark = f"{name}: error: " if kubeflow else f"{name}: "
+    sentence = mark + text.replace("\n", f"\n{mark}" if kubeflow else "\n")
+    print(sentence, file=sys.stderr)
     if TERMINATION_LOG.is_file():
         with contextlib.suppress(OSError):
             TERMINATION_LOG.write_text(sentence[:4000], encoding="utf-8")
 
 
 def _terminate(number: int, _frame: object) -> NoReturn:
-    signal.signal(number, signal.SIG_IGN)  # once is enough: cleaning up is not to be interrupted
+    for each in _ENDING:
+        signal.signal(each, signal.SIG_IGN)  # once is enough: cleaning up is not to be interrupted
     raise Terminated(number)

@@ -3,7 +3,12 @@
 An orchestrator reads the code: only `StoreUnavailable` is worth another try.
 """
 
+import errno
+import getpass
+import os
+import signal
 from collections.abc import Sequence
+from pathlib import Path
 
 
 class StepError(Exception):
@@ -41,8 +46,44 @@ class StoreUnavailable(StepError):
 
 
 class Terminated(BaseException):
-    """SIGTERM or SIGINT arrived. Not an `Exception`, so that no handler swallows it."""
+    """SIGTERM, SIGINT or SIGHUP arrived. Not an `Exception`, so that no handler swallows it."""
 
     def __init__(self, signal_number: int) -> None:
-        super().__init__(signal_number)
+        super().__init__("interrupted" if signal_number == signal.SIGINT else "terminated")
         self.exit_code = 128 + signal_number
+
+
+def is_disk_full(error: BaseException) -> bool:
+    """Tell whether there was no room to write, whoever says so: libraries in C++ or Rust have errors of their own."""
+    return getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or os.strerror(errno.ENOSPC) in str(error)
+
+
+def of_the_machine(error: Exception) -> str:
+    """Return what the machine lacks, in a sentence with what to do; nothing where the error is another one."""
+    name, number = getattr(error, "filename", None), getattr(error, "errno", None)
+    if is_disk_full(error):
+        return f"{_what(error)}; make room there (df -h says where there is some), and call again"
+    if number in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return f"{_what(error)}{_owner(name)}; choose a place that you may write to, or have it made yours"
+    if number == errno.EMFILE:
+        return f"{_what(error)}; allow more of them (ulimit -n 4096), and call again"
+    return ""
+
+
+def _what(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return str(error).splitlines()[0]
+
+
+def _owner(name: object) -> str:
+    """Return whose the nearest place of that name is, if it is another one's."""
+    path = Path(str(name)).absolute() if name else None
+    while path and path != path.parent:
+        try:
+            if path.stat().st_uid == os.geteuid():
+                return ""
+            return f" ({path} belongs to {path.owner()}, and this is {getpass.getuser()})"
+        except (OSError, KeyError):  # it is not there, or nobody has this number
+            path = path.parent
+    return ""

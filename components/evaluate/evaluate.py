@@ -60,7 +60,7 @@ def evaluate(  # noqa: PLR0913 - one path for each input and output
         "confidenceMetrics": figures["roc"],
     }
     (classification / "classification.json").write_bytes(canonical_json(shown))
-    write_report(report, figures, images, labels, logits, seen)
+    write_report(report, parameters, figures, images, labels, logits, seen)
     low, high = figures["accuracy_interval"]
     print(f"accuracy {figures['accuracy']:.4f} ({low:.4f} to {high:.4f}) on {len(labels):,} test images: {verdict}")
     for line in [check.what for check in checks] + [f"{name}: {reason}" for name, reason in seen.missing.items()]:

@@ -148,7 +148,9 @@ def test_the_report_shows_the_mistakes_and_stands_alone(evaluated):
     text = (evaluated / "report" / "report.html").read_text()
     assert "<script" not in text
     assert "https://" not in text
-    assert text.count("<svg") == 4
+    assert text.count("<svg") == 4  # confusion matrix, confidence, ROC curve, cosines
+    assert "Unjudged, as no threshold was given: " in text
+    assert "Set <code>min_accuracy</code>, " in text
     assert text.count('alt="test image ') == min(24, figures(evaluated)["mistakes"]) + 24 + 8  # suspects, saliency
 
 

@@ -22,7 +22,7 @@ def judge(parameters: EvaluateParameters, figures: Mapping[str, Any]) -> tuple[s
 
     A baseline can only reject: being no worse than some other model is not yet being good.
     """
-    worst = min(figures["classes"], key=lambda each: each["recall"] if each["images"] else 1.0)
+    worst = worst_class(figures)
     thresholds = [
         _at_least("accuracy", figures["accuracy"], parameters.min_accuracy),
         _at_least(f"recall of the worst class ({worst['name']})", worst["recall"], parameters.min_recall),
@@ -32,22 +32,38 @@ def judge(parameters: EvaluateParameters, figures: Mapping[str, Any]) -> tuple[s
     judged = bool(checks)
     if baseline := figures.get("baseline"):
         worse = baseline["p_worse"] < SIGNIFICANCE
-        what = f"significantly worse than the baseline: p = {baseline['p_worse']:.3g}"
+        what = f"significantly worse than the baseline (p = {baseline['p_worse']:.3g})"
         checks.append(Check(what if worse else f"not {what}", not worse))
     if not all(check.passed for check in checks):
         return "rejected", checks
     return "blessed" if judged else "unjudged", checks
 
 
+def worst_class(figures: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the class with the lowest recall, of those that have test images."""
+    tested = [each for each in figures["classes"] if each["images"]]
+    return min(tested, key=lambda each: float(each["recall"]))
+
+
 def _at_least(what: str, value: float, threshold: float) -> Check | None:
     if not threshold:
         return None
     passed = value >= threshold
-    return Check(f"{what} {value:.4f} is {'at least' if passed else 'below'} {threshold:g}", passed)
+    return Check(f"{what} {_beside(value, threshold)} is {'at least' if passed else 'below'} {threshold:.10g}", passed)
 
 
 def _at_most(what: str, value: float, threshold: float) -> Check | None:
     if not threshold:
         return None
     passed = value <= threshold
-    return Check(f"{what} {value:.4f} is {'at most' if passed else 'above'} {threshold:g}", passed)
+    return Check(f"{what} {_beside(value, threshold)} is {'at most' if passed else 'above'} {threshold:.10g}", passed)
+
+
+def _beside(value: float, threshold: float) -> str:
+    """Return the value to four digits, or to so many more that it is seen on which side of the threshold it is."""
+
+    def side(number: float) -> int:
+        return (number > threshold) - (number < threshold)
+
+    texts = (f"{value:.{digits}f}" for digits in range(4, 17))
+    return next((text for text in texts if side(float(text)) == side(value)), repr(value))

@@ -33,7 +33,7 @@ def export(
         (gradient_tables / "snapshots").mkdir()
     for path in snapshots:
         shutil.copyfile(path, gradient_tables / "snapshots" / path.name)
-    write_report(report, record, scale, findings)
+    write_report(report, record, scale, findings, parameters.fail_on)
     print(
         f"{len(record.steps):,} steps, {len(record.variables)} variables, {len(record.stats_steps):,} with statistics, "
         f"{len(snapshots)} snapshots: {verdict(findings)}"

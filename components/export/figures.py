@@ -1,12 +1,12 @@
-"""The pictures of a training: curves, heat maps, bands; each sensible for ten steps as for a hundred thousand."""
+"""The curves of a training, each sensible for ten steps as for a hundred thousand; heat.py has the maps."""
 
 import itertools
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from markupsafe import Markup
+from matplotlib import ticker
 
 from components.artifacts import page
 from components.artifacts.record.columns import GLOBAL_NORM, layer_of
@@ -16,17 +16,26 @@ from components.artifacts.record.reader import Record, Steps
 Floats = npt.NDArray[np.floating]
 
 POINTS = 150  # on a curve; a longer run is shown by the mean and the range of so many equal parts
-COLUMNS = 120  # of a heat map
 SHOWN = 12  # variables or layers that get a picture or a curve of their own: the first ones
-HEAT = "viridis"
 USUAL_RATIO = (1e-4, 1e-2)
+NOTHING = Markup("<p>There is nothing to draw: no finite numbers, or only zeros.</p>")
+# The statistic that shows what a rule found, and what it is.
+STATISTIC_OF = {
+    "update-ratio": ("update_ratio", "update / weight"),
+    "dead-relu": ("zeros", "share of zeros in the gradient"),
+    "oscillation": ("cosine", "cosine to the gradient before"),
+}
+BAND = " In the band around a curve are nine of ten steps."
 
 
-def curve(axes: Any, steps: Steps, values: Floats, color: str, label: str) -> None:
-    """Draw a curve; one with more than POINTS points as the mean of equal parts, in a band from low to high."""
+def curve(axes: Any, steps: Steps, values: Floats, label: str, number: int = 0) -> None:
+    """Draw the curve of that number; one with more than POINTS points as the mean of equal parts, in a band."""
+    color = page.PALETTE[number % len(page.PALETTE)]
+    style: dict[str, Any] = {"color": color, "linewidth": 1.2, "label": label}
+    style["linestyle"] = "-" if number < len(page.PALETTE) else "--"
     values = np.where(np.isfinite(values), values, np.nan).astype(np.float64)
     if len(steps) <= POINTS:
-        axes.plot(steps, values, color=color, linewidth=1.2, label=label, marker="." if len(steps) < 12 else "")
+        axes.plot(steps, values, marker="." if len(steps) < 12 else "", **style)
         return
     middle, low, mean, high = [], [], [], []
     for place, part in zip(*_parts(steps, values, POINTS), strict=True):
@@ -37,7 +46,7 @@ def curve(axes: Any, steps: Steps, values: Floats, color: str, label: str) -> No
             low.append(np.quantile(known, 0.05))
             high.append(np.quantile(known, 0.95))
     axes.fill_between(middle, low, high, color=color, alpha=0.2, linewidth=0)
-    axes.plot(middle, mean, color=color, linewidth=1.2, label=label)
+    axes.plot(middle, mean, **style)
 
 
 def _parts(steps: Steps, values: Floats, count: int) -> tuple[list[float], list[Floats]]:
@@ -47,171 +56,155 @@ def _parts(steps: Steps, values: Floats, count: int) -> tuple[list[float], list[
     return [float(steps[a:b].mean()) for a, b in pairs], [values[a:b] for a, b in pairs]
 
 
+def _nothing(values: Floats) -> bool:
+    return not np.isfinite(values).any()
+
+
+def band(steps: Steps) -> str:
+    """Return the sentence on the band, where a curve of so many steps has one."""
+    return BAND if len(steps) > POINTS else ""
+
+
+def told(steps: Steps, values: Floats) -> str:
+    """Say what a curve does, for those who cannot see it."""
+    known = np.flatnonzero(np.isfinite(values))
+    if not len(known):
+        return "no number at any step"
+    first, last = known[0], known[-1]
+    ends = f"{values[first]:.3g} at step {steps[first]:,}, {values[last]:.3g} at step {steps[last]:,}"
+    lost = f", no number at {len(values) - len(known):,} steps" if len(known) < len(values) else ""
+    return f"{ends}, between {values[known].min():.3g} and {values[known].max():.3g}{lost}"
+
+
+def _by_step(axes: Any) -> None:
+    axes.set_xlabel("step")
+    axes.xaxis.set_major_locator(ticker.MaxNLocator(6, integer=True, min_n_ticks=1))
+
+
+def _legend(figure: Any, columns: int) -> None:
+    """Say above the axes what each line is: there it covers none of them."""
+    figure.legend(loc="outside upper center", ncols=columns)
+
+
 def by_epoch(record: Record, what: str) -> Markup:
     """Draw loss or accuracy: each step's, and the validation split's after each epoch."""
-    figure, axes = page.figure(width=4.8, height=3.4)
-    curve(axes, record.steps, record.column(what), page.PALETTE[0], "training, by step")
-    if what == "loss" and "objective" in record.columns:
-        curve(axes, record.steps, record.column("objective"), page.PALETTE[2], "with all that is minimised")
     ends = [epoch["epoch"] * record.settings["steps_per_epoch"] for epoch in record.epochs]
-    after = [epoch[f"validation_{what}"] for epoch in record.epochs]
-    axes.plot(ends, after, "o-", color=page.PALETTE[1], markersize=4, label="validation, by epoch")
-    axes.set_xlabel("step")
+    after = np.array([epoch[f"validation_{what}"] for epoch in record.epochs], np.float64)
+    if _nothing(record.column(what)) and _nothing(after):
+        return NOTHING
+    figure, axes = page.figure(height=3.1)
+    curve(axes, record.steps, record.column(what), "training, by step")
+    if what == "loss" and "objective" in record.columns:
+        curve(axes, record.steps, record.column("objective"), "with all that is minimised", 2)
+    if not _nothing(after):
+        axes.plot(ends, after, "o-", color=page.PALETTE[1], markersize=4, label="validation, by epoch")
+    _by_step(axes)
     axes.set_ylabel(what)
     if what == "loss":
         _log(axes, record.column(what))
     else:
-        known = [value for value in (*after, float(np.median(record.column(what)))) if np.isfinite(value)]
-        axes.set_ylim(min(known, default=0.05) - 0.05, 1.0)
-    axes.legend()
-    return page.svg(figure, f"{what} over the steps")
+        # Of a long run the first steps, which are hardly right at all, are not to press the rest together.
+        lowest = np.min if len(record.steps) <= POINTS else np.median
+        shown = record.column(what)[np.isfinite(record.column(what))]
+        known = [*after[np.isfinite(after)], *([lowest(shown)] if len(shown) else [])]
+        bottom = float(min(known)) - 0.05
+        axes.set_ylim(bottom, 1 + 0.03 * (1 - bottom))
+    _legend(figure, 2)
+    validated = f"; of the validation images {after[-1]:.3g} after the last epoch" if len(after) else ""
+    return page.svg(
+        figure, f"Curve of the {what} of each step's images: {told(record.steps, record.column(what))}{validated}"
+    )  # fmt: skip
+
+
+def layer_norms(record: Record) -> dict[str, Floats]:
+    """Return the length of each layer's gradient, float64 [n], by the layer's name."""
+    squares: dict[str, Floats] = {}
+    for index, variable in enumerate(record.variables):
+        square = np.square(record.norms[:, index].astype(np.float64))
+        name = layer_of(variable.name)
+        squares[name] = squares.get(name, np.zeros_like(square)) + square
+    return {name: np.sqrt(each) for name, each in squares.items()}
 
 
 def norms_by_layer(record: Record) -> Markup:
     """Draw the length of each layer's gradient over the steps."""
-    figure, axes = page.figure(height=3.6)
-    layers: dict[str, Floats] = {}
-    for index, variable in enumerate(record.variables):
-        squares = np.square(record.norms[:, index].astype(np.float64))
-        name = layer_of(variable.name)
-        layers[name] = layers.get(name, np.zeros_like(squares)) + squares
-    for index, (layer, squares) in enumerate(itertools.islice(layers.items(), SHOWN)):
-        curve(axes, record.steps, np.sqrt(squares), page.PALETTE[index % len(page.PALETTE)], layer)
-    _log(axes, np.concatenate(list(layers.values())))
-    axes.set_xlabel("step")
-    axes.set_ylabel("L2 norm of the gradient")
-    axes.legend(ncols=4, loc="upper center", bbox_to_anchor=(0.5, 1.2), fontsize=9)
-    return page.svg(figure, "Norm of each layer's gradient over the steps")
+    layers = dict(itertools.islice(layer_norms(record).items(), SHOWN))
+    return _lines(record.steps, layers, "L2 norm of the gradient", "Curves of the norm of each layer's gradient")
 
 
-def heat_of_norms(record: Record) -> Markup:
-    """Draw variable × step: the root mean square of the numbers of each gradient, in powers of ten."""
-    sizes = np.sqrt([variable.size for variable in record.variables])
-    edges = np.unique(np.linspace(0, len(record.steps), min(COLUMNS, len(record.steps)) + 1).astype(int))
-    rms = record.norms.astype(np.float64) / sizes
-    cells = np.array([_median_of_known(rms[a:b]) for a, b in itertools.pairwise(edges)]).T
-    figure, axes = page.figure(width=7.6, height=0.9 + 0.26 * len(record.variables))
-    shown = np.log10(np.where(cells > 0, cells, np.nan))
-    extent = (float(record.steps[0]) - 0.5, float(record.steps[-1]) + 0.5, len(record.variables) - 0.5, -0.5)
-    image = axes.imshow(shown, aspect="auto", interpolation="nearest", cmap=HEAT, extent=extent)
-    axes.set_yticks(range(len(record.variables)), ["/".join(v.name.split("/")[-2:]) for v in record.variables])
-    axes.set_xlabel("step")
-    axes.grid(visible=False)
-    bar = figure.colorbar(image, ax=axes, pad=0.01)
-    bar.set_label("log10 RMS")
-    return page.svg(figure, "Root mean square of each variable's gradient over the steps")
-
-
-def _median_of_known(rows: Floats) -> Floats:
-    """Return the median of the finite numbers of each column; NaN where there is none."""
-    known = np.isfinite(rows)
-    return np.array([np.median(rows[known[:, i], i]) if known[:, i].any() else np.nan for i in range(rows.shape[1])])
-
-
-def _kernels(record: Record) -> list[int]:
+def kernels(record: Record) -> list[int]:
     """Return which variables get a picture of their own: kernels and embeddings, or any where there are none."""
     chosen = [i for i, variable in enumerate(record.variables) if variable.role in ("kernel", "embedding")]
     return (chosen or list(range(len(record.variables))))[:SHOWN]
 
 
-def histograms(record: Record) -> Markup:
-    """Draw how the sizes of each kernel's gradient spread over the octaves, and move with the steps."""
-    chosen = _kernels(record)
-    steps, sums = _octaves(record, chosen)
-    whole = sums.sum(axis=0)
-    used = np.flatnonzero((whole > 2e-3 * np.maximum(whole.sum(axis=1, keepdims=True), 1)).any(axis=0))
-    low, high = (int(used[0]), int(used[-1]) + 1) if len(used) else (0, 1)
-    columns = min(3, len(chosen))
-    rows = -(-len(chosen) // columns)
-    figure, grid = page.figure(width=9.6, height=0.5 + 2.1 * rows, nrows=rows, ncols=columns, squeeze=False)
-    for axes, number in itertools.zip_longest(grid.flat, range(len(chosen))):
-        if number is None:
-            axes.set_visible(False)
-            continue
-        counts = sums[:, number, low:high].astype(np.float64)
-        shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-        extent = (-0.5, len(steps) - 0.5, low - 127.0, high - 127.0)
-        axes.imshow(np.where(shares > 0, shares, np.nan).T, aspect="auto", origin="lower", cmap=HEAT, extent=extent,
-                    interpolation="nearest")  # fmt: skip
-        shown = np.unique(np.linspace(0, len(steps) - 1, min(4, len(steps))).astype(int))
-        axes.set_xticks(shown, [f"{steps[i]:,}" for i in shown], fontsize=8)
-        axes.set_title("/".join(record.variables[chosen[number]].name.split("/")[-2:]), fontsize=9)
-        axes.grid(visible=False)
-    for axes in grid[:, 0]:
-        axes.set_ylabel("log2 |g|", fontsize=9)
-    return page.svg(figure, "Histograms of the gradients over the steps")
-
-
-def _octaves(record: Record, chosen: Sequence[int]) -> tuple[list[int], npt.NDArray[np.int64]]:
-    """Return at most COLUMNS groups of steps: the first step of each, and histograms, int64 [groups, chosen, 256].
-
-    Signs are put together, zeros and what is not finite are left out. Histograms add up: that is what fixed bins are
-    for, so however long the run was, only the sums are held.
-    """
-    total = sum(len(steps) for steps, _ in record.histograms())
-    size = -(-total // COLUMNS)
-    first, sums = [], np.zeros((-(-total // size), len(chosen), 256), np.int64)
-    seen = 0
-    for steps, counts in record.histograms():
-        both = counts[:, chosen, :256].astype(np.int64) + counts[:, chosen, 256:]
-        both[:, :, [0, -1]] = 0
-        for step, row in zip(steps.tolist(), both, strict=True):
-            if seen % size == 0:
-                first.append(step)
-            sums[seen // size] += row
-            seen += 1
-    return first, sums
-
-
 def update_ratios(record: Record) -> Markup:
     """Draw by how much of its length each step changes each kernel, over the band that is usual."""
-    figure, axes = page.figure(height=3.4)
     ratios = record.stat("update_ratio")
-    kernels = _kernels(record)
-    for index, i in enumerate(kernels):
-        name = layer_of(record.variables[i].name)
-        curve(axes, record.stats_steps, ratios[:, i], page.PALETTE[index % len(page.PALETTE)], name)
-    axes.axhspan(*USUAL_RATIO, color="#3f9b57", alpha=0.12, linewidth=0)
-    _log(axes, ratios[:, kernels])
-    axes.set_xlabel("step")
-    axes.set_ylabel("update / weight")
-    axes.legend(ncols=4, loc="upper center", bbox_to_anchor=(0.5, 1.2), fontsize=9)
-    return page.svg(figure, "Ratio of update to weight over the steps")
+    curves = {record.variables[i].name: ratios[:, i] for i in kernels(record)}
+    return _lines(record.stats_steps, curves, "update / weight", "Curves of update to weight", USUAL_RATIO)
+
+
+def _lines(
+    steps: Steps, curves: dict[str, Floats], ylabel: str, title: str, usual: tuple[float, float] | None = None
+) -> Markup:
+    if all(_nothing(values) for values in curves.values()):
+        return NOTHING
+    rows = -(-len(curves) // 3)
+    figure, axes = page.figure(height=2.8 + 0.18 * rows)
+    for number, (name, values) in enumerate(curves.items()):
+        curve(axes, steps, values, page.short(layer_of(name), 16), number)
+    if usual:
+        axes.axhspan(*usual, color="#3f9b57", alpha=0.2, linewidth=0, label="usual")
+    _log(axes, np.concatenate([*curves.values(), usual or ()]))
+    _by_step(axes)
+    axes.set_ylabel(ylabel)
+    _legend(figure, 3)
+    return page.svg(figure, f"{title}: " + "; ".join(f"{name}: {told(steps, v)}" for name, v in curves.items()))
 
 
 def noise_scale(record: Record, scale: NoiseScale) -> Markup:
     """Draw the gradient noise scale over the steps, beside the batch that was used."""
-    figure, axes = page.figure(height=3.0)
-    curve(axes, scale.steps, scale.total, page.PALETTE[0], "noise scale")
-    axes.axhline(record.settings["images_per_step"], color=page.PALETTE[1], linestyle="--", label="batch")
+    if _nothing(scale.total):
+        return Markup("<p>There is nothing to draw: chance hid the signal at every step.</p>")
+    figure, axes = page.figure()
+    batch = record.settings["images_per_step"]
+    curve(axes, scale.steps, scale.total, "noise scale")
+    axes.axhline(batch, color=page.PALETTE[1], linestyle="--", label=f"images in a step: {batch:,}")
     _log(axes, scale.total)
-    axes.set_xlabel("step")
+    _by_step(axes)
     axes.set_ylabel("images")
-    axes.legend()
-    return page.svg(figure, "Gradient noise scale over the steps")
+    _legend(figure, 2)
+    return page.svg(
+        figure, f"Curve of the gradient noise scale in images: {told(scale.steps, scale.total)}; a step has {batch:,}"
+    )  # fmt: skip
 
 
 def learning_rate(record: Record) -> Markup:
     """Draw the learning rate over the steps."""
-    figure, axes = page.figure(height=1.8)
+    figure, axes = page.figure()
     shown = np.unique(np.linspace(0, len(record.steps) - 1, POINTS).astype(int))
-    axes.plot(record.steps[shown], record.column("learning_rate")[shown])
-    axes.set_ylim(bottom=0)
-    axes.set_xlabel("step")
+    rates = record.column("learning_rate")
+    axes.plot(record.steps[shown], rates[shown], marker="." if len(shown) < 12 else "")
+    axes.set_ylim(0, 1.1 * float(rates.max()))
+    _by_step(axes)
     axes.set_ylabel("learning rate")
-    return page.svg(figure, "Learning rate over the steps")
+    return page.svg(figure, f"Curve of the learning rate: {told(record.steps, rates)}")
 
 
-def small(steps: Steps, values: Floats, label: str, first: int, last: int) -> Markup:
-    """Draw a small curve, with the steps from `first` to `last` shaded."""
-    figure, axes = page.figure(width=3.0, height=1.6)
-    curve(axes, steps, values, page.PALETTE[0], label)
+def small(steps: Steps, values: Floats, label: str, first: int, last: int) -> tuple[Markup, str]:
+    """Draw a small curve, with the steps from `first` to `last` shaded; return it and its caption."""
+    if _nothing(values):
+        return NOTHING, f"{label}, by step"
+    figure, axes = page.figure(width=2.5, height=1.3)
+    curve(axes, steps, values, label)
     axes.axvspan(first, max(last, first + 1), color=page.PALETTE[3], alpha=0.15, linewidth=0)
     if (values[np.isfinite(values)] > 0).all():
         _log(axes, values)
-    axes.set_title(label, fontsize=8)
-    axes.tick_params(labelsize=7)
-    return page.svg(figure, f"{label} over the steps")
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    axes.tick_params(labelsize=8)
+    axes.xaxis.set_major_locator(ticker.MaxNLocator(4, integer=True, min_n_ticks=1))
+    return page.svg(figure, f"Curve of {label}: {told(steps, values)}"), f"{label}, by step; shaded: where it is seen"
 
 
 def of_finding(record: Record, scale: NoiseScale | None, rule: str, variable: str) -> tuple[Steps, Floats, str]:
@@ -221,8 +214,9 @@ def of_finding(record: Record, scale: NoiseScale | None, rule: str, variable: st
     index = names.index(variable) if variable in names else largest
     if rule == "batch-size" and scale is not None:
         return scale.steps, scale.total, "noise scale, images"
-    if statistic := {"update-ratio": "update_ratio", "dead-relu": "zeros", "oscillation": "cosine"}.get(rule):
-        return record.stats_steps, record.stat(statistic)[:, index], f"{statistic} of {layer_of(names[index])}"
+    if rule in STATISTIC_OF and len(record.stats_steps):
+        statistic, said = STATISTIC_OF[rule]
+        return record.stats_steps, record.stat(statistic)[:, index], f"{said} of {layer_of(names[index])}"
     if rule in ("plateau", "shuffled-labels") or record.level == "off":
         return record.steps, record.column("loss"), "loss"
     if variable in names:
@@ -231,6 +225,17 @@ def of_finding(record: Record, scale: NoiseScale | None, rule: str, variable: st
 
 
 def _log(axes: Any, values: Floats) -> None:
-    """Scale the axis by logarithm if there is anything to show on it."""
-    if (values[np.isfinite(values)] > 0).any():
-        axes.set_yscale("log")
+    """Scale the axis by logarithm if what is to be shown goes over some of it, with plain numbers at its ticks."""
+    known = values[np.isfinite(values) & (values > 0)]
+    if not len(known) or known.max() < 3 * known.min():
+        return
+    axes.set_yscale("log")
+    few = known.max() < 100 * known.min()
+    axes.yaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5) if few else (1,), numticks=8))
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    axes.yaxis.set_minor_formatter(ticker.NullFormatter())
+
+
+def first(shown: int, of: int, what: str) -> str:
+    """Return the sentence that only the first of the variables or layers are shown, where it is so."""
+    return f" Shown are the first {shown} of {of} {what}." if of > shown else ""

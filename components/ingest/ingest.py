@@ -24,7 +24,7 @@ def ingest(parameters: IngestParameters, *, dataset: Path, report: Path) -> dict
     Raises `BadInput` for files that are not what they should be.
     """
     with tempfile.TemporaryDirectory(prefix="tapeline-") as scratch:
-        paths = obtain(parameters.source, Path(parameters.cache).expanduser(), Path(scratch))
+        paths = obtain(parameters.source, Path(parameters.cache), Path(scratch))
         arrays = {file: idx.read(path, idx.IMAGES if "images" in file else idx.LABELS) for file, path in paths.items()}
         digests = {file: sha256(path) for file, path in paths.items()}
     train = _paired(FILES[0], FILES[1], arrays, parameters.classes)
@@ -37,7 +37,9 @@ def ingest(parameters: IngestParameters, *, dataset: Path, report: Path) -> dict
     statistics = describe(splits, parameters.classes)
     datasets.write(dataset, splits, statistics)
     known = DATA_SETS.get(parameters.source)
-    class_names = known.class_names if known else tuple(map(str, range(parameters.classes)))
+    names = known.class_names if known else ()
+    # Whoever says that there are more classes than a known data set has has numbers for the rest.
+    class_names = [*names, *map(str, range(len(names), parameters.classes))][: parameters.classes]
     write_report(report, parameters.source, splits, statistics, class_names)
     for name, (images, _) in splits.items():
         print(f"{name:10} {len(images):6,} images of {_size(splits[name])} pixels")
@@ -45,7 +47,7 @@ def ingest(parameters: IngestParameters, *, dataset: Path, report: Path) -> dict
         "dataset": {
             "image_shape": list(train[0].shape[1:]),
             "classes": parameters.classes,
-            "class_names": list(class_names[: parameters.classes]),
+            "class_names": class_names,
             "splits": {name: len(images) for name, (images, _) in splits.items()},
             "source_sha256": digests,
         }
@@ -59,7 +61,7 @@ def _paired(images_file: str, labels_file: str, arrays: dict[str, npt.NDArray[np
     if (worst := int(labels.max())) >= classes:
         raise BadInput(
             f"{labels_file}: label {worst} at position {int(labels.argmax())} is out of range: with {classes} classes "
-            f"labels are 0 to {classes - 1}; --classes gives their number"
+            f"labels are 0 to {classes - 1}; set `classes` to their number"
         )
     return images, labels
 

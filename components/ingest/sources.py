@@ -17,8 +17,9 @@ import urllib3
 
 from components.contract import location
 from components.contract.artifact import sha256
-from components.contract.errors import BadInput, StoreUnavailable
+from components.contract.errors import BadInput, StoreUnavailable, is_disk_full
 from components.contract.store.client import Store
+from components.contract.terminal import Progress
 from components.ingest import idx
 
 FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
@@ -73,7 +74,10 @@ def _choose(names: list[str], where: str) -> dict[str, str]:
 
 
 def _known(name: str, known: DataSet, cache: Path) -> dict[str, Path]:
-    folder = cache / name
+    try:
+        folder = cache.expanduser() / name
+    except RuntimeError:
+        raise BadInput(f"cache: this user has no home for {cache}; give a folder with --cache") from None
     paths = {file: folder / (file + known.suffix) for file in FILES}
     if all(path.is_file() and _digest(path, known.algorithm) == known.digests[file] for file, path in paths.items()):
         return paths
@@ -84,9 +88,12 @@ def _known(name: str, known: DataSet, cache: Path) -> dict[str, Path]:
     tried = []
     for address, fetch in _fetchers(known):
         with tempfile.TemporaryDirectory(dir=folder) as partial:
+            print(f"downloading {name} from {address}", flush=True)
             try:
                 fetch(Path(partial))
             except (urllib3.exceptions.HTTPError, OSError, subprocess.SubprocessError) as error:
+                if is_disk_full(error):  # no other source will help
+                    raise
                 tried.append(f"{address}: {_reason(error)}")
                 continue
             for file, path in paths.items():
@@ -118,13 +125,21 @@ def _download(mirror: str, folder: Path, known: DataSet) -> None:
         ca_certs=os.environ.get("SSL_CERT_FILE") or None,
     )
     for file in FILES:
-        response = pool.request("GET", f"{mirror}/{file}.gz")
-        if response.status != 200:
-            raise OSError(f"HTTP status {response.status} for {file}.gz")
         packed = folder / f"{file}.gz"
-        packed.write_bytes(response.data)
+        _save(pool.request("GET", f"{mirror}/{file}.gz", preload_content=False), packed)
         if not known.suffix:
             (folder / file).write_bytes(idx.decoded(packed))
+
+
+def _save(response: urllib3.BaseHTTPResponse, path: Path) -> None:
+    """Write the body of a response to a file, and show how long it will take."""
+    if response.status != 200:
+        raise OSError(f"HTTP status {response.status} for {path.name}")
+    size, done = int(response.headers.get("Content-Length", 0)), 0
+    with Progress(size) as progress, path.open("wb") as file:
+        for part in response.stream(65536):
+            done += file.write(part)
+            progress.advance(done, f"{path.name}  {done / 1e6:.1f} of {size / 1e6:.1f} MB")
 
 
 def _from_npm(folder: Path) -> None:

@@ -199,7 +199,7 @@ def learn(run: Run, step: int, checkpoints: Checkpoints) -> None:
                 step = end
                 if step < epoch * per_epoch:
                     checkpoints.save_if_due(state, step)
-                progress.advance(step, loss)
+                progress.step(step, loss)
             seconds = time.perf_counter() - began
             metrics = state.end_epoch(epoch, per_epoch, *evaluate(run.training, run.splits[1], run.spec.channels))
             progress.end_epoch(metrics, (step - first) * run.batch / seconds)

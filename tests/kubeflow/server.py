@@ -13,10 +13,10 @@ from urllib.parse import parse_qs, urlsplit
 class Kubeflow(http.server.ThreadingHTTPServer):
     """Pipelines, versions, experiments, runs and recurring runs in memory, one a page."""
 
-    def __init__(self, token="", host="127.0.0.1", *, before_choices=False):
+    def __init__(self, token="", host="127.0.0.1", port=0, *, before_choices=False):
         self.token, self.before_choices = token, before_choices
         self.pipelines, self.versions, self.experiments, self.runs, self.recurring = {}, {}, {}, {}, {}
-        super().__init__((host, 0), Handler)
+        super().__init__((host, port), Handler)
         self.address = f"http://{host}:{self.server_port}"
 
     def __enter__(self):

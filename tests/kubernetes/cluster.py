@@ -3,23 +3,33 @@
 import base64
 import json
 import os
-import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from components.contract.store.client import Store
+from dags.cluster import CONFIG_KEYS, SECRET_KEYS
 
 ROOT = Path(__file__).parents[2]
 CHART = ROOT / "helm/tapeline"
-# Folder with the scripts load-image and fake-gpu of a cluster that is up, and that the tests may do anything to.
+# The kubeconfig of a cluster that has the images, and that the tests may do anything to; with-cluster sets it.
 CLUSTER = os.environ.get("TAPELINE_CLUSTER", "")
-TAG = os.environ.get("TAG", "dev")
+# Never the cluster that a person's own kubeconfig names.
+ENVIRONMENT = os.environ | {"KUBECONFIG": CLUSTER or os.devnull}
+# As images/build names them.
+REGISTRY, TAG = os.environ.get("REGISTRY", "tapeline"), os.environ.get("TAG", "dev")
 RELEASE = "tapeline"
-# The node that CI has is as small as train is large: nothing else may set CPUs aside.
-SMALL = (f"images.tag={TAG}", "store.resources.requests.cpu=0", "jobs.resources.requests.cpu=0")
+VALUES = (
+    f"images.registry={REGISTRY}",
+    f"images.tag={TAG}",
+    # A laptop's node may be as small as train is large: nothing else sets CPUs aside.
+    "store.resources.requests.cpu=0",
+    "jobs.resources.requests.cpu=0",
+)
 
 
 class Failed(Exception):
@@ -28,10 +38,17 @@ class Failed(Exception):
 
 def call(command: list[str], stdin: str = "") -> str:
     """Return the standard output of a command; raise `Failed` with its standard error if it fails."""
-    done = subprocess.run(command, check=False, capture_output=True, text=True, input=stdin, timeout=300)
+    done = subprocess.run(
+        command, check=False, capture_output=True, text=True, input=stdin, timeout=300, env=ENVIRONMENT
+    )
     if done.returncode:
         raise Failed(f"{' '.join(command)}: {done.stderr or done.stdout}")
     return done.stdout
+
+
+def unserved(reason: str) -> None:
+    """Skip the test, as this cluster cannot serve it; in CI, where it can, fail."""
+    (pytest.fail if os.environ.get("CI") else pytest.skip)(f"the cluster cannot serve it: {reason}")
 
 
 def template(*values: str, chart: Path = CHART) -> str:
@@ -41,11 +58,11 @@ def template(*values: str, chart: Path = CHART) -> str:
 
 
 class Namespace:
-    """A namespace of the cluster, and the release of the chart in it."""
+    """A namespace of the cluster, and a release of the chart in it."""
 
-    def __init__(self, name: str, volume: Path) -> None:
+    def __init__(self, name: str, release: str = RELEASE) -> None:
         self.name = name
-        self.volume = volume
+        self.release = release
 
     def kubectl(self, *arguments: str, stdin: str = "") -> str:
         """Call kubectl in this namespace."""
@@ -61,9 +78,9 @@ class Namespace:
 
     def install(self, *values: str, chart: Path = CHART, timeout: str = "180s") -> str:
         """Install the chart, or upgrade what is installed; return what helm said."""
-        flags = [flag for value in (*SMALL, f"store.storageClass={self.name}", *values) for flag in ("--set", value)]
+        flags = [flag for value in (*VALUES, *values) for flag in ("--set", value)]
         wait = ("--wait", "--wait-for-jobs", f"--timeout={timeout}")
-        return self.helm("upgrade", "--install", RELEASE, str(chart), *wait, *flags)
+        return self.helm("upgrade", "--install", self.release, str(chart), *wait, *flags)
 
     def test(self) -> None:
         """Run the chart's own tests; a failure comes with what the test said."""
@@ -72,18 +89,33 @@ class Namespace:
         except Failed as error:
             raise Failed(f"{error}\n{self.kubectl('logs', f'{RELEASE}-test-store')}") from None
 
-    def store(self) -> Store:
-        """Return the store of the release, as this machine reaches it."""
-        secret = self.get("secret", f"{RELEASE}-store")["data"]
-        address = self.get("service", f"{RELEASE}-store")["spec"]["clusterIP"]
-        return Store.from_environment(
-            {
-                "AWS_ENDPOINT_URL": f"http://{address}:9000",
-                "AWS_REGION": "us-east-1",
-                "AWS_ACCESS_KEY_ID": base64.b64decode(secret["accesskey"]).decode(),
-                "AWS_SECRET_ACCESS_KEY": base64.b64decode(secret["secretkey"]).decode(),
-            }
-        )
+    @contextmanager
+    def forwarded(self, target: str, port: int) -> Iterator[str]:
+        """Yield an address of this machine that leads to a port of a pod or service: its own may be out of reach."""
+        command = ["kubectl", f"--namespace={self.name}", "port-forward", target, f":{port}"]
+        with subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=ENVIRONMENT
+        ) as process:
+            try:
+                assert process.stdout
+                said = process.stdout.readline()
+                if not said.startswith("Forwarding from 127.0.0.1:"):
+                    raise Failed(f"{' '.join(command)}: {said}")
+                yield f"http://{said.split()[2]}"
+            finally:
+                process.terminate()
+
+    def keys(self) -> dict[str, str]:
+        """Return the credentials of the release's store, by Kubeflow's names."""
+        data = self.get("secret", f"{RELEASE}-store")["data"]
+        return {key: base64.b64decode(data[key]).decode() for key in SECRET_KEYS}
+
+    @contextmanager
+    def store(self) -> Iterator[Store]:
+        """Yield the store of the release, as this machine reaches it."""
+        with self.forwarded(f"service/{RELEASE}-store", 9000) as address:
+            settings = {CONFIG_KEYS["endpoint"]: address, CONFIG_KEYS["region"]: "us-east-1"}
+            yield Store.from_environment(settings | {SECRET_KEYS[key]: value for key, value in self.keys().items()})
 
     def objects(self) -> set[str]:
         """Return everything in the namespace as kind/name, but what every namespace has."""
@@ -95,25 +127,12 @@ class Namespace:
 
 
 @contextmanager
-def namespace(name: str, volume: Path) -> Iterator[Namespace]:
-    """Make a namespace that admits only pods of the profile `restricted`, with a volume; gone afterwards."""
-    volume.mkdir(parents=True, exist_ok=True)
-    # Kubernetes hands a volume over to the pod's group, but not a folder of the host.
-    shutil.chown(volume, 65532, 65532)
+def namespace(name: str) -> Iterator[Namespace]:
+    """Make a namespace that admits only pods of the profile `restricted`; gone afterwards."""
     labels = {f"pod-security.kubernetes.io/{mode}": "restricted" for mode in ("enforce", "warn")}
-    documents = [
-        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}},
-        {
-            "apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": name},
-            "spec": {
-                "capacity": {"storage": "20Gi"}, "accessModes": ["ReadWriteOnce"], "storageClassName": name,
-                "hostPath": {"path": str(volume)}, "persistentVolumeReclaimPolicy": "Retain",
-            },
-        },
-    ]  # fmt: skip
-    for document in documents:
-        call(["kubectl", "create", "--filename=-"], json.dumps(document))
+    document = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}
+    call(["kubectl", "create", "--filename=-"], json.dumps(document))
     try:
-        yield Namespace(name, volume)
+        yield Namespace(name)
     finally:
-        call(["kubectl", "delete", f"namespace/{name}", f"persistentvolume/{name}", "--timeout=90s"])
+        call(["kubectl", "delete", f"namespace/{name}", "--timeout=90s"])

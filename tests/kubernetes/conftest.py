@@ -1,23 +1,26 @@
 """The cluster, and releases of the chart in it."""
 
+import json
 import shutil
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from tests.kubernetes.cluster import CLUSTER, Namespace, namespace
+from tests.kubernetes.cluster import CLUSTER, Namespace, call, namespace, unserved
 
 if not shutil.which("helm"):
     collect_ignore = ["test_chart.py"]
+DEFAULT = "storageclass.kubernetes.io/is-default-class"
 
 
 @pytest.fixture(scope="session")
-def cluster() -> Path:
-    """Return the folder of the cluster's scripts; without one the test is skipped."""
+def cluster() -> None:
+    """See that there is a cluster, with volumes; skip the test without one."""
     if not CLUSTER:
-        pytest.skip("needs a cluster to do anything to: TAPELINE_CLUSTER")
-    return Path(CLUSTER)
+        pytest.skip("needs a cluster to do anything to: make test-cluster")
+    classes = json.loads(call(["kubectl", "get", "storageclasses", "--output=json"]))["items"]
+    if not any(each["metadata"].get("annotations", {}).get(DEFAULT) == "true" for each in classes):
+        unserved("it has no default StorageClass")
 
 
 @pytest.fixture(scope="module", params=["seaweedfs", "minio"])
@@ -27,9 +30,8 @@ def kind(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="module")
-def installed(cluster: Path, kind: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Namespace]:
+def installed(cluster: None, kind: str) -> Iterator[Namespace]:  # noqa: ARG001 - skips without a cluster
     """Return a namespace in which the chart is installed with a store of its own."""
-    assert cluster.is_dir()
-    with namespace(f"tapeline-{kind}", tmp_path_factory.mktemp(kind) / "volume") as made:
+    with namespace(f"tapeline-{kind}") as made:
         made.install(f"store.kind={kind}")
         yield made

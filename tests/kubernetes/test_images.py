@@ -7,20 +7,20 @@ import shutil
 import pytest
 
 from tests.containers import images
-from tests.kubernetes.cluster import CLUSTER, ROOT, TAG, call
+from tests.kubernetes.cluster import CLUSTER, REGISTRY, ROOT, TAG, call
 
 DOCKER = shutil.which("docker") or "docker"
-pytestmark = pytest.mark.skipif(not CLUSTER, reason="needs the images of a cluster: TAPELINE_CLUSTER")
+pytestmark = pytest.mark.skipif(not CLUSTER, reason="needs the images of a cluster: make test-cluster")
 
 
 def run(name, *command):
     return call([DOCKER, "run", "--rm", "--read-only", "--tmpfs=/tmp", "--cap-drop=ALL", "--network=none",
-                 f"tapeline/{name}:{TAG}", *command])  # fmt: skip
+                 f"{REGISTRY}/{name}:{TAG}", *command])  # fmt: skip
 
 
 @pytest.mark.parametrize("name", images("cluster"))
 def test_an_image_is_harmless(name):
-    config = json.loads(call([DOCKER, "image", "inspect", f"tapeline/{name}:{TAG}"]))[0]["Config"]
+    config = json.loads(call([DOCKER, "image", "inspect", f"{REGISTRY}/{name}:{TAG}"]))[0]["Config"]
     assert (config["User"], config["Entrypoint"]) == ("65532:65532", None)
     assert not [line for line in config["Env"] if "AWS" in line or "SECRET" in line or "/run/secrets" in line]
     assert config["Labels"]["org.opencontainers.image.title"] == f"tapeline {name}"

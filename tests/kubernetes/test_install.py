@@ -4,19 +4,19 @@
 import base64
 import contextlib
 import io
-import json
 
 import pytest
 
-from tests.kubeflow.server import Kubeflow
-from tests.kubernetes.cluster import CHART, RELEASE, ROOT, Failed, call, namespace
+from tests.kubernetes.cluster import CHART, RELEASE, ROOT, Failed, Namespace, call, namespace
+from tests.kubernetes.kubeflow import Kubeflow
 from tests.waiting import eventually
 
 PREVIOUS = ROOT / "tests/kubernetes/tapeline-0.1.0.tgz"
 
 
 def put(release, text):
-    release.store().client.put_object("tapeline", "kept", io.BytesIO(text), len(text))
+    with release.store() as store:
+        store.client.put_object("tapeline", "kept", io.BytesIO(text), len(text))
 
 
 def got(release):
@@ -24,7 +24,7 @@ def got(release):
 
     def read():
         try:
-            with release.store().client.get_object("tapeline", "kept") as response:
+            with release.store() as store, store.client.get_object("tapeline", "kept") as response:
                 return response.read()
         except Exception:  # noqa: BLE001 - whatever the client makes of a store that is half up
             return None
@@ -32,9 +32,14 @@ def got(release):
     return eventually("object", read)
 
 
+def buckets(release):
+    with release.store() as store:
+        return [bucket.name for bucket in store.client.list_buckets()]
+
+
 def test_from_nothing_to_a_bucket_that_can_be_written_and_read(installed):
     installed.test()
-    assert [bucket.name for bucket in installed.store().client.list_buckets()] == ["tapeline"]
+    assert buckets(installed) == ["tapeline"]
     said = installed.kubectl("logs", "--selector=app.kubernetes.io/component=buckets")
     assert said == f"tapeline at http://tapeline-store.{installed.name}.svc:9000: made\n"
     (pod,) = installed.get("pods", "--selector=app.kubernetes.io/component=store")["items"]
@@ -45,7 +50,7 @@ def test_kubernetes_accepts_every_object_as_it_is(installed):
     values = ("kubeflow.enabled=true", "airflow.enabled=true", "gpu.count=1", "gpu.tolerations[0].key=gpu")
     flags = [flag for value in values for flag in ("--set", value)]
     rendered = call(["helm", "template", RELEASE, str(CHART), f"--namespace={installed.name}", *flags,
-                     "--kube-version=1.34.0", "--validate=false", f"--set=store.storageClass={installed.name}",
+                     "--kube-version=1.34.0", "--validate=false",
                      "--set=store.kind=external,store.endpoint=http://s3:9000,store.existingSecret=mine"])  # fmt: skip
     rendered += "\n---\n" + installed.helm("get", "manifest", RELEASE) + installed.helm("get", "hooks", RELEASE)
     # The real validation, with unknown fields refused and Pod Security's warnings on standard error.
@@ -67,20 +72,22 @@ def test_the_secret_is_nowhere_but_in_its_secret(installed):
         assert [text for text in texts if secret in text] == []
 
 
-def test_a_wrong_secret_is_said_by_the_job(installed, kind, tmp_path):
+def test_a_wrong_secret_is_said_by_the_job(installed):
     address = f"http://tapeline-store.{installed.name}.svc:9000"
-    data = {"accesskey": installed.store().client._provider.retrieve().access_key, "secretkey": "wrong"}
-    with namespace(f"tapeline-wrong-{kind}", tmp_path) as other:
-        other.kubectl("create", "secret", "generic", "mine", *(f"--from-literal={k}={v}" for k, v in data.items()))
-        with pytest.raises(Failed):
-            other.install("store.kind=external", f"store.endpoint={address}", "store.existingSecret=mine",
-                          timeout="10s")  # fmt: skip
+    # In the same namespace, as the store's network policy lets in no other.
+    wrong = Namespace(installed.name, "wrong")
+    data = installed.keys() | {"secretkey": "wrong"}
+    wrong.kubectl("create", "secret", "generic", "mine", *(f"--from-literal={k}={v}" for k, v in data.items()))
+    with pytest.raises(Failed):
+        wrong.install("store.kind=external", f"store.endpoint={address}", "store.existingSecret=mine", timeout="10s")
 
-        def log():
-            with contextlib.suppress(Failed):  # the container may not have started yet
-                return other.kubectl("logs", "--selector=app.kubernetes.io/component=buckets")
+    def log():
+        with contextlib.suppress(Failed):  # the container may not have started yet
+            return wrong.kubectl("logs", "--selector=app.kubernetes.io/instance=wrong")
 
-        said = eventually("message", log)
+    said = eventually("message", log)
+    wrong.helm("uninstall", wrong.release, "--wait")
+    wrong.kubectl("delete", "secret", "mine")
     assert said.endswith(f"at {address}: the secret key is wrong; check AWS_SECRET_ACCESS_KEY\n")
 
 
@@ -95,23 +102,22 @@ def test_an_uninstall_leaves_the_volume_and_an_upgrade_keeps_the_secret_and_what
     installed.install(f"store.kind={kind}", "airflow.enabled=true", "store.buckets={tapeline,more}")
     assert installed.get("secret", "tapeline-store")["data"] == secret
     assert got(installed) == b"kept"
-    assert [bucket.name for bucket in installed.store().client.list_buckets()] == ["more", "tapeline"]
+    assert buckets(installed) == ["more", "tapeline"]
     installed.test()
 
 
-def test_the_pipeline_is_registered_once_however_often_it_is_installed(cluster, tmp_path):
-    assert cluster
-    (node,) = json.loads(call(["kubectl", "get", "nodes", "--output=json"]))["items"]
-    address = next(each["address"] for each in node["status"]["addresses"] if each["type"] == "InternalIP")
-    with Kubeflow(host=address) as kubeflow, namespace("tapeline-register", tmp_path / "volume") as release:
+@pytest.mark.usefixtures("cluster")
+def test_the_pipeline_is_registered_once_however_often_it_is_installed():
+    with namespace("tapeline-register") as release:
+        kubeflow = Kubeflow(release)
         values = ("kubeflow.enabled=true", f"kubeflow.host={kubeflow.address}", "gpu.count=1")
         release.install(*values)
         release.helm("test", RELEASE)
         release.install(*values, "kubeflow.schedule=0 0 3 * * *")
-        assert (len(kubeflow.versions), len(kubeflow.recurring)) == (1, 1)
+        assert (len(kubeflow.versions()), len(kubeflow.recurring())) == (1, 1)
         release.install(*values, "parameters.epochs=7")
-        assert len(kubeflow.versions) == 2
-        kubeflow.versions.clear()
+        assert len(kubeflow.versions()) == 2
+        kubeflow.forget()
         with pytest.raises(Failed):
             release.helm("test", RELEASE)
         said = release.kubectl("logs", f"{RELEASE}-test-pipeline", "--container=register")

@@ -20,6 +20,8 @@ from components.contract.processes import tied
 from components.contract.store.client import Store
 
 READY_SECONDS = 60
+STARTS = 3  # between finding a free port and using it, another process may take it
+PORT_TAKEN = b"address already in use"
 STOP_SECONDS = 1  # weed may sit on a SIGTERM for minutes; what it has answered for is on disk by then
 
 
@@ -30,6 +32,7 @@ def seaweedfs(folder: Path, ports: list[int]) -> list[str]:
         _weed(), "-logtostderr=true", "server", f"-dir={folder}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1",
         f"-master.port={master}", f"-master.port.grpc={master_grpc}", "-master.volumeSizeLimitMB=1024",
         f"-volume.port={volume}", f"-volume.port.grpc={volume_grpc}", "-volume.max=0",
+        "-volume.minFreeSpace=10MiB",  # else it refuses to write when a disk of 1 TB has 10 GB left
         "-filer", f"-filer.port={filer}", f"-filer.port.grpc={filer_grpc}",
         "-s3", f"-s3.port={s3}", f"-s3.port.grpc={s3_grpc}", "-s3.iam=false",
         "-s3.port.iceberg=0", "-s3.port.lance=0", "-metricsPort=0", "-master.telemetry=false",
@@ -45,10 +48,19 @@ def serve(
     The credentials are random and live only as long as the server. Raises `StoreUnavailable` if it does not start,
     and `BadInput` if the folder is in use.
     """
-    with _alone(folder):
-        yield from _serve(folder, buckets, server)
+    with _alone(folder), contextlib.ExitStack() as stack:
+        for attempt in range(1, STARTS + 1):
+            try:
+                settings = stack.enter_context(_serve(folder, buckets, server))
+            except StoreUnavailable:
+                if attempt == STARTS or PORT_TAKEN not in (folder / "server.log").read_bytes():
+                    raise
+            else:
+                break
+        yield settings
 
 
+@contextlib.contextmanager
 def _serve(
     folder: Path, buckets: tuple[str, ...], command: Callable[[Path, list[int]], list[str]]
 ) -> Iterator[dict[str, str]]:
@@ -90,12 +102,23 @@ def _serve(
 @contextlib.contextmanager
 def _alone(folder: Path) -> Iterator[None]:
     """Hold the folder's lock: two servers on the same files would ruin them."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("w") as file:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise BadInput(f"{folder} cannot be made: a file is in its way; give another --folder") from None
+    with (folder / "lock").open("a+") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise BadInput(f"another run is at work in {folder}; wait for it, or give another --folder") from None
+            file.seek(0)
+            holder = file.read().strip()
+            raise BadInput(
+                f"another run, process {holder}, is at work in {folder}; wait for it, end it (kill {holder}), or give "
+                "another --folder"
+            ) from None
+        file.truncate(0)
+        file.write(f"{os.getpid()}\n")
+        file.flush()
         yield
 
 
@@ -113,7 +136,7 @@ def _wait(server: subprocess.Popen[bytes], settings: dict[str, str], buckets: tu
             reason = error
         else:
             return
-        if server.poll() is not None or time.monotonic() > end:
+        if server.poll() is not None or PORT_TAKEN in log.read_bytes() or time.monotonic() > end:
             raise StoreUnavailable(f"the embedded S3 server did not start: {reason}; its log is {log}")
         time.sleep(0.1)
 

@@ -127,7 +127,7 @@ def dead_relu(record: Record) -> Iterator[Evidence]:
             continue
         share = _dead(record, i, late)
         if share >= 0.5:
-            much = "All" if share == 1 else f"At least {share:.0%}"
+            much = "All" if share == 1 else f"At least {100 * share:.0f} %"
             yield Evidence(
                 f"{much} of the ReLU units of {layer_of(variable.name)} never get a gradient.",
                 {"share_of_units": share},

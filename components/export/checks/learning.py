@@ -106,7 +106,7 @@ def shuffled_labels(record: Record) -> Iterator[Evidence]:
         if any(next(rule(record), None) for rule in others):
             return
         yield Evidence(
-            f"The loss stays at {level:.3g}, which is guessing, though every layer learns; {best:.0%} of the "
+            f"The loss stays at {level:.3g}, which is guessing, though every layer learns; {100 * best:.0f} % of the "
             "validation images are right.",
             {"median_loss": level, "loss_of_guessing": chance, "best_validation_accuracy": float(best)},
             int(record.steps[half]),

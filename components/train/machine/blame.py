@@ -10,7 +10,7 @@ from types import TracebackType
 import keras
 import tensorflow as tf
 
-from components.contract.errors import BadInput, StepError
+from components.contract.errors import BadInput, StepError, is_disk_full
 
 _ROOT = Path(__file__).parents[3]
 
@@ -19,8 +19,8 @@ _ROOT = Path(__file__).parents[3]
 def blame(doing: str, *files: Path, remedy: str = "") -> Iterator[None]:
     """Turn whatever goes wrong inside into `BadInput` that names the file at fault, `files` being those it may be.
 
-    The exception is its cause, for --verbose to show. What no file is to blame for passes: signals, a full memory,
-    and what is a sentence already.
+    The exception is its cause, for --verbose to show. What no file is to blame for passes: signals, a full memory or
+    disk, and what is a sentence already.
     """
     try:
         yield
@@ -32,6 +32,8 @@ def blame(doing: str, *files: Path, remedy: str = "") -> Iterator[None]:
     except (MemoryError, tf.errors.ResourceExhaustedError):
         raise
     except (Exception, SystemExit) as error:
+        if is_disk_full(error):
+            raise
         raise BadInput(sentence(error, doing, files, remedy)) from error
 
 

@@ -1,0 +1,1 @@
+"""The pages that the steps make, as a person sees them."""

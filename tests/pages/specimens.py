@@ -1,0 +1,106 @@
+"""Pages of every kind, each made by the real steps: good and bad runs, long names, many classes, other sizes."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from benchmarks.animals import BROKEN
+from benchmarks.networks import NETWORKS
+from benchmarks.zoo import enter
+from components.conftest import DIGITS, SHORT, SMALL, make
+from components.contract.artifact import sha256
+from components.contract.declaration import Component
+from components.evaluate.component import COMPONENT as EVALUATE
+from components.export.component import COMPONENT as EXPORT
+from components.ingest import idx
+from components.ingest.component import COMPONENT as INGEST
+from components.ingest.sources import DATA_SETS, FILES, DataSet
+from components.train.component import COMPONENT as TRAIN
+
+Arrays = dict[str, npt.NDArray[np.uint8]]
+
+LONG = tuple(f"class number {i}, whose_name_is_longer_than_any_figure_has_room_for" for i in range(10))
+MANY = 40
+
+
+def specimens(folder: Path) -> dict[str, Path]:
+    """Make the pages in `folder`; return them by what they show."""
+    pages: dict[str, Path] = {}
+
+    def step(component: Component, name: str, values: Mapping[str, Any], **inputs: Path) -> Path:
+        made = make(component, values, inputs, folder / name)
+        if component is not TRAIN:
+            pages[name] = made / "report" / "report.html"
+        return made
+
+    def training(name: str, data: Path, **values: Any) -> dict[str, Path]:
+        made = step(TRAIN, f"train-{name}", values, dataset=data)
+        step(EXPORT, f"export-{name}", {}, gradients=made / "gradients")
+        return {"dataset": data, "trained_model": made / "trained_model"}
+
+    digits = step(INGEST, "ingest", SMALL) / "dataset"
+    healthy = training("healthy", digits, **SHORT, gradient_level="full", stats_every=2)
+    strict = {"min_accuracy": 0.99, "min_recall": 0.5, "max_calibration_error": 0.01}
+    step(EVALUATE, "evaluate-rejected", strict, **healthy, baseline=healthy["trained_model"])
+    odd = step(INGEST, "ingest-odd", {"source": _named(folder / "odd", _odd()), "cache": str(folder), **_SIZE})
+    step(EVALUATE, "evaluate-named", {}, **healthy | {"dataset": odd / "dataset"})
+
+    enter(NETWORKS)
+    noise = _write(folder / "many", _many())
+    many = step(INGEST, "ingest-many", {"source": str(noise), **_SIZE, "classes": MANY}) / "dataset"
+    guess = training("loss", many, model="zoo-plain", epochs=1, batch_size=64, gradient_level="off")
+    step(EVALUATE, "evaluate-many", {"min_accuracy": 0.001}, **guess)
+
+    for name, animal in (("diverged", "logarithm of 0"), ("deep", "eight layers of sigmoids"), ("dead", "dead ReLU")):
+        values = {"batch_size": 32, "epochs": 3, "diverged": "publish", "stats_every": 2}
+        slow = {"optimizer": "sgd", "learning_rate": 1e-6} if name == "dead" else {}
+        training(name, digits, **values | dict(BROKEN[animal].parameters) | slow)
+    return pages
+
+
+_SIZE = {"validation_size": 64}
+
+
+def _digits() -> Arrays:
+    return {file: idx.read(DIGITS / f"{file}.gz", idx.IMAGES if "images" in file else idx.LABELS) for file in FILES}
+
+
+def _write(folder: Path, arrays: Arrays) -> Path:
+    folder.mkdir(parents=True)
+    for file, array in arrays.items():
+        idx.write(folder / file, array)
+    return folder
+
+
+def _named(folder: Path, arrays: Arrays) -> str:
+    """Make a known data set of it whose classes have long names; return its name."""
+    _write(folder, arrays)
+    digests = {file: sha256(folder / file) for file in FILES}
+    DATA_SETS[folder.name] = DataSet(mirrors=(), digests=digests, suffix="", algorithm="sha256", class_names=LONG)
+    return folder.name
+
+
+def _odd() -> Arrays:
+    """Return digits with everything odd: a class that is missing, a rare one, repeated and leaked images."""
+    arrays = _digits()
+    images, labels, test, _ = arrays.values()
+    kept = np.flatnonzero((labels != 7) & ((labels != 3) | (np.cumsum(labels == 3) <= 3)))
+    kept = np.concatenate([kept, kept[:40]])
+    arrays[FILES[0]], arrays[FILES[1]] = (
+        np.concatenate([images[kept], test[:30]]),
+        np.concatenate([labels[kept], arrays[FILES[3]][:30]]),
+    )
+    return arrays
+
+
+def _many() -> Arrays:
+    """Return noise of 24 × 40 pixels in many classes, one of which is never tested."""
+    random = np.random.default_rng(0)
+    arrays = {}
+    for file, count in zip(FILES, (600, 600, 300, 300), strict=True):
+        size = (count, 24, 40) if "images" in file else count
+        arrays[file] = random.integers(0, 256 if "images" in file else MANY - (count == 300), size, np.uint8)
+    return arrays
