@@ -1,7 +1,9 @@
 """Which tests run in which environment, and the run that those of `make run` share."""
 
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,3 +23,14 @@ def first(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     done = call(folder)
     assert (done.returncode, done.stderr) == (0, "")
     return folder, done.stdout
+
+
+@pytest.fixture(scope="session")
+def chrome() -> Iterator[Any]:
+    """Return a browser, the one of all tests: there can be only one at a time in a process."""
+    from tests.browser import browser, chromium  # noqa: PLC0415 - the Kubeflow environment has none
+
+    if not chromium():
+        pytest.skip("there is no Chromium: as root, apt-get install chromium")
+    with browser() as started:
+        yield started

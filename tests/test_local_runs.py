@@ -10,7 +10,6 @@ from axe_playwright_python.sync_playwright import Axe
 
 from dags.local_runs import Run, keep_picture
 from dags.workflow import WORKFLOW
-from tests.browser import browser, chromium
 from tests.local import call
 
 LONG = "s3://a-bucket-with-a-long-name/and/a/prefix/that/is/longer/than/a/telephone/is/wide/and/has/no/spaces"
@@ -39,14 +38,6 @@ def folder(first, tmp_path_factory):
         names.insert(0, run.folder.name)
     moved = made.rename(made.with_name("moved to a place with spaces & signs"))
     return moved, names
-
-
-@pytest.fixture(scope="module")
-def chrome():
-    if not chromium():
-        pytest.skip("there is no Chromium")
-    with browser() as started:
-        yield started
 
 
 def opened(chrome, folder, width=1000, scheme="light"):

@@ -148,9 +148,11 @@ def test_the_doctor_finds_what_a_bare_machine_lacks(machine):
 
 
 def test_the_doctor_is_content_with_a_machine_that_is_set_up(tmp_path):
+    # As a person calls it, also when these tests were started by make, which would say that it is the second one.
+    own = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
     done = subprocess.run(
         [*alone(), "/usr/bin/make", "doctor"], check=False, capture_output=True, text=True, cwd=ROOT,
-        env=os.environ | {"TMPDIR": str(tmp_path)},
+        env=own | {"TMPDIR": str(tmp_path)},
     )  # fmt: skip
     first = done.stdout.splitlines()[0]
     assert first == "This machine, for make run and make test: ready", done.stdout

@@ -32,9 +32,9 @@ def test_every_kind_of_page_is_looked_at(pages):
 
 
 @pytest.fixture
-def window(started):
+def window(chrome):
     """Return a window, in which nothing may be said on the console and nothing be fetched."""
-    window = started.new_page()
+    window = chrome.new_page()
     said = []
     window.on("console", lambda message: said.append(message.text))
     window.on("pageerror", lambda error: said.append(str(error)))
@@ -118,8 +118,8 @@ BAD = """<!doctype html><html lang="en"><title>Bad</title><main>
 <p style="color: #999">faint</p></main>"""
 
 
-def test_what_is_wrong_is_seen(started):
-    window = started.new_page(viewport={"width": 400, "height": 300})
+def test_what_is_wrong_is_seen(chrome):
+    window = chrome.new_page(viewport={"width": 400, "height": 300})
     window.set_content(BAD)
     assert window.evaluate(FAULTS) == [
         "the page scrolls sideways: 608 > 400",
