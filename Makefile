@@ -23,7 +23,7 @@ run: ## Run the whole workflow here; ARGS="--epochs 1 --model convnet", ARGS=--h
 
 ##@ Test
 test: ## Test components, local run, pages and the chart's templates; ARGS=FILE
-	$(DEV) pytest components tests $(ARGS)
+	$(DEV) pytest $(ARGS)
 
 check: ## Lint, check formatting and types, and that generated pages are up to date
 	$(DEV) ruff check
