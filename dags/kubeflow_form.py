@@ -80,7 +80,7 @@ def shares(workflow: Workflow, values: Mapping[str, Any]) -> dict[str, dict[str,
 
     Raises `BadInput` with a line for everything in the form that is wrong.
     """
-    others = values.get(OTHERS, {})
+    others = values.get(OTHERS) or {}
     for name in others:
         if name in workflow.form or name in ASKED:
             raise BadInput(f"{OTHERS}: {name}: it has a field of its own in the form")
