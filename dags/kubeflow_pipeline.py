@@ -51,6 +51,8 @@ def build(  # noqa: PLR0913 - all that may be fixed
     `task=image`s that are not where the others are. Kubeflow before 2.16 refuses a form with `choices`. Only
     `kfp.local` wants the `dependencies` spelled out that follow from where inputs come from.
     """
+    if any(task.name == kubeflow_check.NAME for task in workflow.tasks):
+        raise BadInput(f"{kubeflow_check.NAME}: the pipeline has a first task of that name, so no step may have it")
     fields = fields_of(workflow)
     values = given(workflow, defaults, "--default")
     begin = {name: values.get(name, field.default) for name, field in fields.items()}

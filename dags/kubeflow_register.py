@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -21,6 +21,7 @@ import yaml
 
 from components.contract.command import Parser, guard
 from components.contract.errors import BadInput, StepError, StoreUnavailable
+from components.contract.kubeflow import OTHERS
 from dags.definition import Workflow
 from dags.kubeflow_form import fields_of, given
 from dags.workflow import WORKFLOW
@@ -139,9 +140,15 @@ def recur(server: Server, run: dict[str, Any], cron: str, namespace: str = "") -
     return "is replaced" if found else "is set up"
 
 
-def values_of(workflow: Workflow, items: Sequence[str]) -> dict[str, Any]:
-    """Return the values of `name=value`s for the form; raise `BadInput` for what was fixed when it was compiled."""
+def values_of(workflow: Workflow, items: Sequence[str], form: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values of `name=value`s for the compiled `form`.
+
+    Those in the field of JSON are added to what it begins with. Raises `BadInput` for what was fixed when it was
+    compiled.
+    """
     values = given(workflow, items, "--parameter")
+    if OTHERS in values:
+        values[OTHERS] = form[OTHERS].get("defaultValue", {}) | values[OTHERS]
     if fixed := sorted(values.keys() - fields_of(workflow)):
         raise BadInput(f"{', '.join(fixed)}: fixed when the pipeline is compiled: make pipeline ARGS='--default …'")
     return values
@@ -154,7 +161,7 @@ def run(workflow: Workflow, options: argparse.Namespace) -> None:
     except OSError as error:
         raise BadInput(f"cannot read {options.path}: {error.strerror}; `make pipeline` writes it") from None
     spec = next(yaml.safe_load_all(content))
-    values = values_of(workflow, options.parameter)
+    values = values_of(workflow, options.parameter, spec["root"]["inputDefinitions"]["parameters"])
     name, text = spec["pipelineInfo"]["name"], spec["pipelineInfo"].get("description", "")
     server = Server(options.host, os.environ.get("KUBEFLOW_TOKEN", ""))
     if options.check:

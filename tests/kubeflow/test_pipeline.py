@@ -228,6 +228,14 @@ def test_a_step_cannot_take_a_word_of_the_cluster_or_the_form_for_its_own(name):
     assert str(error.value).startswith(f"{name}: the cluster is asked for it")
 
 
+def test_a_step_cannot_take_the_name_of_the_check():
+    first = WORKFLOW.tasks[0]
+    named = replace(first, component=replace(first.component, name="check"), inputs={})
+    alone = replace(WORKFLOW, tasks=(*WORKFLOW.tasks, named))
+    with pytest.raises(BadInput, match="check: the pipeline has a first task of that name"):
+        build(alone)
+
+
 def test_one_command_compiles_it_by_digest_too(tmp_path):
     path = tmp_path / "pipeline.yaml"
     digest = "sha256:" + "0" * 64

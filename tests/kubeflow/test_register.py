@@ -68,6 +68,17 @@ def test_a_run_has_typed_parameters(path):
         assert run["experiment_id"] == "experiments-0"
 
 
+def test_a_run_adds_to_the_json_that_the_form_begins_with(tmp_path):
+    made = tmp_path / "pipeline.yaml"
+    compiler.Compiler().compile(build(WORKFLOW, defaults=("validation_size=64", "eager=true")), str(made))
+    with Kubeflow() as kubeflow:
+        done = register(made, kubeflow.address, "--run", "--parameter=eager=false", "--parameter=stats_every=8")
+        assert done.returncode == 0, done.stderr
+        (run,) = kubeflow.runs.values()
+    given = {"validation_size": 64, "eager": False, "stats_every": 8}
+    assert run["runtime_config"]["parameters"] == {"unlisted_parameters": given}
+
+
 @pytest.mark.parametrize(
     "given", [(), ("--parameter=epochs=3", "--parameter=learning_rate=0.01", "--parameter=cache=/c")]
 )
