@@ -28,9 +28,10 @@ def folder(first, tmp_path_factory):
         {},  # only this one may still be at work
     ]
     names: list[str] = []
+    whole = min((first[0] / "runs").iterdir())  # what came after it need not have come to its end
     for number, end in enumerate(ends):
         run = Run(WORKFLOW, made, {"epochs": 3, "source": LONG} if number else {}, {})
-        for report in (first[0] / "reports").glob("*.html"):
+        for report in whole.glob("*.html"):
             if number != 2:
                 shutil.copy(report, run.folder)
                 keep_picture(run.folder / report.name)
