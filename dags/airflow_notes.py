@@ -90,8 +90,7 @@ def _links(workflow: Workflow, run: tuple[str, str], told: Mapping[tuple[str, st
 
 def _changed(workflow: Workflow, given: Mapping[str, Any]) -> str:
     """Return a phrase with the parameters that are not as declared; empty where all are."""
-    declared = (field for task in workflow.tasks for field in task.component.parameters.model_fields.items())
-    defaults = {name: field.default for name, field in declared}
+    defaults = {name: declared.model_fields[name].default for name, declared in workflow.fields.items()}
     other = [
         f"{name} {value}"
         for name, value in given.items()

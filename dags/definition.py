@@ -93,9 +93,11 @@ class Workflow:
             raise ValueError("\n".join(problems))
 
     @property
-    def parameters(self) -> tuple[type[Parameters], ...]:
-        """Return the parameters that each task declares."""
-        return tuple(task.component.parameters for task in self.tasks)
+    def fields(self) -> dict[str, type[Parameters]]:
+        """Return, by the name of each parameter, the declaration that it stands in."""
+        return {
+            name: task.component.parameters for task in self.tasks for name in task.component.parameters.model_fields
+        }
 
     def task(self, component: Component) -> Task:
         """Return the task of a component."""
@@ -107,7 +109,7 @@ class Workflow:
         A value goes to every component that declares its name, so `seed` is said once. Raises `BadInput` with a line
         for each value that is unknown or wrong.
         """
-        known = {name for parameters in self.parameters for name in parameters.model_fields}
+        known = self.fields
         problems = [f"{name}: no such parameter{did_you_mean(name, known)}" for name in values if name not in known]
         checked = {}
         for task in self.tasks:

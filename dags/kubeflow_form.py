@@ -33,11 +33,11 @@ def fields_of(workflow: Workflow) -> dict[str, Field]:
 
     Raises `BadInput` where a step has a parameter of a name that is the cluster's, or the form's own.
     """
-    if twice := sorted(_names(workflow) & {*Cluster.model_fields, OTHERS}):
+    if twice := sorted(workflow.fields.keys() & {*Cluster.model_fields, OTHERS}):
         raise BadInput(f"{', '.join(twice)}: the cluster is asked for it, so no step may have a parameter of that name")
     fields = {}
     for name in workflow.form:
-        declared = next(each for each in workflow.parameters if name in each.model_fields)
+        declared = workflow.fields[name]
         field = declared.model_fields[name]
         fields[name] = Field(
             cast("type", field.annotation), field.default, field.description or "", declared.choices(name)
@@ -53,7 +53,7 @@ def fields_of(workflow: Workflow) -> dict[str, Field]:
 def given(workflow: Workflow, items: Sequence[str], flag: str) -> dict[str, Any]:
     """Return the values of the form, and of what the cluster is asked for, from `name=value`s, all checked."""
     texts = {}
-    known = _names(workflow) | set(Cluster.model_fields)
+    known = workflow.fields.keys() | Cluster.model_fields.keys()
     for item in items:
         name, equals, text = item.partition("=")
         if not equals or name not in known:
@@ -89,7 +89,3 @@ def shares(workflow: Workflow, values: Mapping[str, Any]) -> dict[str, dict[str,
     Cluster.checked({name: value for name, value in values.items() if name in ASKED})
     checked = workflow.parameters_of({name: values[name] for name in workflow.form if name in values} | others)
     return {name: {each: value for each, value in parameters if each in others} for name, parameters in checked.items()}
-
-
-def _names(workflow: Workflow) -> set[str]:
-    return {name for parameters in workflow.parameters for name in parameters.model_fields}

@@ -29,7 +29,7 @@ from dags.cluster import (
     resources_of,
 )
 from dags.definition import Task, Workflow
-from dags.kubeflow_form import ASKED, fields_of, given
+from dags.kubeflow_form import Field, fields_of, given
 from dags.workflow import WORKFLOW
 
 RETRIES = 2
@@ -83,7 +83,7 @@ def build(  # noqa: PLR0913 - all that may be fixed
     arguments = [_argument(name, field.kind, begin[name]) for name, field in fields.items()]
     pipeline.__signature__ = inspect.Signature(arguments)  # type: ignore[attr-defined]
     made = dsl.pipeline(name=workflow.name, display_name=workflow.title, description=description(workflow))(pipeline)
-    _say(made.pipeline_spec, workflow, choices=choices)
+    _say(made.pipeline_spec, workflow, fields, choices=choices)
     if not dependencies:
         _thin_out(made.pipeline_spec.root.dag)
     return made
@@ -135,7 +135,7 @@ def _step(workflow: Workflow, task: Task, image: str) -> Any:
     return _container(component.name, component.help, component.command, image, [*arguments, _argument(OTHERS, dict)])
 
 
-def _check(sharing: Sequence[Task], fields: Mapping[str, Any], image: str) -> Any:
+def _check(sharing: Sequence[Task], fields: Mapping[str, Field], image: str) -> Any:
     """Return the check of the form as a kfp container component, which hands these tasks their shares."""
     arguments = [_argument(name, field.kind) for name, field in fields.items()]
     arguments += [_argument(task.name, dsl.OutputPath(dict)) for task in sharing]
@@ -176,8 +176,7 @@ def _configured(made: Any, task: Task, labels: Mapping[str, str], cluster: Clust
     kubernetes.use_secret_as_env(made, cluster.s3_secret, SECRET_KEYS, optional=True)
     kubernetes.use_config_map_as_env(made, cluster.s3_config, CONFIG_KEYS, optional=True)
     if needs.gpu:
-        (count,) = ASKED
-        made.set_accelerator_type(cluster.gpu_resource).set_accelerator_limit(form[count])
+        made.set_accelerator_type(cluster.gpu_resource).set_accelerator_limit(form["gpu_count"])
         for name, value in cluster.node_selector.items():
             kubernetes.add_node_selector(made, name, value)
         for toleration in cluster.tolerations:
@@ -190,9 +189,9 @@ def _configured(made: Any, task: Task, labels: Mapping[str, str], cluster: Clust
     return made
 
 
-def _say(spec: Any, workflow: Workflow, *, choices: bool) -> None:
+def _say(spec: Any, workflow: Workflow, fields: Mapping[str, Field], *, choices: bool) -> None:
     """Write into a compiled pipeline what kfp has no words for: help, and the choices, which the form lets choose."""
-    for name, field in fields_of(workflow).items():
+    for name, field in fields.items():
         asked = spec.root.input_definitions.parameters[name]
         asked.description = field.help
         for choice in field.choices if choices else ():
