@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from components.artifacts.page import Answer
-from components.artifacts.words import count, listed, percent
+from components.artifacts.words import classes, count, listed, percent
 from components.evaluate.component import EvaluateParameters
 from components.evaluate.verdict import worst_class
 
@@ -44,8 +44,8 @@ def _why(figures: Figures) -> Iterator[str]:
     if len(tested) > 1:
         yield from _classes(figures, tested)
     if untested := [each["name"] for each in figures["classes"] if not each["images"]]:
-        one = len(untested) == 1
-        yield f"{'Class' if one else 'Classes'} {listed(untested)} {'has' if one else 'have'} no test image."
+        which, have, _ = classes(untested)
+        yield f"C{which[1:]} {have} no test image."
     if figures["calibration_error"] >= UNCALIBRATED:
         surer = "surer" if _confidence(figures) > figures["accuracy"] else "less sure"
         yield f"It is {surer} than it is right: it gives its answers {percent(_confidence(figures))} on average."

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from components.artifacts.page import Answer
-from components.artifacts.words import count, listed, percent
+from components.artifacts.words import classes, count, percent
 
 MANY = 0.01  # a share of images, repeated or leaked, that is worth a warning
 RARE = 10  # times fewer images than the most frequent class has
@@ -69,23 +69,18 @@ def _absent(splits: Statistics, class_names: Sequence[str]) -> Iterator[Oddity]:
     for split, word, consequence in (("train", "training", "never learned"), ("test", "test", "never judged")):
         absent = [class_names[i] for i, number in enumerate(splits[split]["class_counts"]) if not number]
         if absent:
-            which, have, are = _words(absent)
+            which, have, are = classes(absent)
             yield Oddity(
                 f"{which} {have} no {word} image, and so {are} {consequence}.",
                 "Add images of every class, or set `classes` to their number.",
             )
 
 
-def _words(names: Sequence[str]) -> tuple[str, str, str]:
-    one = len(names) == 1
-    return f"{'class' if one else 'classes'} {listed(names)}", "has" if one else "have", "is" if one else "are"
-
-
 def _shares(splits: Statistics, class_names: Sequence[str]) -> Iterator[Oddity]:
     counts = splits["train"]["class_counts"]
     most = max(counts)
     if rare := {class_names[i]: number for i, number in enumerate(counts) if 0 < number * RARE < most}:
-        which, _, are = _words(list(rare))
+        which, _, are = classes(list(rare))
         yield Oddity(
             f"{which} {are} rare: as few as {count(min(rare.values()), 'training image')}, where the most frequent "
             f"class has {most:,}.",
