@@ -1,15 +1,17 @@
 """The data set that ingest makes: its files, how they are written, and how they are read.
 
-    SPLIT-images.npy   uint8 [n, height, width]; SPLIT is one of train, validation, test
-    SPLIT-labels.npy   uint8 [n]
-    statistics.json    what is in it, in numbers
+    SPLIT-images.npy    uint8 [n, height, width], or [n, height, width, 3] in colour; SPLIT: train, validation, test
+    SPLIT-labels.npy    uint8 [n]
+    SPLIT-weights.npy   float32 [n], how much each image counts; only where the source says so
+    SPLIT-origins.txt   a line for each image: the file that it came from, and where in it
+    statistics.json     what is in it, in numbers
 
 Its metadata: `image_shape`, `classes`, `class_names`, `splits` (images of each), `source_sha256`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -17,21 +19,62 @@ import numpy.typing as npt
 from components.contract import artifact
 from components.contract.artifact import canonical_json
 
-Arrays = tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]  # images [n, height, width], labels [n]
+SPLITS = ("train", "validation", "test")
+CHUNK = 4096  # images at a time, where not all of them need be in memory
 
 
-def write(folder: Path, splits: Mapping[str, Arrays], statistics: Mapping[str, Any]) -> None:
-    """Write the splits and what is said of them into `folder`."""
-    for split, arrays in splits.items():
-        for path, array in zip(_paths(folder, split), arrays, strict=True):
-            np.save(path, array, allow_pickle=False)
+class Split(NamedTuple):
+    """Images, uint8 [n, height, width] or [n, height, width, 3], labels, uint8 [n], and weights, float32 [n], or None."""
+
+    images: npt.NDArray[np.uint8]
+    labels: npt.NDArray[np.uint8]
+    weights: npt.NDArray[np.float32] | None = None
+
+    def chunks(self) -> Iterator[npt.NDArray[np.uint8]]:
+        """Yield the images, some at a time: what is mapped from a file is read as it is needed."""
+        for start in range(0, len(self.images), CHUNK):
+            yield np.asarray(self.images[start : start + CHUNK])
+
+
+def write(  # noqa: PLR0913 - one for each file
+    folder: Path,
+    split: str,
+    images: Iterator[npt.NDArray[np.uint8]],
+    labels: npt.NDArray[np.uint8],
+    weights: npt.NDArray[np.float32] | None,
+    origins: Sequence[str],
+) -> Split:
+    """Write a split into `folder`, its images some at a time, and return it, with the images mapped from their file."""
+    first = next(images)
+    with _images(folder, split).open("wb") as file:
+        header = {"descr": "|u1", "fortran_order": False, "shape": (len(labels), *first.shape[1:])}
+        np.lib.format.write_array_header_1_0(file, header)  # as `np.save` writes it
+        file.write(np.ascontiguousarray(first))
+        for each in images:
+            file.write(np.ascontiguousarray(each))
+    np.save(folder / f"{split}-labels.npy", labels, allow_pickle=False)
+    if weights is not None:
+        np.save(folder / f"{split}-weights.npy", weights, allow_pickle=False)
+    (folder / f"{split}-origins.txt").write_text("".join(f"{line}\n" for line in origins), encoding="utf-8")
+    return read(folder, split, mapped=True)
+
+
+def write_statistics(folder: Path, statistics: Mapping[str, Any]) -> None:
+    """Write what is said of the splits."""
     (folder / "statistics.json").write_bytes(canonical_json(statistics))
 
 
-def read(folder: Path, split: str) -> Arrays:
-    """Return images and labels of a split: `train`, `validation` or `test`."""
-    images, labels = (np.load(path, allow_pickle=False) for path in _paths(folder, split))
-    return images, labels
+def read(folder: Path, split: str, *, mapped: bool = False) -> Split:
+    """Return a split: `train`, `validation` or `test`; on request its images are mapped, not read."""
+    images = np.load(_images(folder, split), mmap_mode="r" if mapped else None, allow_pickle=False)
+    labels = np.load(folder / f"{split}-labels.npy", allow_pickle=False)
+    weights = folder / f"{split}-weights.npy"
+    return Split(images, labels, np.load(weights, allow_pickle=False) if weights.is_file() else None)
+
+
+def origins(folder: Path, split: str) -> list[str]:
+    """Return where each image of a split came from."""
+    return (folder / f"{split}-origins.txt").read_text(encoding="utf-8").split("\n")[:-1]
 
 
 def class_names(folder: Path) -> list[str]:
@@ -39,5 +82,5 @@ def class_names(folder: Path) -> list[str]:
     return list(artifact.read(folder).metadata["class_names"])
 
 
-def _paths(folder: Path, split: str) -> tuple[Path, Path]:
-    return folder / f"{split}-images.npy", folder / f"{split}-labels.npy"
+def _images(folder: Path, split: str) -> Path:
+    return folder / f"{split}-images.npy"

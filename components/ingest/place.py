@@ -1,0 +1,50 @@
+"""Where a source is: a folder, a single file, or a prefix in the store."""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from components.contract import location
+from components.contract.errors import BadInput
+from components.contract.store.client import Store
+
+
+class Place:
+    """The files of a source, by their names relative to it; `scratch` is for what is in the store."""
+
+    def __init__(self, source: str, scratch: Path) -> None:
+        self.source = source
+        self._scratch = scratch / "place"
+        self._store = Store.from_environment() if location.is_remote(source) else None
+        if self._store:
+            self.names = self._store.names(source)
+            if not self.names and (name := source.rstrip("/").rpartition("/")[2]) in self._store.names(
+                source.rstrip("/").rpartition("/")[0]
+            ):
+                self.source, self.names = source.rstrip("/").rpartition("/")[0], [name]
+        elif Path(source).is_file():
+            self.source, self.names = str(Path(source).parent), [Path(source).name]
+        else:
+            # Some archives hold folders of the files' names, and dangling links.
+            files = (path for path in Path(source).rglob("*") if path.is_file())
+            self.names = sorted(path.relative_to(source).as_posix() for path in files)
+        if not self.names:
+            raise BadInput(f"source: there is no file at {source}")
+
+    @contextmanager
+    def file(self, name: str) -> Iterator[Path]:
+        """Give one of the files on this machine's disk; what had to be downloaded is gone afterwards."""
+        if not self._store:
+            yield Path(self.source) / name
+            return
+        path = self._scratch / name
+        self._store.read(f"{self.source.rstrip('/')}/{name}", path)
+        try:
+            yield path
+        finally:
+            path.unlink(missing_ok=True)
+
+    def remove(self) -> None:
+        """Remove what was downloaded."""
+        shutil.rmtree(self._scratch, ignore_errors=True)
