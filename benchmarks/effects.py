@@ -155,7 +155,7 @@ def learn(dataset: Path, effect: Effect, values: Mapping[str, Any], seed: int) -
         )
         said = train(TrainParameters(**settings, seed=seed), checkpoint=None, **folders)["metrics"]
         network, _ = models.read(folders["trained_model"])
-    images, labels = datasets.read(dataset, "test")
+    images, labels, _ = datasets.read(dataset, "test")
     return effect.measure(Trained(network, said, images[..., np.newaxis].astype(np.float32) / 255, labels))
 
 

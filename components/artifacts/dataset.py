@@ -24,7 +24,7 @@ CHUNK = 4096  # images at a time, where not all of them need be in memory
 
 
 class Split(NamedTuple):
-    """Images, uint8 [n, height, width] or [n, height, width, 3], labels, uint8 [n], and weights, float32 [n], or None."""
+    """Images, uint8 [n, height, width] or [n, height, width, 3]; labels, uint8 [n]; weights, float32 [n], or None."""
 
     images: npt.NDArray[np.uint8]
     labels: npt.NDArray[np.uint8]
@@ -49,9 +49,9 @@ def write(  # noqa: PLR0913 - one for each file
     with _images(folder, split).open("wb") as file:
         header = {"descr": "|u1", "fortran_order": False, "shape": (len(labels), *first.shape[1:])}
         np.lib.format.write_array_header_1_0(file, header)  # as `np.save` writes it
-        file.write(np.ascontiguousarray(first))
+        file.write(np.ascontiguousarray(first).data)
         for each in images:
-            file.write(np.ascontiguousarray(each))
+            file.write(np.ascontiguousarray(each).data)
     np.save(folder / f"{split}-labels.npy", labels, allow_pickle=False)
     if weights is not None:
         np.save(folder / f"{split}-weights.npy", weights, allow_pickle=False)

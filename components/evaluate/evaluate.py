@@ -37,7 +37,7 @@ def evaluate(  # noqa: PLR0913 - one path for each input and output
 ) -> dict[str, dict[str, Any]]:
     """Judge the model on all test images; write metrics.json, classification.json, and the page."""
     tf.config.experimental.enable_op_determinism()
-    images, given = datasets.read(dataset, "test")
+    images, given, _ = datasets.read(dataset, "test")
     labels, class_names = given.astype(np.int64), datasets.class_names(dataset)
     chosen = chosen_images(parameters.look_at, len(images))
     network, channels = load(trained_model, images, len(class_names))

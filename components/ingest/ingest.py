@@ -1,20 +1,26 @@
-"""The work of ingest: fetch, check, split, describe, and save a labelled image data set."""
+"""The work of ingest: read, bring to one shape, split, check, describe, and save a labelled image data set."""
 
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from components.artifacts import dataset as datasets
-from components.artifacts.dataset import Arrays as Split
+from components.artifacts.dataset import SPLITS
+from components.artifacts.words import count
 from components.contract.artifact import sha256
 from components.contract.errors import BadInput
 from components.ingest import idx
 from components.ingest.component import IngestParameters
+from components.ingest.forms import Batch, Fields
+from components.ingest.gather import Gathered, classes_of, gather
+from components.ingest.pixels import Shaper, shape_of
 from components.ingest.report import write_report
 from components.ingest.sources import DATA_SETS, FILES, obtain
+from components.ingest.splits import complete, together
 from components.ingest.statistics import describe
 
 
@@ -23,58 +29,66 @@ def ingest(parameters: IngestParameters, *, dataset: Path, report: Path) -> dict
 
     Raises `BadInput` for files that are not what they should be.
     """
-    with tempfile.TemporaryDirectory(prefix="tapeline-") as scratch:
-        paths = obtain(parameters.source, Path(parameters.cache), Path(scratch))
-        arrays = {file: idx.read(path, idx.IMAGES if "images" in file else idx.LABELS) for file, path in paths.items()}
-        digests = {file: sha256(path) for file, path in paths.items()}
-    train = _paired(FILES[0], FILES[1], arrays, parameters.classes)
-    test = _paired(FILES[2], FILES[3], arrays, parameters.classes)
-    if train[0].shape[1:] != test[0].shape[1:]:
-        raise BadInput(f"training images are {_size(train)} pixels, but test images {_size(test)}")
-    train, validation = _split(train, parameters.validation_size, parameters.seed)
-
-    splits = {"train": train, "validation": validation, "test": test}
-    statistics = describe(splits, parameters.classes)
-    datasets.write(dataset, splits, statistics)
-    known = DATA_SETS.get(parameters.source)
-    names = known.class_names if known else ()
-    # Whoever says that there are more classes than a known data set has has numbers for the rest.
-    class_names = [*names, *map(str, range(len(names), parameters.classes))][: parameters.classes]
+    shaper = Shaper(parameters)
+    # Beside what is made of it, so that it is on the disk that has room for it, and images need not fit into memory.
+    with tempfile.TemporaryDirectory(prefix=".scratch-", dir=dataset) as scratch:
+        with opened(parameters, Path(scratch)) as (batches, digests):
+            found = gather(batches, shaper, Path(scratch) / "images")
+        labels, class_names = classes_of(found, parameters.classes, parameters.class_names, parameters.first_label)
+        splits = _written(parameters, found, labels.astype(np.uint8), dataset)
+    statistics = describe(splits, len(class_names))
+    datasets.write_statistics(dataset, statistics)
     write_report(report, parameters.source, splits, statistics, class_names)
-    for name, (images, _) in splits.items():
-        print(f"{name:10} {len(images):6,} images of {_size(splits[name])} pixels")
+    if shaper.resized:
+        print(f"{count(shaper.resized, 'image')} brought to {shape_of(shaper.shape)} (fit: {parameters.fit})")
+    for name, split in splits.items():
+        print(f"{name:10} {len(split.labels):6,} images of {shape_of(found.shape)} pixels")
     return {
         "dataset": {
-            "image_shape": list(train[0].shape[1:]),
-            "classes": parameters.classes,
+            "image_shape": list(found.shape),
+            "classes": len(class_names),
             "class_names": class_names,
-            "splits": {name: len(images) for name, (images, _) in splits.items()},
+            "splits": {name: len(split.labels) for name, split in splits.items()},
             "source_sha256": digests,
         }
     }
 
 
-def _paired(images_file: str, labels_file: str, arrays: dict[str, npt.NDArray[np.uint8]], classes: int) -> Split:
-    images, labels = arrays[images_file], arrays[labels_file]
-    if len(images) != len(labels):
-        raise BadInput(f"{images_file} has {len(images)} images, but {labels_file} has {len(labels)} labels")
-    if (worst := int(labels.max())) >= classes:
-        raise BadInput(
-            f"{labels_file}: label {worst} at position {int(labels.argmax())} is out of range: with {classes} classes "
-            f"labels are 0 to {classes - 1}; set `classes` to their number"
-        )
-    return images, labels
+@contextmanager
+def opened(parameters: IngestParameters, scratch: Path) -> Iterator[tuple[Iterator[Batch], dict[str, str]]]:
+    """Give the images of the source, some at a time, and the digests of its files, which are there at the end."""
+    Fields(
+        parameters.image_field, parameters.label_field, parameters.split_field, parameters.group_field,
+        parameters.weight_field,
+    )  # fmt: skip
+    paths = obtain(parameters.source, Path(parameters.cache), scratch)
+    yield _batches(parameters, paths), {file: sha256(path) for file, path in paths.items()}
 
 
-def _split(train: Split, validation_size: int, seed: int) -> tuple[Split, Split]:
-    """Set `validation_size` random training examples apart; both parts keep the order of the file."""
-    images, labels = train
-    if validation_size >= len(images):
-        raise BadInput(f"validation_size: {validation_size} leaves nothing of the {len(images)} training images")
-    chosen = np.zeros(len(images), bool)
-    chosen[np.random.default_rng(seed).permutation(len(images))[:validation_size]] = True
-    return (images[~chosen], labels[~chosen]), (images[chosen], labels[chosen])
+def _batches(parameters: IngestParameters, paths: dict[str, Path]) -> Iterator[Batch]:
+    known = DATA_SETS.get(parameters.source)
+    for split, (images_file, labels_file) in {"train": FILES[:2], "test": FILES[2:]}.items():
+        images = idx.read(paths[images_file], idx.IMAGES)
+        labels = idx.read(paths[labels_file], idx.LABELS)
+        if len(images) != len(labels):
+            raise BadInput(f"{images_file} has {len(images)} images, but {labels_file} has {len(labels)} labels")
+        origins = [f"{images_file} {i}" for i in range(len(images))]
+        yield Batch(images, labels, origins, split, class_names=known.class_names if known else ())
 
 
-def _size(split: Split) -> str:
-    return "×".join(map(str, split[0].shape[1:]))
+def _written(
+    parameters: IngestParameters, found: Gathered, labels: "np.ndarray[Any, np.dtype[np.uint8]]", dataset: Path
+) -> dict[str, datasets.Split]:
+    """Write the images of each split, in the order of the source."""
+    units = together(found.digests, found.groups)
+    names = complete(
+        found.splits, labels.astype(np.int64), units, parameters.validation_size, parameters.test_size, parameters.seed
+    )
+    weights = None if found.weights is None else np.array(found.weights, np.float32)
+    written = {}
+    for name in SPLITS:
+        chosen = np.flatnonzero(names == name)
+        own = None if weights is None else weights[chosen]
+        origins = [found.origins[i] for i in chosen]
+        written[name] = datasets.write(dataset, name, found.images(chosen), labels[chosen], own, origins)
+    return written

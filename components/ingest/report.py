@@ -9,6 +9,7 @@ import numpy.typing as npt
 from markupsafe import Markup
 
 from components.artifacts import page
+from components.artifacts.dataset import Split
 from components.artifacts.words import count
 from components.ingest.answer import answer
 
@@ -23,7 +24,7 @@ Images = npt.NDArray[np.uint8]
 def write_report(
     path: Path,
     source: str,
-    splits: Mapping[str, tuple[Images, npt.NDArray[np.uint8]]],
+    splits: Mapping[str, Split],
     statistics: Mapping[str, Any],
     class_names: Sequence[str],
 ) -> None:
@@ -39,7 +40,7 @@ def write_report(
     sections = [
         page.Section(
             "A look at it", "The first training images of each class." + cut,
-            _examples(*splits["train"], class_names), wide=True,
+            _examples(splits["train"].images, splits["train"].labels, class_names), wide=True,
         ),
         page.Section(
             "Classes", "The share of each class in each split; a good split keeps them alike.",

@@ -8,15 +8,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from components.artifacts.dataset import Split
 
-def describe(splits: Mapping[str, tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]], classes: int) -> dict[str, Any]:
+
+def describe(splits: Mapping[str, Split], classes: int) -> dict[str, Any]:
     """Return statistics of each split, and how many images occur more than once within and across splits.
 
     Images are uint8 [n, height, width], labels uint8 [n]. Mean and standard deviation are of pixels in 0..1; the pixel
     histogram has one bin for each of the 256 values. `repeated` counts the images of a split that are equal to an
     earlier one of it; `across` counts the different images that two splits share.
     """
-    digests = {name: [hashlib.sha256(image).digest() for image in images] for name, (images, _) in splits.items()}
+    digests = {name: [hashlib.sha256(image).digest() for image in images] for name, (images, *_) in splits.items()}
     names = list(splits)
     return {
         "splits": {
@@ -26,7 +28,7 @@ def describe(splits: Mapping[str, tuple[npt.NDArray[np.uint8], npt.NDArray[np.ui
                 **_pixels(images),
                 "repeated": len(digests[name]) - len(set(digests[name])),
             }
-            for name, (images, labels) in splits.items()
+            for name, (images, labels, _) in splits.items()
         },
         "across": {
             f"{first} and {second}": len(set(digests[first]) & set(digests[second]))

@@ -3,6 +3,7 @@
 
 import numpy as np
 
+from components.artifacts.dataset import Split
 from components.ingest.answer import answer
 from components.ingest.statistics import describe
 
@@ -16,9 +17,10 @@ def noise(count, seed):
 
 def data(**changed):
     """Return the answer for sound splits of noise, with some of them changed."""
-    splits = {
+    given = {
         "train": (noise(120, 0), LABELS), "validation": (noise(60, 1), LABELS[:60]), "test": (noise(90, 2), LABELS[:90])
     } | changed  # fmt: skip
+    splits = {name: Split(*arrays) for name, arrays in given.items()}
     return answer(describe(splits, 3), NAMES, (4, 5))
 
 

@@ -6,6 +6,7 @@ import shutil
 import numpy as np
 import pytest
 
+from components.artifacts.dataset import Split
 from components.conftest import DIGITS, SMALL, make
 from components.contract import artifact
 from components.contract.errors import BadInput
@@ -58,7 +59,7 @@ def test_repeated_images_are_counted_within_and_across_splits():
     a, b, c = (np.full((1, 2, 2), value, np.uint8) for value in (1, 2, 3))
     labels = np.zeros(3, np.uint8)
     statistics = describe(
-        {"train": (np.concatenate([a, a, b]), labels), "test": (np.concatenate([b, c, b]), labels)}, 2
+        {"train": Split(np.concatenate([a, a, b]), labels), "test": Split(np.concatenate([b, c, b]), labels)}, 2
     )
     assert [statistics["splits"][name]["repeated"] for name in ("train", "test")] == [1, 1]
     assert statistics["across"] == {"train and test": 1}
@@ -148,11 +149,14 @@ def spoil_enormous(folder):
         (spoil_empty, "t10k-labels-idx1-ubyte is empty"),
         (
             spoil_label,
-            "train-labels-idx1-ubyte: label 10 at position 5 is out of range: with 10 classes labels are 0 to 9",
+            "train-images-idx3-ubyte 5: label 10 is out of range: with 10 classes labels are 0 to 9",
         ),
         (spoil_count, "t10k-images-idx3-ubyte has 256 images, but t10k-labels-idx1-ubyte has 255 labels"),
         (spoil_gzip, "train-images-idx3-ubyte is a damaged gzip file"),
-        (spoil_shape, "training images are 28×28 pixels, but test images 27×28"),
+        (
+            spoil_shape,
+            "t10k-images-idx3-ubyte 0: the image is 27×28, but train-images-idx3-ubyte 0 is 28×28; set `size` to one size",
+        ),
         (spoil_missing, "has no t10k-images-idx3-ubyte"),
         (spoil_link, "has no t10k-images-idx3-ubyte"),
         (spoil_enormous, "79228162458924105385300197391 bytes in all, but it has 16"),
@@ -162,7 +166,7 @@ def spoil_enormous(folder):
 def test_each_way_to_spoil_a_file_has_its_own_sentence(files, tmp_path, spoil, message):
     spoil(files)
     with pytest.raises(BadInput) as error:
-        make(COMPONENT, SMALL | {"source": str(files)}, {}, tmp_path / "out")
+        make(COMPONENT, SMALL | {"source": str(files), "classes": 10}, {}, tmp_path / "out")
     assert message in str(error.value)
     assert list((tmp_path / "out").iterdir()) == []
 

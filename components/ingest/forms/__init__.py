@@ -11,11 +11,12 @@ To add your own, copy a file; its name is then a choice of `--form`. The file's 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
-
-import numpy.typing as npt
+from typing import TYPE_CHECKING, Any
 
 from components.contract.plugins import Plugins
+
+if TYPE_CHECKING:  # the declaration is read where there is no NumPy
+    import numpy.typing as npt
 
 FORMS = Plugins("form", "components.ingest.forms", Path(__file__).parent)
 
@@ -42,8 +43,8 @@ class Batch:
     belong together and must not be parted, `weights` how much each counts.
     """
 
-    images: npt.NDArray[Any] | Sequence[npt.NDArray[Any]]
-    labels: npt.NDArray[Any] | Sequence[int] | Sequence[str]
+    images: "npt.NDArray[Any] | Sequence[npt.NDArray[Any]]"
+    labels: "npt.NDArray[Any] | Sequence[int] | Sequence[str]"
     origins: Sequence[str]
     split: str = ""
     groups: Sequence[str] | None = None

@@ -21,8 +21,8 @@ class Split:
 def load(dataset: Path) -> tuple[Split, Split, int]:
     """Return the training and validation splits, and the number of classes."""
     training, validation = (
-        Split(tf.constant(images), tf.constant(labels.astype(np.int32)))
-        for images, labels in (datasets.read(dataset, split) for split in ("train", "validation"))
+        Split(tf.constant(each.images), tf.constant(each.labels.astype(np.int32)))
+        for each in (datasets.read(dataset, split) for split in ("train", "validation"))
     )
     return training, validation, len(datasets.class_names(dataset))
 
