@@ -1,6 +1,7 @@
 """From batches to one set: all images in one file of bytes on disk, and what is known of each in memory."""
 
 import hashlib
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -49,6 +50,9 @@ def gather(batches: Iterable[Batch], shaper: Shaper, path: Path) -> Gathered:
             found.origins += batch.origins
             found.groups = _joined(found.groups, batch.groups, number, batch, "group")
             found.weights = _joined(found.weights, batch.weights, number, batch, "weight")
+            for weight, origin in zip(batch.weights or (), batch.origins, strict=False):
+                if not 0 <= weight < math.inf:
+                    raise BadInput(f"{origin}: the weight is {weight:g}; expected a number from 0 on")
             if tuple(batch.class_names) != found.class_names and found.class_names:
                 raise BadInput(
                     f"{batch.origins[0]}: its classes are {', '.join(batch.class_names)}, but before they were "
@@ -80,8 +84,9 @@ def classes_of(found: Gathered, classes: int, names: str, first: int) -> tuple[n
         raise BadInput(f"class_names: {names!r} has a name twice")
     kinds = {type(label) for label in found.labels}
     if kinds == {str}:
+        if first:
+            raise BadInput(f"first_label: {first}, but the labels are texts, which have no first one; leave it at 0")
         labels, known = _numbered(found, given)
-        first = 0
     elif kinds == {int}:
         labels, known = np.array(found.labels, np.int64) - first, given or list(found.class_names)
     else:

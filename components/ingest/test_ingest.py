@@ -155,7 +155,7 @@ def spoil_enormous(folder):
         (spoil_gzip, "train-images-idx3-ubyte is a damaged gzip file"),
         (
             spoil_shape,
-            "t10k-images-idx3-ubyte 0: the image is 27×28, but train-images-idx3-ubyte 0 is 28×28; set `size` to one size",
+            "t10k-images-idx3-ubyte 0: the image is 27×28, but train-images-idx3-ubyte 0 is 28×28; set `size`",
         ),
         (spoil_missing, "has no t10k-images-idx3-ubyte"),
         (spoil_link, "has no t10k-images-idx3-ubyte"),
