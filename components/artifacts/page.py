@@ -128,7 +128,7 @@ def labels(names: Sequence[str], length: int = 14) -> list[str]:
 
 
 def picture(pixels: npt.NDArray[np.uint8], description: str, scale: int = 2) -> Markup:
-    """Return a grey image, uint8 [height, width], as an inline PNG, shown `scale` times as large."""
+    """Return an image, uint8 [height, width] or [height, width, 3], as an inline PNG, shown `scale` times as large."""
     file = io.BytesIO()
     Image.fromarray(pixels, mode=None).save(file, format="PNG", optimize=True)
     data = base64.b64encode(file.getvalue()).decode()
@@ -138,10 +138,10 @@ def picture(pixels: npt.NDArray[np.uint8], description: str, scale: int = 2) -> 
 
 
 def contact_sheet(images: npt.NDArray[np.uint8], columns: int) -> npt.NDArray[np.uint8]:
-    """Return images, uint8 [n, height, width], side by side in rows of `columns`, with a gap of one pixel."""
-    _, height, width = images.shape
+    """Return images, uint8 [n, height, width] or [n, height, width, 3], in rows of `columns`, a pixel apart."""
+    _, height, width, *channels = images.shape
     rows = -(-len(images) // columns)
-    sheet = np.zeros((rows * (height + 1), columns * (width + 1)), np.uint8)
+    sheet = np.zeros((rows * (height + 1), columns * (width + 1), *channels), np.uint8)
     for index, image in enumerate(images):
         top, left = index // columns * (height + 1), index % columns * (width + 1)
         sheet[top : top + height, left : left + width] = image

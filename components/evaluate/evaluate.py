@@ -85,10 +85,13 @@ def load(model: Path, images: npt.NDArray[np.uint8], classes: int) -> tuple[kera
     """
     network, spec = models.read(model)
     if (spec.image_shape, spec.classes) != (images.shape[1:], classes):
-        wanted, given = (models.shape_of(shape, spec.channels) for shape in (spec.image_shape, images.shape[1:]))
+        wanted, given = (
+            f"{shape[0]}×{shape[1]} images {'in colour' if len(shape) == 3 else 'in grey'}"
+            for shape in (spec.image_shape, images.shape[1:])
+        )
         raise BadInput(
-            f"{model} takes {wanted} and gives {(None, spec.classes)}, but the data set has images {given} and "
-            f"{classes} classes"
+            f"{model} takes {wanted} and gives {spec.classes} classes, but the data set has {given} and {classes} "
+            "classes"
         )
     return network, spec.channels
 

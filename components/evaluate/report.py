@@ -165,10 +165,19 @@ def _suspects(images: Images, suspects: Sequence[Mapping[str, Any]], names: Sequ
     )
 
 
+def _like(images: Images, grey: Images) -> Images:
+    """Return a grey picture with as many channels as the images have."""
+    return grey if images.ndim == 3 else np.repeat(grey[..., np.newaxis], 3, axis=-1)
+
+
 def _salient(images: Images, saliency: Mapping[int, Images]) -> Markup:
     return page.pictures(
         (
-            page.picture(np.hstack([images[index], pixels]), f"test image {index} and its saliency", _scale(images)),
+            page.picture(
+                np.hstack([images[index], _like(images, pixels)]),
+                f"test image {index} and its saliency",
+                _scale(images),
+            ),
             [f"image {index}"],
         )
         for index, pixels in saliency.items()

@@ -165,7 +165,8 @@ def test_a_model_for_other_images_is_refused(trained, ingested, tmp_path):
         idx.write(tmp_path / "files" / file, array.astype(np.uint8))
     other = make(INGEST, {"source": str(tmp_path / "files"), "validation_size": 8}, {}, tmp_path / "other")
     with pytest.raises(
-        BadInput, match=r"takes \(None, 28, 28, 1\) and gives \(None, 10\), but the data set has images"
+        BadInput,
+        match="takes 28×28 images in grey and gives 10 classes, but the data set has 20×20 images in grey and 10",
     ):
         make(COMPONENT, {}, inputs(ingested, trained, dataset=other / "dataset"), tmp_path / "out")
     small = make(

@@ -41,8 +41,9 @@ def ingest(parameters: IngestParameters, *, dataset: Path, report: Path) -> dict
     write_report(report, parameters.source, splits, statistics, class_names)
     if shaper.resized:
         print(f"{count(shaper.resized, 'image')} brought to {shape_of(shaper.shape)} (fit: {parameters.fit})")
+    size, colour = shape_of(found.shape[:2]), " in colour" if len(found.shape) == 3 else ""
     for name, split in splits.items():
-        print(f"{name:10} {len(split.labels):6,} images of {shape_of(found.shape)} pixels")
+        print(f"{name:10} {len(split.labels):6,} images of {size} pixels{colour}")
     return {
         "dataset": {
             "image_shape": list(found.shape),

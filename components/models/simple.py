@@ -4,11 +4,11 @@ import keras
 from keras import layers
 
 
-def build(image_shape: tuple[int, int], classes: int) -> keras.Model:
-    """Return the network: images, float32 [batch, height, width, 1], to logits, float32 [batch, classes]."""
+def build(image_shape: tuple[int, int], classes: int, *, channels: int = 1) -> keras.Model:
+    """Return the network: images, float32 [batch, height, width, channels], to logits, float32 [batch, classes]."""
     return keras.Sequential(
         [
-            keras.Input((*image_shape, 1)),
+            keras.Input((*image_shape, channels)),
             layers.Conv2D(32, 3, activation="relu", name="conv"),
             layers.Flatten(name="flatten"),
             layers.Dense(128, activation="relu", name="dense"),

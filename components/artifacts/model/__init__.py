@@ -9,6 +9,6 @@
 """
 
 from components.artifacts.model.folder import check, read, write
-from components.artifacts.model.spec import Spec, channels_of, pixels, sentence, shape_of
+from components.artifacts.model.spec import Spec, channels_of, pixels, sentence
 
-__all__ = ["Spec", "channels_of", "check", "pixels", "read", "sentence", "shape_of", "write"]
+__all__ = ["Spec", "channels_of", "check", "pixels", "read", "sentence", "write"]

@@ -13,7 +13,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path, help="Folder of a trained model")
     folder = parser.parse_args(sys.argv[1:]).folder
     spec = check(folder)
-    height, width = spec.image_shape
+    height, width = spec.image_shape[:2]
     print(f"{folder}: {spec.model}, {height}×{width} images, {spec.classes} classes")
 
 

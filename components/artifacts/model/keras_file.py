@@ -90,7 +90,7 @@ def rebuilt(path: Path, spec: Spec) -> keras.Model:
     policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy(spec.precision)
     try:
-        network = MODELS.load(spec.model).build(spec.image_shape, spec.classes, **spec.parameters)
+        network = MODELS.load(spec.model).build(spec.image_shape[:2], spec.classes, **spec.parameters)
     finally:
         keras.config.set_dtype_policy(policy)
     network(pixels(tf.zeros((2, *spec.image_shape), tf.uint8), spec.channels), training=False)  # builds its layers

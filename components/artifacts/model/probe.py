@@ -19,11 +19,12 @@ COUNT = 8
 TOLERANCE, HALF_TOLERANCE = 1e-3, 5e-2
 
 
-def images(image_shape: tuple[int, int]) -> npt.NDArray[np.uint8]:
-    """Return the images, uint8 [n, height, width]: noise, half of them dark but for a few pixels, as digits are."""
+def images(image_shape: tuple[int, ...]) -> npt.NDArray[np.uint8]:
+    """Return the images, uint8 [n, *image_shape]: noise, half of them dark but for a few pixels, as digits are."""
     random = np.random.default_rng(0)
     noise = random.integers(0, 256, (COUNT, *image_shape), np.uint8)
-    dark = random.random(noise.shape) < np.where(np.arange(COUNT) % 2, 0.8, 0.0)[:, None, None]
+    share = np.where(np.arange(COUNT) % 2, 0.8, 0.0).reshape(-1, *(1 for _ in image_shape))
+    dark = random.random(noise.shape) < share
     return np.where(dark, np.uint8(0), noise)
 
 

@@ -40,7 +40,7 @@ def assemble(
 
     Raises `BadInput` with a sentence that names file, layer and remedy.
     """
-    image_shape = (int(split.images.shape[1]), int(split.images.shape[2]))
+    image_shape = tuple(map(int, split.images.shape[1:]))
     build = Bound(_part(MODELS, parameters, "build"), parameters)
     with strategy.scope():  # only what makes variables: they are to be on every device
         network, channels = build_network(parameters, build, image_shape, classes)
@@ -83,14 +83,17 @@ def touched(training: Training, images: tf.Tensor, labels: tf.Tensor) -> tuple[t
 
 
 def build_network(
-    parameters: TrainParameters, build: Bound, image_shape: tuple[int, int], classes: int
+    parameters: TrainParameters, build: Bound, image_shape: tuple[int, ...], classes: int
 ) -> tuple[keras.Model, int]:
     """Return the network, built for images of that size, and how many channels it takes (0: none at all)."""
-    remedy = f"it is called with image_shape={image_shape} and classes={classes}"
+    size = image_shape[:2]
+    if "channels" in build.asks_for:
+        build.values["channels"] = 3 if len(image_shape) == 3 else 1
+    remedy = f"it is called with image_shape={size} and classes={classes}"
     with _blame(parameters, MODELS, "build(image_shape, classes) fails", remedy):
         keras.config.set_dtype_policy(parameters.precision.replace("-", "_"))
         try:
-            network = build(image_shape, classes)
+            network = build(size, classes)
         finally:
             keras.config.set_dtype_policy("float32")
     if not isinstance(network, keras.Model):
