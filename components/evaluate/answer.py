@@ -38,6 +38,9 @@ def _why(figures: Figures) -> Iterator[str]:
         f"{figures['images'] - figures['mistakes']:,} of {count(figures['images'], 'test image')} are right: "
         f"{percent(figures['accuracy'])}, with a 95 % interval from {percent(low)} to {percent(high)}."
     )
+    if "weighted_accuracy" in figures:
+        share = percent(figures["weighted_accuracy"])
+        yield f"With each image counted as much as the data set says that it weighs, {share} are right."
     if passed := [check["what"] for check in figures["checks"] if check["passed"]]:
         yield f"Passed: {'; '.join(passed)}."
     tested = [each for each in figures["classes"] if each["images"]]

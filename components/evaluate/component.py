@@ -14,6 +14,7 @@ class EvaluateParameters(Parameters):
     look_at: str = parameter(
         "", "Test images to show with the pixels that move the prediction, as 0,17,…; empty: the most suspected ones"
     )
+    check_labels: bool = parameter(True, "Look for wrong labels among the training and validation images, too")
 
 
 COMPONENT = Component(

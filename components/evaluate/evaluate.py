@@ -1,5 +1,6 @@
 """The work of evaluate: every test image through the model, and what comes of it."""
 
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from components.contract.artifact import canonical_json
 from components.contract.errors import BadInput, StepError
 from components.evaluate import inside
 from components.evaluate.component import EvaluateParameters
+from components.evaluate.labels import contradicted
 from components.evaluate.metrics import compare, measure
 from components.evaluate.report import write_report
 from components.evaluate.verdict import judge
@@ -37,17 +39,25 @@ def evaluate(  # noqa: PLR0913 - one path for each input and output
 ) -> dict[str, dict[str, Any]]:
     """Judge the model on all test images; write metrics.json, classification.json, and the page."""
     tf.config.experimental.enable_op_determinism()
-    images, given, _ = datasets.read(dataset, "test")
+    images, given, weights = datasets.read(dataset, "test")
     labels, class_names = given.astype(np.int64), datasets.class_names(dataset)
     chosen = chosen_images(parameters.look_at, len(images))
     network, channels = load(trained_model, images, len(class_names))
-    logits = predict(network, images, channels)
-    figures = measure(logits, labels, class_names)
+    predict = predictor(network, channels)
+    logits = predict(images)
+    figures = measure(logits, labels, class_names, weights)
     if baseline is not None:
         other, its_channels = load(baseline, images, len(class_names))
-        figures["baseline"] = compare(logits, predict(other, images, its_channels), labels)
+        figures["baseline"] = compare(logits, predictor(other, its_channels)(images), labels)
     seen = inside.look(network, images, labels, logits, chosen, channels)
     figures |= seen.figures
+    doubted = {}
+    for split in ("train", "validation") if parameters.check_labels else ():
+        learned = datasets.read(dataset, split, mapped=True)
+        doubted[split] = contradicted(
+            predict(learned.images), learned.labels.astype(np.int64), datasets.origins(dataset, split)
+        )
+    figures["labels_to_look_at"] = doubted
     verdict, checks = judge(parameters, figures)
     figures |= {"verdict": verdict, "checks": [asdict(check) for check in checks]}
 
@@ -60,12 +70,13 @@ def evaluate(  # noqa: PLR0913 - one path for each input and output
         "confidenceMetrics": figures["roc"],
     }
     (classification / "classification.json").write_bytes(canonical_json(shown))
-    write_report(report, parameters, figures, images, labels, logits, seen)
+    write_report(report, parameters, figures, images, labels, logits, seen, dataset)
     low, high = figures["accuracy_interval"]
     print(f"accuracy {figures['accuracy']:.4f} ({low:.4f} to {high:.4f}) on {len(labels):,} test images: {verdict}")
     for line in [check.what for check in checks] + [f"{name}: {reason}" for name, reason in seen.missing.items()]:
         print(f"  {line}")
     scalars = {name: figures[name] for name in ("accuracy", "loss", "calibration_error", "roc_auc", "mistakes")}
+    scalars |= {name: figures[name] for name in ("weighted_accuracy", "weighted_loss") if name in figures}
     scalars |= {"accuracy_low": low, "accuracy_high": high, "verdict": verdict}
     return {"metrics": scalars, "classification": shown}
 
@@ -96,13 +107,18 @@ def load(model: Path, images: npt.NDArray[np.uint8], classes: int) -> tuple[kera
     return network, spec.channels
 
 
-def predict(network: keras.Model, images: npt.NDArray[np.uint8], channels: int) -> npt.NDArray[np.float32]:
-    """Return the logits, float32 [n, classes], for images, uint8 [n, height, width]."""
+def predictor(network: keras.Model, channels: int) -> Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.float32]]:
+    """Return a function from images, uint8 [n, height, width] or in colour, to logits, float32 [n, classes]."""
 
-    @tf.function  # type: ignore[untyped-decorator]
+    @tf.function(reduce_retracing=True)  # type: ignore[untyped-decorator]
     def call(batch: tf.Tensor) -> tf.Tensor:
         return tf.cast(network(models.pixels(batch, channels), training=False), tf.float32)
 
+    return lambda images: predict(call, images)
+
+
+def predict(call: Callable[[tf.Tensor], tf.Tensor], images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    """Return what a network answers, float32 [n, classes], some images at a time."""
     try:
         parts = [call(tf.constant(images[start : start + BATCH])).numpy() for start in range(0, len(images), BATCH)]
     except (ValueError, TypeError, tf.errors.InvalidArgumentError) as error:

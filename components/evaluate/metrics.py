@@ -19,11 +19,12 @@ Floats = npt.NDArray[np.floating[Any]]
 Ints = npt.NDArray[np.integer[Any]]
 
 
-def measure(logits: Floats, labels: Ints, class_names: Sequence[str]) -> dict[str, Any]:
+def measure(logits: Floats, labels: Ints, class_names: Sequence[str], weights: Floats | None = None) -> dict[str, Any]:
     """Return all figures of a classifier from its logits [n, classes] and the true labels [n].
 
     `accuracy_interval` is Wilson's (1927), at 95 %. `calibration_error` is the expected one with 15 equal bins (Guo et
-    al. 2017, arXiv 1706.04599). `roc_auc` is the micro-average over the classes.
+    al. 2017, arXiv 1706.04599). `roc_auc` is the micro-average over the classes. Every image counts once; where
+    there are `weights`, [n], what begins with `weighted_` has each image count as much as it weighs.
     """
     classes = len(class_names)
     probabilities = scipy.special.softmax(logits.astype(np.float64), axis=1)
@@ -34,7 +35,8 @@ def measure(logits: Floats, labels: Ints, class_names: Sequence[str]) -> dict[st
     )
     calibration = reliability(probabilities.max(axis=1), predicted == labels)
     curve, area = roc(probabilities, labels)
-    return {
+    weighted = _weighted(probabilities, predicted, labels, class_names, weights) if weights is not None else {}
+    return weighted | {
         "images": len(labels),
         "mistakes": len(labels) - right,
         "accuracy": right / len(labels),
@@ -55,6 +57,20 @@ def measure(logits: Floats, labels: Ints, class_names: Sequence[str]) -> dict[st
         "confusion_matrix": sklearn.metrics.confusion_matrix(labels, predicted, labels=range(classes)).tolist(),
         "calibration": calibration,
         "roc": curve,
+    }
+
+
+def _weighted(
+    probabilities: Floats, predicted: Ints, labels: Ints, class_names: Sequence[str], weights: Floats
+) -> dict[str, Any]:
+    """Return accuracy, loss, and recall by class, with each image counted as much as it weighs."""
+    known: Any = {"sample_weight": weights.astype(np.float64)}
+    classes = range(len(class_names))
+    recall = sklearn.metrics.recall_score(labels, predicted, labels=classes, average=None, zero_division=0.0, **known)
+    return {
+        "weighted_accuracy": float(sklearn.metrics.accuracy_score(labels, predicted, **known)),
+        "weighted_loss": float(sklearn.metrics.log_loss(labels, probabilities, labels=classes, **known)),
+        "weighted_recall": {name: float(recall[i]) for i, name in enumerate(class_names)},
     }
 
 

@@ -1,6 +1,6 @@
 """The page that shows how good a model is: the answer in words, then what it mistakes, then how sure it is."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +9,7 @@ import numpy.typing as npt
 import scipy.special
 from markupsafe import Markup
 
+from components.artifacts import dataset as datasets
 from components.artifacts import page
 from components.artifacts.words import count, percent
 from components.evaluate import charts
@@ -30,12 +31,14 @@ def write_report(  # noqa: PLR0913 - all that is shown
     labels: npt.NDArray[np.int64],
     logits: npt.NDArray[np.float32],
     seen: Seen,
+    dataset: Path,
 ) -> None:
     """Write the page; `figures` are all in metrics.json, and what was `seen` inside."""
     low, high = figures["accuracy_interval"]
     facts = [
         ("verdict", figures["verdict"]),
         ("accuracy", percent(figures["accuracy"])),
+        *([("accuracy, weighted", percent(figures["weighted_accuracy"]))] if "weighted_accuracy" in figures else []),
         ("95 % interval", f"{100 * low:.2f}–{percent(high)}"),
         ("mistakes", f"{figures['mistakes']:,} of {figures['images']:,}"),
         ("loss", f"{figures['loss']:.4f}"),
@@ -79,6 +82,7 @@ def write_report(  # noqa: PLR0913 - all that is shown
             "Suspected labels", _suspicion(figures) + _missing(seen, "suspected labels"),
             _suspects(images, figures["suspected_labels"], names), wide=True,
         ),
+        *_doubted(dataset, figures["labels_to_look_at"], names),
         page.Section(
             "What moves the prediction", _movement(seen), _salient(images, seen.saliency), wide=True,
         ),
@@ -163,6 +167,27 @@ def _suspects(images: Images, suspects: Sequence[Mapping[str, Any]], names: Sequ
         )
         for each in suspects[:WORST]
     )
+
+
+def _doubted(dataset: Path, doubted: Mapping[str, Any], names: Sequence[str]) -> Iterator[page.Section]:
+    """Yield a section for each split that was looked at, with the labels in it that the model contradicts."""
+    for split, found in doubted.items():
+        text = (
+            f"The model contradicts {found['contradicted']:,} of the {found['images']:,} {split} images: label → "
+            "answer, and by how much more probable it is. Look at them, and correct what is wrong at its source."
+        )
+        if split == "train":
+            text += " It has learned these very labels, so that there may be more."
+        images = datasets.read(dataset, split, mapped=True).images
+        shown = (
+            (
+                page.picture(images[each["image"]], f"{split} image {each['image']}", _scale(images)),
+                (f"{names[each['label']]} → {names[each['answer']]}", f"{100 * each['margin']:.1f} %", each["origin"]),
+            )
+            for each in found["first"][:WORST]
+        )
+        body = page.pictures(shown) if found["first"] else Markup("<p>There are none.</p>")
+        yield page.Section(f"Labels to look at again: {split}", text, body, wide=True)
 
 
 def _like(images: Images, grey: Images) -> Images:
