@@ -30,9 +30,10 @@ class Mirror(http.server.ThreadingHTTPServer):
         threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.01}).start()
         return super().__enter__()
 
-    def __exit__(self, *error: Any) -> None:
+    def server_close(self) -> None:
+        """Stop serving, too."""
         self.shutdown()
-        super().__exit__(*error)
+        super().server_close()
 
 
 @pytest.fixture(autouse=True)

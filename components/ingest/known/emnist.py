@@ -30,7 +30,7 @@ def _known(part: str, title: str, class_names: tuple[str, ...], train: int, test
         class_names=class_names,
         splits={"train": train, "test": test},
         size=(28, 28),
-        licence="none stated; of NIST Special Database 19, a work of the US government",
+        licence="none stated; made from NIST Special Database 19",
         homepage="https://www.nist.gov/itl/products-and-services/emnist-dataset",
         citation="Cohen, Afshar, Tapson and van Schaik: EMNIST: extending MNIST to handwritten letters. IJCNN 2017",
         downloads=(ARCHIVE,),

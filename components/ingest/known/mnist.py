@@ -71,7 +71,7 @@ SETS = (
         class_names=tuple("0123456789"),
         splits=SPLITS,
         size=(28, 28),
-        licence="CC BY-SA 3.0",
+        licence="CC BY-SA 3.0",  # as Keras says of it; its page says nothing
         homepage="http://yann.lecun.com/exdb/mnist/",
         citation="LeCun, Bottou, Bengio and Haffner: Gradient-based learning applied to document recognition. "
         "Proceedings of the IEEE 86(11), 1998",

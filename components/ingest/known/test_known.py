@@ -20,7 +20,7 @@ from components.contract import artifact
 from components.ingest import known
 from components.ingest.component import COMPONENT
 from components.ingest.conftest import Mirror
-from components.ingest.known import KNOWN, NAMES, mnist_c, reading
+from components.ingest.known import KNOWN, NAMES, mnist_c, reading, table
 from components.ingest.known.mnist import FILES
 
 RANDOM = np.random.default_rng(0)
@@ -273,6 +273,15 @@ def test_a_name_that_is_nearly_one():
 
 
 def test_names_are_known_where_there_is_no_numpy():
-    code = "import sys; from components.ingest.known import NAMES; print(len(NAMES), *{'numpy', 'urllib3'} & {*sys.modules})"
+    code = (
+        "import sys; from components.ingest.known import NAMES; print(len(NAMES), *{'numpy', 'minio'} & {*sys.modules})"
+    )
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert done.stdout == "29\n"
+
+
+def test_the_page_has_the_table_as_it_is_now():
+    page = table.PAGE.read_text()
+    assert f"{table.BEGIN}\n{table.table()}\n{table.END}" in page
+    assert "| `emnist-letters` | [EMNIST Letters: capital and small as one class]" in page
+    assert "`qmnist` with a part of its test images: `qmnist-test10k`, `qmnist-test50k`." in page
