@@ -2,9 +2,7 @@
 """A mirror of one's own: a folder, an address, or a prefix in the store, with nothing else within reach."""
 
 import shutil
-import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -13,10 +11,9 @@ from components.contract.errors import BadInput, StoreUnavailable
 from components.contract.store.client import Store
 from components.ingest import downloads
 from components.ingest.conftest import Mirror
-from components.ingest.downloads.test_downloads import NOBODY, content, small
+from components.ingest.downloads.test_downloads import NOBODY, content, known, small
+from components.ingest.known import __main__ as command
 from components.ingest.known.mnist import FILES
-
-ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture
@@ -106,17 +103,27 @@ def test_what_it_cannot_be(tmp_path, monkeypatch):
     )
 
 
-def test_the_command_fills_one_from_another(tmp_path):
-    cache = Path("~/.cache/tapeline").expanduser()
-    if not (cache / "mnist" / FILES[0]).is_file():
-        pytest.skip("MNIST is not in this machine's cache")
-    command = [sys.executable, "-m", "components.ingest.known", "mirror"]
-    done = subprocess.run(
-        [*command, str(tmp_path / "usb"), "mnist"], check=False, capture_output=True, text=True, cwd=ROOT,
-        env={"TAPELINE_MIRROR": str(cache), "PATH": ""},
-    )  # fmt: skip
-    assert (done.returncode, done.stderr) == (0, "")
-    assert f"mnist: {FILES[0]} is verified, at {tmp_path}/usb/mnist/{FILES[0]}" in done.stdout
-    wrong = subprocess.run([*command, str(tmp_path), "emnist"], check=False, capture_output=True, text=True, cwd=ROOT)
-    assert wrong.returncode == 2
-    assert "there is no data set emnist (emnist has 6 splits: emnist-byclass, " in wrong.stderr
+def test_the_command_fills_one(tmp_path, monkeypatch, capsys):
+    with Mirror(DIGITS) as mirror:
+        known(monkeypatch, mirror.address)
+        monkeypatch.setattr(sys, "argv", ["known", "mirror", str(tmp_path / "usb"), "mnist"])
+        command.main()
+    file = tmp_path / "usb" / "mnist" / FILES[0]
+    assert f"mnist: {FILES[0]} is verified, at {file}\n" in capsys.readouterr().out
+    assert offline(tmp_path, monkeypatch, tmp_path / "usb") == ALL
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "said"),
+    [
+        ("emnist", 2, "there is no data set emnist (emnist has 6 splits: emnist-byclass, "),
+        ("mnist", 4, f"error: mnist could not be downloaded; tried\n  {NOBODY}: "),
+    ],
+)
+def test_the_command_says_what_is_wrong(name, code, said, tmp_path, monkeypatch, capsys):
+    known(monkeypatch, NOBODY)
+    monkeypatch.setattr(sys, "argv", ["known", "mirror", str(tmp_path), name])
+    with pytest.raises(SystemExit) as error:
+        command.main()
+    assert error.value.code == code
+    assert said in capsys.readouterr().err

