@@ -31,6 +31,7 @@ check: ## Lint, check formatting and types, and that generated pages are up to d
 	$(DEV) mypy
 	$(DEV) hadolint images/Containerfile images/minio.Containerfile
 	$(DEV) python -m dags.reference --check
+	$(DEV) python -m components.ingest.known.table --check
 	$(DEV) python -m helm.reference --check
 
 test-kubeflow: ## Test the pipeline, and the images if they are built; after `make test`
@@ -76,6 +77,7 @@ format: ## Format the code
 
 docs: ## Write the generated pages, the chart's values and the picture of the workflow
 	$(DEV) python -m dags.reference
+	$(DEV) python -m components.ingest.known.table
 	$(DEV) python -m helm.reference
 
 pictures: ## Take the pictures of docs/, of the last run, of bad runs and of Airflow (needs chromium)

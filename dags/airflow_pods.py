@@ -9,7 +9,7 @@ from kubernetes.client import models as k8s
 
 from dags.airflow_process import failure
 from dags.airflow_settings import Settings
-from dags.cluster import CONFIG_KEYS, SECRET_KEYS, image_of, resources_of
+from dags.cluster import CONFIG_KEYS, DOWNLOAD_KEYS, SECRET_KEYS, image_of, resources_of
 from dags.definition import Task
 
 
@@ -41,7 +41,7 @@ class StepPod(KubernetesPodOperator):
             image_pull_secrets=[k8s.V1LocalObjectReference(name) for name in settings.pull_secret.split()],
             cmds=component.command,
             arguments=list(arguments),
-            env_vars=_store_variables(settings),
+            env_vars=_variables(settings, step),
             container_resources=k8s.V1ResourceRequirements(
                 requests={"cpu": needs.cpu, "memory": needs.memory}, limits=limits
             ),
@@ -82,14 +82,20 @@ class StepPod(KubernetesPodOperator):
             raise failure(ti, self.task_id, end.exit_code, (end.message or "").splitlines()) from error
 
 
-def _store_variables(settings: Settings) -> list[k8s.V1EnvVar]:
-    """Return the store's address and credentials, by reference: no value passes through Airflow."""
+def _variables(settings: Settings, task: Task) -> list[k8s.V1EnvVar]:
+    """Return the store's address and credentials, by reference: no value passes through Airflow.
+
+    A step that downloads may also be told of the way out.
+    """
     references: dict[str, k8s.V1EnvVarSource] = {}
     for key, name in SECRET_KEYS.items():
         selector = k8s.V1SecretKeySelector(key=key, name=settings.s3_secret)
         references[name] = k8s.V1EnvVarSource(secret_key_ref=selector)
     for key, name in CONFIG_KEYS.items():
         selector = k8s.V1ConfigMapKeySelector(key=key, name=settings.s3_config)
+        references[name] = k8s.V1EnvVarSource(config_map_key_ref=selector)
+    for key, name in DOWNLOAD_KEYS.items() if task.downloads else ():
+        selector = k8s.V1ConfigMapKeySelector(key=key, name=settings.s3_config, optional=True)
         references[name] = k8s.V1EnvVarSource(config_map_key_ref=selector)
     return [k8s.V1EnvVar(name, value_from=reference) for name, reference in references.items()]
 

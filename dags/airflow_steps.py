@@ -22,6 +22,11 @@ STORE_VARIABLES = (
     "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_REGION", "AWS_DEFAULT_REGION",
     "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN",
 )  # fmt: skip
+# What one that downloads is told of the way out, in capital and in small letters, as both are usual.
+DOWNLOAD_VARIABLES = (
+    "TAPELINE_MIRROR", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY",
+    "http_proxy", "https_proxy", "all_proxy", "no_proxy",
+)  # fmt: skip
 
 
 def step(
@@ -93,7 +98,7 @@ def _docker_run(workflow: Workflow, task: Task, settings: Settings) -> list[str]
     command = ["docker", "run", "--rm", "--read-only", "--tmpfs=/tmp", "--cap-drop=ALL"]
     command += ["--security-opt=no-new-privileges", f"--memory={needs.memory_limit.removesuffix('i').lower()}"]
     command += [f"--label={name}={value}" for name, value in labels_of(workflow, task).items()]
-    command += [f"--env={name}" for name in STORE_VARIABLES]
+    command += [f"--env={name}" for name in (*STORE_VARIABLES, *(DOWNLOAD_VARIABLES if task.downloads else ()))]
     if needs.shared_memory:
         command.append(f"--shm-size={needs.shared_memory.removesuffix('i').lower()}")
     if needs.gpu and settings.gpu_count:

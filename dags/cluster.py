@@ -13,6 +13,10 @@ from dags.definition import Resources, Task, Workflow
 # Kubeflow's own keys of a store's credentials -> the names that every S3 client reads.
 SECRET_KEYS = {"accesskey": "AWS_ACCESS_KEY_ID", "secretkey": "AWS_SECRET_ACCESS_KEY"}
 CONFIG_KEYS = {"endpoint": "AWS_ENDPOINT_URL", "region": "AWS_REGION"}
+# Keys that the same ConfigMap may have -> what they tell a step that downloads of the way out.
+DOWNLOAD_KEYS = {
+    "mirror": "TAPELINE_MIRROR", "http-proxy": "HTTP_PROXY", "https-proxy": "HTTPS_PROXY", "no-proxy": "NO_PROXY",
+}  # fmt: skip
 
 # Where the images are; a caller may give another registry, tag, or digest.
 REGISTRY = "tapeline"

@@ -110,7 +110,7 @@ def data() -> Found:
     cache = Path(os.environ.get("HOME", "/nonexistent")) / ".cache/tapeline/mnist"
     if len(list(cache.glob("*-ubyte"))) == 4:
         return Found(True, f"MNIST is in {cache}")
-    text = (ROOT / "components/ingest/sources.py").read_text(encoding="utf-8")
+    text = (ROOT / "components/ingest/known/mnist.py").read_text(encoding="utf-8")
     mirrors = re.findall(r'"(https://[^"]+/mnist)"', text)
     problems = [asked(f"{mirror}/t10k-labels-idx1-ubyte.gz") for mirror in mirrors]
     if "" in problems:

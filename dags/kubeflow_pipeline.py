@@ -18,6 +18,7 @@ from components.contract.kubeflow import OTHERS, names_of
 from dags import kubeflow_check
 from dags.cluster import (
     CONFIG_KEYS,
+    DOWNLOAD_KEYS,
     REGISTRY,
     SECRET_KEYS,
     TAG,
@@ -175,6 +176,8 @@ def _configured(made: Any, task: Task, labels: Mapping[str, str], cluster: Clust
     # Optional: only a step that is given an s3:// parameter needs them, and says so itself when they are missing.
     kubernetes.use_secret_as_env(made, cluster.s3_secret, SECRET_KEYS, optional=True)
     kubernetes.use_config_map_as_env(made, cluster.s3_config, CONFIG_KEYS, optional=True)
+    if task.downloads:
+        kubernetes.use_config_map_as_env(made, cluster.s3_config, DOWNLOAD_KEYS, optional=True)
     if needs.gpu:
         made.set_accelerator_type(cluster.gpu_resource).set_accelerator_limit(form["gpu_count"])
         for name, value in cluster.node_selector.items():

@@ -22,10 +22,10 @@ def machine(tmp_path):
     clone, programs = tmp_path / "my tape line", tmp_path / "bin"
     programs.mkdir()
     (clone / "dags").mkdir(parents=True)
-    (clone / "components/ingest").mkdir(parents=True)
+    (clone / "components/ingest/known").mkdir(parents=True)
     for name in ("Makefile", "pyproject.toml", "uv.lock", "dags/environment", "dags/doctor.py"):
         shutil.copy(ROOT / name, clone / name)
-    shutil.copy(ROOT / "components/ingest/sources.py", clone / "components/ingest/sources.py")
+    shutil.copy(ROOT / "components/ingest/known/mnist.py", clone / "components/ingest/known/mnist.py")
     for name in TOOLS:
         (programs / name).symlink_to(str(shutil.which(name)))
 

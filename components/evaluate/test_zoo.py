@@ -18,7 +18,7 @@ from components.evaluate.component import COMPONENT
 from components.evaluate.evaluate import load, predictor
 from components.ingest import idx
 from components.ingest.component import COMPONENT as INGEST
-from components.ingest.sources import FILES
+from components.ingest.known.mnist import FILES
 from components.models import MODELS
 from components.testdata import networks
 

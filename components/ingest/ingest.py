@@ -13,13 +13,14 @@ from components.artifacts.dataset import SPLITS
 from components.artifacts.words import count
 from components.contract.artifact import sha256
 from components.contract.errors import BadInput
-from components.ingest import idx
+from components.ingest import idx, known
 from components.ingest.component import IngestParameters
 from components.ingest.forms import Batch, Fields
 from components.ingest.gather import Gathered, classes_of, gather
+from components.ingest.known.mnist import FILES
 from components.ingest.pixels import Shaper, shape_of
 from components.ingest.report import write_report
-from components.ingest.sources import DATA_SETS, FILES, obtain
+from components.ingest.sources import obtain
 from components.ingest.splits import complete, together
 from components.ingest.statistics import describe
 
@@ -67,14 +68,16 @@ def opened(parameters: IngestParameters, scratch: Path) -> Iterator[tuple[Iterat
 
 
 def _batches(parameters: IngestParameters, paths: dict[str, Path]) -> Iterator[Batch]:
-    known = DATA_SETS.get(parameters.source)
+    if found := known.find(parameters.source):
+        yield from found.batches(paths)
+        return
     for split, (images_file, labels_file) in {"train": FILES[:2], "test": FILES[2:]}.items():
         images = idx.read(paths[images_file], idx.IMAGES)
         labels = idx.read(paths[labels_file], idx.LABELS)
         if len(images) != len(labels):
             raise BadInput(f"{images_file} has {len(images)} images, but {labels_file} has {len(labels)} labels")
         origins = [f"{images_file} {i}" for i in range(len(images))]
-        yield Batch(images, labels, origins, split, class_names=known.class_names if known else ())
+        yield Batch(images, labels, origins, split)
 
 
 def _written(

@@ -13,7 +13,7 @@ from components.contract.errors import BadInput
 from components.contract.store.client import Store
 from components.ingest import idx
 from components.ingest.component import COMPONENT
-from components.ingest.sources import FILES
+from components.ingest.known.mnist import FILES
 from components.ingest.statistics import describe
 
 

@@ -248,6 +248,13 @@ def test_a_container_gets_no_secret_by_argument_and_may_do_little(monkeypatch):
     ]  # fmt: skip
 
 
+def test_only_a_container_that_downloads_is_told_of_mirrors_and_proxies(monkeypatch):
+    tasks = bag("docker", monkeypatch)["tapeline"].task_dict
+    way_out = {"--env=TAPELINE_MIRROR", "--env=HTTPS_PROXY", "--env=https_proxy", "--env=NO_PROXY"}
+    assert way_out <= {*tasks["ingest"].command}
+    assert not way_out & {*tasks["train"].command}
+
+
 WRONG = {
     "runner": ("dokcer", "'dokcer' is not one of process, docker, kubernetes (did you mean docker?)"),
     "schedule": ("every day", "'every day' is no cron expression, such as 0 3 * * *"),

@@ -83,7 +83,13 @@ def test_a_pod_is_small_harmless_and_has_its_secret_by_reference(pods):
             "AWS_SECRET_ACCESS_KEY": {"secretKeyRef": {"name": "tapeline-store", "key": "secretkey"}},
             "AWS_ENDPOINT_URL": {"configMapKeyRef": {"name": "tapeline-store", "key": "endpoint"}},
             "AWS_REGION": {"configMapKeyRef": {"name": "tapeline-store", "key": "region"}},
-        }
+        } | ({
+            variable: {"configMapKeyRef": {"name": "tapeline-store", "key": key, "optional": True}}
+            for variable, key in (
+                ("TAPELINE_MIRROR", "mirror"), ("HTTP_PROXY", "http-proxy"), ("HTTPS_PROXY", "https-proxy"),
+                ("NO_PROXY", "no-proxy"),
+            )
+        } if name == "ingest" else {})  # fmt: skip
         mounts = {item["mountPath"]: item["name"] for item in container["volumeMounts"]}
         assert mounts == {"/tmp": "tmp"} | ({"/dev/shm": "shm"} if name == "train" else {})  # noqa: S108
 

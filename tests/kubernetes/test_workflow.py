@@ -14,7 +14,7 @@ import yaml
 
 from components.contract.store.client import Store
 from components.contract.store.embedded import serve
-from components.ingest.sources import obtain
+from components.ingest.known import KNOWN
 from dags.workflow import WORKFLOW
 from tests import parity
 from tests.kubernetes.cluster import REGISTRY, ROOT, TAG, call, namespace, unserved
@@ -27,7 +27,7 @@ STEPS = tuple(f"{WORKFLOW.name}-{task.name}" for task in WORKFLOW.tasks)
 
 
 def upload(store):
-    for path in obtain("mnist", parity.CACHE, parity.CACHE).values():
+    for path in KNOWN["mnist"].obtain(parity.CACHE).values():
         store.client.fput_object("tapeline", f"mnist/{path.name}", str(path))
 
 

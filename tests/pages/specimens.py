@@ -1,6 +1,7 @@
 """Pages of every kind, each made by the real steps: good and bad runs, long names, many classes, other sizes."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,9 @@ from components.evaluate.component import COMPONENT as EVALUATE
 from components.export.component import COMPONENT as EXPORT
 from components.ingest import idx
 from components.ingest.component import COMPONENT as INGEST
-from components.ingest.sources import DATA_SETS, FILES, DataSet
+from components.ingest.known import KNOWN
+from components.ingest.known.declaration import Download, File
+from components.ingest.known.mnist import FILES
 from components.train.component import COMPONENT as TRAIN
 
 Arrays = dict[str, npt.NDArray[np.uint8]]
@@ -78,8 +81,10 @@ def _write(folder: Path, arrays: Arrays) -> Path:
 def _named(folder: Path, arrays: Arrays) -> str:
     """Make a known data set of it whose classes have long names; return its name."""
     _write(folder, arrays)
-    digests = {file: sha256(folder / file) for file in FILES}
-    DATA_SETS[folder.name] = DataSet(mirrors=(), digests=digests, suffix="", algorithm="sha256", class_names=LONG)
+    files = tuple(File(name, f"sha256:{sha256(folder / name)}") for name in FILES)
+    KNOWN[folder.name] = replace(
+        KNOWN["mnist"], name=folder.name, class_names=LONG, downloads=(Download(folder.name, mirrors=(), files=files),)
+    )
     return folder.name
 
 

@@ -5,7 +5,7 @@ import gzip
 import hashlib
 import http.server
 import shutil
-import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,58 +13,45 @@ import pytest
 from components.conftest import DIGITS, SMALL, make
 from components.contract import artifact
 from components.contract.errors import BadInput, StoreUnavailable
-from components.ingest import idx, sources
+from components.ingest import downloads, idx, sources
 from components.ingest.component import COMPONENT
-from components.ingest.sources import FILES, DataSet
+from components.ingest.conftest import Mirror
+from components.ingest.known import KNOWN
+from components.ingest.known.declaration import Download, File
+from components.ingest.known.mnist import FILES
+
+NOBODY = "http://127.0.0.1:9"
 
 
-class Mirror(http.server.ThreadingHTTPServer):
-    """Serves a folder on the loopback, and remembers what it was asked for."""
-
-    def __init__(self, folder):
-        asked = self.asked = []
-
-        class Handler(http.server.SimpleHTTPRequestHandler):
-            def __init__(self, *arguments):
-                super().__init__(*arguments, directory=str(folder))
-
-            def log_message(self, *_):
-                asked.append(self.path)
-
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.address = f"http://127.0.0.1:{self.server_port}"
-
-    def __enter__(self):
-        threading.Thread(target=self.serve_forever).start()
-        return super().__enter__()
-
-    def __exit__(self, *error):
-        self.shutdown()
-        super().__exit__(*error)
+def content(file):
+    return gzip.decompress((DIGITS / f"{file}.gz").read_bytes())
 
 
-def known(monkeypatch, *mirrors, **changes):
-    fields = {
-        "mirrors": mirrors,
-        "digests": {
-            file: hashlib.sha256(gzip.decompress((DIGITS / f"{file}.gz").read_bytes())).hexdigest() for file in FILES
-        },
-        "suffix": "",
-        "algorithm": "sha256",
-        "class_names": tuple("0123456789"),
-    }
-    monkeypatch.setitem(sources.DATA_SETS, "mnist", DataSet(**(fields | changes)))
+UNPACKED = tuple(
+    File(name, f"sha256:{hashlib.sha256(content(name)).hexdigest()}", ".gz", unpacked=True) for name in FILES
+)
+
+
+def small(*mirrors, files=UNPACKED):
+    """Return the small data set of the tests as a download."""
+    return Download("mnist", mirrors, files)
+
+
+def known(monkeypatch, *mirrors, class_names=tuple("0123456789")):
+    """Make `mnist` the small data set of the tests."""
+    found = replace(KNOWN["mnist"], downloads=(small(*mirrors),), class_names=class_names)
+    monkeypatch.setitem(KNOWN, "mnist", found)
 
 
 def test_a_known_data_set_is_downloaded_once_past_a_mirror_that_is_away(monkeypatch, tmp_path, ingested, capsys):
     values = SMALL | {"source": "mnist", "cache": str(tmp_path / "cache")}
     with Mirror(tmp_path) as empty, Mirror(DIGITS) as mirror:
-        known(monkeypatch, "http://127.0.0.1:9", empty.address, mirror.address)
+        known(monkeypatch, NOBODY, empty.address, mirror.address)
         made = make(COMPONENT, values, {}, tmp_path / "one")
         make(COMPONENT, values, {}, tmp_path / "two")
         assert len(mirror.asked) == 4
     tried = [line for line in capsys.readouterr().out.splitlines() if line.startswith("downloading")]
-    assert tried == [f"downloading mnist from {each}" for each in ("http://127.0.0.1:9", empty.address, mirror.address)]
+    assert tried == [f"downloading mnist from {each}" for each in (NOBODY, empty.address, mirror.address)]
     assert artifact.verify(made / "dataset").files == artifact.verify(ingested / "dataset").files
 
 
@@ -73,8 +60,7 @@ def test_a_download_that_breaks_off_is_no_download(monkeypatch, tmp_path):
     shutil.copytree(DIGITS, short)
     with Mirror(short) as mirror, Mirror(DIGITS) as whole:
         monkeypatch.setattr(http.server.SimpleHTTPRequestHandler, "copyfile", _copy_half_from(short))
-        known(monkeypatch, mirror.address, whole.address)
-        paths = sources.obtain("mnist", tmp_path / "cache", tmp_path)
+        paths = downloads.obtain(small(mirror.address, whole.address), tmp_path / "cache")
         assert len(whole.asked) == 4
     assert len(idx.read(paths[FILES[0]], idx.IMAGES)) == 512
 
@@ -94,10 +80,9 @@ def _copy_half_from(folder):
 
 def test_without_room_no_other_source_is_tried(monkeypatch, tmp_path):
     with Mirror(DIGITS) as mirror, Mirror(DIGITS) as other:
-        known(monkeypatch, mirror.address, other.address)
         monkeypatch.setattr(idx, "decoded", _full)
         with pytest.raises(OSError, match="No space left on device"):
-            sources.obtain("mnist", tmp_path / "cache", tmp_path)
+            downloads.obtain(small(mirror.address, other.address), tmp_path / "cache")
         assert other.asked == []
     assert list((tmp_path / "cache" / "mnist").iterdir()) == []
 
@@ -107,47 +92,59 @@ def _full(_):
         file.write(b"more")
 
 
-def test_a_damaged_cache_is_fetched_anew(monkeypatch, tmp_path):
-    cache = tmp_path / "cache"
+def test_a_damaged_cache_is_fetched_anew(tmp_path):
     with Mirror(DIGITS) as mirror:
-        known(monkeypatch, mirror.address)
-        sources.obtain("mnist", cache, tmp_path)
-        (cache / "mnist" / FILES[0]).write_bytes(b"damaged")
-        paths = sources.obtain("mnist", cache, tmp_path)
+        downloads.obtain(small(mirror.address), tmp_path)
+        (tmp_path / "mnist" / FILES[0]).write_bytes(b"damaged")
+        paths = downloads.obtain(small(mirror.address), tmp_path)
     assert len(idx.read(paths[FILES[0]], idx.IMAGES)) == 512
 
 
-def test_a_mirror_with_other_content_is_an_error_that_says_what_came(monkeypatch, tmp_path):
-    with Mirror(DIGITS) as mirror:
-        known(monkeypatch, mirror.address, digests=dict.fromkeys(FILES, "0" * 64))
-        with pytest.raises(BadInput) as error:
-            sources.obtain("mnist", tmp_path / "cache", tmp_path)
+def test_a_mirror_with_other_content_is_an_error_that_says_what_came(tmp_path):
+    other = [replace(file, digest="sha256:" + "0" * 64) for file in UNPACKED]
+    with Mirror(DIGITS) as mirror, pytest.raises(BadInput) as error:
+        downloads.obtain(small(mirror.address, files=other), tmp_path)
     assert str(error.value).startswith(
         f"train-images-idx3-ubyte from {mirror.address} is not the known one: expected sha256 {'0' * 64}, got "
     )
-    assert list((tmp_path / "cache" / "mnist").iterdir()) == []
+    assert list((tmp_path / "mnist").iterdir()) == []
 
 
-def test_without_any_mirror_the_addresses_tried_are_named(monkeypatch, tmp_path):
-    known(monkeypatch, "http://127.0.0.1:9", "http://127.0.0.1:10")
+def test_after_a_mirror_with_other_content_the_next_is_asked(tmp_path):
+    portal = tmp_path / "portal"
+    shutil.copytree(DIGITS, portal)
+    (portal / f"{FILES[1]}.gz").write_text("<html>Please log in")
+    with Mirror(portal) as mirror, Mirror(DIGITS) as right:
+        paths = downloads.obtain(small(mirror.address, right.address), tmp_path / "cache")
+        with pytest.raises(StoreUnavailable) as error:
+            downloads.obtain(small(mirror.address, NOBODY), tmp_path / "other")
+    assert paths[FILES[1]].read_bytes() == content(FILES[1])
+    assert f"{FILES[1]} from {mirror.address} is not the known one: expected sha256 " in str(error.value)
+    assert f"{NOBODY}: " in str(error.value)
+
+
+def test_without_any_mirror_the_addresses_tried_are_named(tmp_path):
     with pytest.raises(StoreUnavailable) as error:
-        sources.obtain("mnist", tmp_path / "cache", tmp_path)
-    assert "http://127.0.0.1:9: " in str(error.value)
+        downloads.obtain(small(NOBODY, "http://127.0.0.1:10"), tmp_path)
+    assert f"{NOBODY}: " in str(error.value)
     assert "http://127.0.0.1:10: " in str(error.value)
-    assert "give your own four IDX files" in str(error.value)
+    assert "set HTTPS_PROXY, or TAPELINE_MIRROR to a copy within reach" in str(error.value)
+    assert "give your own files: --source FOLDER or s3://bucket/prefix" in str(error.value)
 
 
-def test_the_packed_digests_of_other_data_sets_are_checked_on_the_packed_files(monkeypatch, tmp_path):
+def test_digests_may_be_those_of_the_packed_files_and_of_the_other_kind(tmp_path):
     digests = {file: hashlib.md5((DIGITS / f"{file}.gz").read_bytes()).hexdigest() for file in FILES}  # noqa: S324
+    files = [File(name, f"md5:{digest}", ".gz") for name, digest in digests.items()]
     with Mirror(DIGITS) as mirror:
-        known(monkeypatch, mirror.address, digests=digests, suffix=".gz", algorithm="md5")
-        paths = sources.obtain("mnist", tmp_path / "cache", tmp_path)
+        paths = downloads.obtain(small(mirror.address, files=files), tmp_path)
     assert paths[FILES[3]].name == "t10k-labels-idx1-ubyte.gz"
     assert len(idx.read(paths[FILES[3]], idx.LABELS)) == 256
 
 
 def test_an_unknown_source_lists_the_known_ones():
-    with pytest.raises(BadInput, match="neither one of mnist, fashion-mnist, kmnist nor a folder nor an s3:// prefix"):
+    with pytest.raises(
+        BadInput, match=r"neither one of mnist, fashion-mnist, kmnist, .* nor a folder nor an s3:// prefix"
+    ):
         sources.obtain("minst", DIGITS, DIGITS)
 
 

@@ -1,0 +1,122 @@
+"""Files that are fetched once, verified, and kept: from a mirror of one's own, the known mirrors, or a package."""
+
+import functools
+import hashlib
+import os
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import urllib3
+
+from components.contract.artifact import sha256
+from components.contract.errors import BadInput, StepError, StoreUnavailable, is_disk_full
+from components.ingest import idx
+from components.ingest.downloads import own, transport
+from components.ingest.known.declaration import Download, File, load
+
+Fetch = Callable[[Path], None]  # writes the files into a folder, under their names in the cache
+
+
+def obtain(download: Download, cache: Path) -> dict[str, Path]:
+    """Return the path of each file by its name; fetch them unless the cache has them undamaged.
+
+    Raises `StoreUnavailable` if nobody has them now, `BadInput` if whoever was asked had something else.
+    """
+    folder = _folder(download, cache)
+    paths = {file.name: folder / file.cached for file in download.files}
+    if all((folder / file.cached).is_file() and not _stranger(file, folder) for file in download.files):
+        return paths
+    tried, refused = [], []
+    for address, fetch in _ways(download):
+        print(f"downloading {download.folder} from {address}", flush=True)
+        with tempfile.TemporaryDirectory(dir=folder) as partial:
+            try:
+                fetch(Path(partial))
+                found = [_stranger(file, Path(partial)) for file in download.files]
+            except (urllib3.exceptions.HTTPError, OSError, subprocess.SubprocessError, StepError) as error:
+                if is_disk_full(error):  # no other source will help
+                    raise
+                tried.append(f"{address}: {_reason(error)}")
+                continue
+            if wrong := [f"{name} from {address} {what}" for name, what in zip(paths, found, strict=True) if what]:
+                refused.append(wrong[0])
+                continue
+            for path in paths.values():
+                (Path(partial) / path.name).replace(path)
+        return paths
+    if refused and not tried:
+        raise BadInput("\n  ".join(refused))
+    raise StoreUnavailable(
+        f"{download.folder} could not be downloaded; tried\n  " + "\n  ".join([*refused, *tried]) + "\n"
+        f"Where the network lacks it, set HTTPS_PROXY, or {own.VARIABLE} to a copy within reach (docs/data.md), or "
+        "give your own files: --source FOLDER or s3://bucket/prefix"
+    )
+
+
+def _folder(download: Download, cache: Path) -> Path:
+    """Return the folder that keeps the files, which is made."""
+    try:
+        folder = cache.expanduser() / download.folder
+    except RuntimeError:
+        raise BadInput(f"cache: this user has no home for {cache}; give a folder with --cache") from None
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadInput(f"cache: cannot make {folder}: {error.strerror}; give another folder with --cache") from None
+    return folder
+
+
+def _ways(download: Download) -> Iterator[tuple[str, Fetch]]:
+    """Yield what to call each source of the files, and the function that fetches them from there."""
+    if mirror := os.environ.get(own.VARIABLE):
+        address, get = own.mirror(mirror, download.folder)
+        yield address, functools.partial(_from_own, get, download)
+    for known in download.mirrors:
+        yield known, functools.partial(_from_mirror, known, download)
+    for name, function in download.packages.items():
+        yield name, load(function)
+
+
+def _from_mirror(mirror: str, download: Download, folder: Path) -> None:
+    for file in download.files:
+        transport.get(f"{mirror}/{file.packed}", folder / file.packed)
+        if file.unpacked:
+            _unpack(file, folder)
+
+
+def _from_own(get: own.Get, download: Download, folder: Path) -> None:
+    """Fetch from a mirror of one's own, which may have files as the cache has them, or as other mirrors do."""
+    for file in download.files:
+        try:
+            get(file.cached, folder / file.cached)
+        except transport.NotThere:
+            if not file.unpacked:
+                raise
+            get(file.packed, folder / file.packed)
+            _unpack(file, folder)
+
+
+def _unpack(file: File, folder: Path) -> None:
+    (folder / file.cached).write_bytes(idx.decoded(folder / file.packed))
+
+
+def _stranger(file: File, folder: Path) -> str:
+    """Return what is wrong with a file in that folder, after its name; nothing if it is the known one."""
+    path = folder / file.cached
+    algorithm, _, expected = file.digest.partition(":")
+    found = sha256(path) if algorithm == "sha256" else _md5(path)
+    return "" if found == expected else f"is not the known one: expected {algorithm} {expected}, got {found}"
+
+
+def _md5(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, subprocess.CalledProcessError):
+        last = (error.stderr or b"").decode(errors="replace").strip().splitlines()[-1:]
+        return last[0] if last else str(error)
+    return str(getattr(error, "reason", None) or error).rpartition(">: ")[2]
