@@ -100,18 +100,24 @@ def _key(component: Component, parameters: Parameters, inputs: Mapping[str, str]
             if path.suffix in (".py", ".jinja", ".css", ".json") and not path.name.startswith("test_"):
                 code.update(path.relative_to(ROOT).as_posix().encode() + b"\0" + path.read_bytes())
     given = parameters.provenance()
-    folders = {name: Path(value) for name, value in given.items() if isinstance(value, str) and Path(value).is_dir()}
     made_of = {
         "code": code.hexdigest(),
         "parameters": given,
-        "files": {
-            name: {path.name: sha256(path) for path in sorted(folder.iterdir()) if path.is_file()}
-            for name, folder in folders.items()
-            if given[name]
-        },
+        "files": {name: found for name, value in given.items() if (found := files_at(value, store))},
         "inputs": {name: hashlib.sha256(store.manifest(uri) or b"").hexdigest() for name, uri in inputs.items()},
     }
     return hashlib.sha256(canonical_json(made_of)).hexdigest()[:12]
+
+
+def files_at(value: object, store: Store) -> dict[str, str]:
+    """Return what the files at a place that a parameter names have in them, so that a change there is seen."""
+    if not value or not isinstance(value, str):
+        return {}
+    if value.startswith("s3://"):
+        return store.digests(value)
+    place = Path(value).expanduser()
+    paths = [place] if place.is_file() else sorted(place.rglob("*")) if place.is_dir() else []
+    return {path.relative_to(place).as_posix(): sha256(path) for path in paths if path.is_file()}
 
 
 def _call(component: Component, arguments: list[str], place: Place) -> None:

@@ -1,6 +1,7 @@
 # mypy: allow-untyped-defs, allow-untyped-calls
 """The local caller as a user calls it: real processes, a real store, a few hundred real images."""
 
+import hashlib
 import json
 import os
 import re
@@ -9,9 +10,11 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from dags import local_steps
 from dags.workflow import WORKFLOW
 from tests.local import RUN, SMALL, call, servers_of, wait_for
 
@@ -153,3 +156,21 @@ def test_the_store_can_be_looked_at_afterwards(first):
         assert process.wait(timeout=30) == 130
     assert not path.exists()
     assert servers_of(folder) == []
+
+
+NO_STORE: Any = None  # which is asked only of what is in one
+
+
+def test_a_change_in_any_file_of_a_place_is_seen(tmp_path):
+    (tmp_path / "train" / "7").mkdir(parents=True)
+    (tmp_path / "train" / "7" / "1.png").write_bytes(b"one")
+    found = local_steps.files_at(str(tmp_path), NO_STORE)
+    assert list(found) == ["train/7/1.png"]
+    (tmp_path / "train" / "7" / "1.png").write_bytes(b"two")
+    assert local_steps.files_at(str(tmp_path), NO_STORE) != found
+    assert local_steps.files_at(str(tmp_path / "train" / "7" / "1.png"), NO_STORE) == {".": found_of(b"two")}
+    assert local_steps.files_at("mnist", NO_STORE) == {}
+
+
+def found_of(content):
+    return hashlib.sha256(content).hexdigest()

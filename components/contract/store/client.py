@@ -82,6 +82,11 @@ class Store:
         """Return the keys below `uri`, relative to it, sorted."""
         return sorted(self._sizes(*split(uri)))
 
+    def digests(self, uri: str) -> dict[str, str]:
+        """Return the ETag, which changes with the content, of each object that begins with `uri`, by its key."""
+        bucket, prefix = split(uri)
+        return {name: found.etag or "" for name, found in self._objects(bucket, prefix.rstrip("/")).items()}
+
     def read(self, uri: str, path: Path) -> None:
         """Download the single object at `uri` to `path`."""
         bucket, key = split(uri)
@@ -132,11 +137,14 @@ class Store:
         return self._call(f"read s3://{bucket}/{key}", get)
 
     def _sizes(self, bucket: str, prefix: str) -> dict[str, int]:
-        def sizes() -> dict[str, int]:
-            objects = self.client.list_objects(bucket, prefix, recursive=True)
-            return {str(found.object_name).removeprefix(prefix): found.size or 0 for found in objects}
+        objects = self._objects(bucket, prefix).items()
+        return {name.removeprefix(prefix): found.size or 0 for name, found in objects}
 
-        return self._call(f"list s3://{bucket}/{prefix}", sizes)
+    def _objects(self, bucket: str, prefix: str) -> dict[str, Any]:
+        def objects() -> dict[str, Any]:
+            return {str(found.object_name): found for found in self.client.list_objects(bucket, prefix, recursive=True)}
+
+        return self._call(f"list s3://{bucket}/{prefix}", objects)
 
     def _upload(self, path: Path, bucket: str, key: str) -> None:
         def put() -> None:

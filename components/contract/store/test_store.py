@@ -34,6 +34,17 @@ def test_what_goes_up_comes_down(s3, folder, tmp_path):
     assert artifact.verify(got).files.keys() == {"a.txt", "large.bin", "sub/empty"}
 
 
+def test_a_changed_object_has_another_digest(s3, folder):
+    location.publish(folder, s3)
+    store, key = Store.from_environment(), f"{s3.removeprefix('s3://tests/')}/sub/empty"
+    before = store.digests(s3)
+    assert store.digests(s3) == before
+    store.client.put_object("tests", key, io.BytesIO(b"more"), 4)
+    after = store.digests(s3)
+    assert {name for name in after if after[name] != before[name]} == {key}
+    assert store.digests(f"{s3}/sub/empty") == {key: after[key]}
+
+
 def test_publishing_the_same_again_writes_nothing(s3, folder):
     location.publish(folder, s3)
     store = Store.from_environment()
