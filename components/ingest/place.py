@@ -1,5 +1,6 @@
 """Where a source is: a folder, a single file, or a prefix in the store."""
 
+import os
 import shutil
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -29,8 +30,12 @@ class Place:
             self.source, self.names = str(Path(source).parent), [Path(source).name]
         else:
             # Some archives hold folders of the files' names, and dangling links.
-            files = (path for path in Path(source).rglob("*") if path.is_file())
-            self.names = sorted(path.relative_to(source).as_posix() for path in files)
+            self.names = sorted(
+                name
+                for folder, _, files in os.walk(source)
+                for name in (f"{folder}/{file}".removeprefix(f"{source.rstrip('/')}/").lstrip("/") for file in files)
+                if (Path(source) / name).is_file()
+            )
         if not self.names:
             raise BadInput(f"source: there is no file at {source}")
 

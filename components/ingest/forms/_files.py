@@ -17,17 +17,17 @@ CHUNK = 1024  # files at a time
 class Beside:
     """Files that are named relative to a table, or to the source."""
 
-    def __init__(self, place: Place, table: str) -> None:
+    def __init__(self, place: Place, table: str, pictures: Pictures | None = None) -> None:
         self.place = place
         self.table = table
         self.folder = posixpath.dirname(table)
-        self.pictures = Pictures()
+        self.pictures = pictures or Pictures()
         self.resolved: list[str] = []  # the names of those that came last, relative to the source
         self._there = set(place.names)
         self._seen: dict[str, str] = {}
 
     def images(self, names: Sequence[Any], origins: Sequence[str]) -> Iterator[tuple[slice, list[npt.NDArray[Any]]]]:
-        """Yield which of the rows come, and their images; raise `BadInput` for a name of no file, or of one named twice."""
+        """Yield which of the rows come, and their images; raise `BadInput` for one of no file, or named twice."""
         for start in range(0, len(names), CHUNK):
             part = slice(start, start + CHUNK)
             self.resolved = [self._resolve(*pair) for pair in zip(names[part], origins[part], strict=True)]
@@ -40,11 +40,14 @@ class Beside:
         for candidate in (posixpath.normpath(posixpath.join(self.folder, plain)), posixpath.normpath(plain)):
             if candidate in self._there:
                 if candidate in self._seen:
-                    raise BadInput(f"{origin}: {name} was named before, in {self._seen[candidate]}; name each file once")
+                    raise BadInput(
+                        f"{origin}: {name} was named before, in {self._seen[candidate]}; name each file once"
+                    )
                 self._seen[candidate] = origin
                 return candidate
         raise BadInput(
-            f"{origin}: there is no file {name} in {self.place.source}; names are relative to the folder of {self.table}"
+            f"{origin}: there is no file {name} in {self.place.source}; names are relative to the folder of "
+            f"{self.table}"
         )
 
     def say(self, pattern_names: Sequence[str] = ()) -> None:

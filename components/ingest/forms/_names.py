@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Collection, Iterable
+from functools import lru_cache
 
 from components.contract.errors import BadInput
 
@@ -20,6 +21,7 @@ def words(name: str) -> list[str]:
     return [word.lower() for word in re.split(r"[\W_]+|(?<=[a-z])(?=[A-Z])", name) if word]
 
 
+@lru_cache(4096)
 def split_of(name: str) -> str:
     """Return the split that a name, without its folders, speaks of: train, validation, test, or nothing."""
     for word in words(name):
@@ -54,7 +56,7 @@ def in_order(names: Iterable[str]) -> list[str]:
 
 def is_clutter(path: str) -> bool:
     """Tell whether a file is hidden or is what file managers leave behind."""
-    return any(part.startswith(".") or part.lower() in _CLUTTER for part in path.split("/"))
+    return "/." in path or path.startswith(".") or not _CLUTTER.isdisjoint(path.lower().split("/"))
 
 
 def ending(names: Iterable[str], pattern: str) -> list[str]:

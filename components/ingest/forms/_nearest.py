@@ -9,11 +9,11 @@ from components.ingest.place import Place
 
 _CONVERT = {
     ("mat",): 'convert it: numpy.savez("data.npz", **scipy.io.loadmat("{name}")), or with h5py from version 7.3 on',
-    ("h5", "hdf5"): 'convert it, in Python: f = h5py.File("{name}"); numpy.savez("data.npz", **{{k: f[k][()] for k in f}})',
-    ("pkl", "pickle", "pt", "pth"): "load it where it was made and write numpy.savez with images and labels: a pickle can "
-                                    "run any code, so it is never loaded here",
+    ("h5", "hdf5"): 'convert it: f = h5py.File("{name}"); numpy.savez("data.npz", **{{k: f[k][()] for k in f}})',
+    ("pkl", "pickle", "pt", "pth"): "load it where it was made, and write numpy.savez with images and labels: a pickle "
+                                    "can run any code, so it is never loaded here",
     ("zip", "7z", "rar", "bz2", "xz", "zst"): "unpack it, and give the folder",
-    ("arrow", "feather"): "write it as Parquet: datasets.load_from_disk(…).to_parquet(…), or pyarrow.parquet.write_table",
+    ("arrow", "feather"): "write it as Parquet: dataset.to_parquet(…), or pyarrow.parquet.write_table(…)",
     ("json", "jsonl"): "call it metadata.jsonl, with file_name and label, beside the images",
     ("xlsx", "xls", "ods"): "save the table as CSV",
     ("txt", "dat", "data"): "write a CSV: a row for each image, with label and pixels, or with file_name and label",
@@ -44,7 +44,8 @@ def _folders(pictures: list[str]) -> str:
     what = f"nearest are image folders: it has {len(pictures):,} pictures, as {pictures[0]}, but "
     if len(inner) == 1:
         return f"{what}only one folder of a class, {inner.pop()}; put those of each class into a folder of its own"
-    return f"{what}no folders of classes; put them there, as 7/{pictures[0].rpartition('/')[2]}, or name them in metadata.csv"
+    example = pictures[0].rpartition("/")[2]
+    return f"{what}no folders of classes; put them there, as 7/{example}, or name them in metadata.csv"
 
 
 def _beginning(place: Place, names: list[str]) -> str:
@@ -52,7 +53,9 @@ def _beginning(place: Place, names: list[str]) -> str:
     with place.file(names[0]) as path, path.open("rb") as file:
         head = file.read(256)
     if head[:2] == b"\0\0" and len(head) > 4 and head[2] in range(8, 15):
-        return f"{names[0]} is an IDX file, but not called so; call it train-images-idx3-ubyte, train-labels-idx1-ubyte, …"
+        return (
+            f"{names[0]} is an IDX file, but not called so; call it train-images-idx3-ubyte, train-labels-idx1-ubyte, …"
+        )
     if head[:4] == b"PAR1":
         return f"{names[0]} is a Parquet file, but not called so; call it {names[0]}.parquet"
     if head[:8] == b"\x89HDF\r\n\x1a\n" or head[:2] == b"PK":

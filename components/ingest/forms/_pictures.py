@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from components.contract.errors import BadInput
 from components.ingest.forms._heads import disguise
@@ -36,7 +36,7 @@ class Pictures:
                 self._check(image, origin)
                 image.load()
                 return self._pixels(image)
-        except Image.UnidentifiedImageError:
+        except UnidentifiedImageError:
             what = disguise(content) or f"starts with {content[:8].hex()}"
             raise BadInput(f"{origin} is no picture that can be read ({', '.join(_FORMATS[:-1])}): it {what}") from None
         except (Image.DecompressionBombError, Image.DecompressionBombWarning):
@@ -53,14 +53,22 @@ class Pictures:
         if image.width * image.height > _LARGEST:
             raise BadInput(f"{origin} has {image.width}×{image.height} pixels, more than {_LARGEST:,}; make it smaller")
         if image.format != "MPO" and (pages := getattr(image, "n_frames", 1)) > 1:
-            raise BadInput(f"{origin} has {pages} pages or frames, expected one picture; save each as a file of its own")
-        if image.mode in ("RGB", "RGBA", "LA") and image.tile and ";16" in str(image.tile[0][3]):
+            raise BadInput(
+                f"{origin} has {pages} pages or frames, expected one picture; save each as a file of its own"
+            )
+        tile = getattr(image, "tile", ())
+        if image.mode in ("RGB", "RGBA", "LA") and tile and ";16" in str(tile[0][3]):
             raise BadInput(
                 f"{origin} has colours of 16 bits, of which only 8 would be read; save it with 8 bits, or in grey"
             )
 
     def _pixels(self, image: Image.Image) -> npt.NDArray[Any]:
-        if image.mode == "L" and "transparency" not in image.info and "exif" not in image.info and image.format != "TIFF":
+        if (
+            image.mode == "L"
+            and "transparency" not in image.info
+            and "exif" not in image.info
+            and image.format != "TIFF"
+        ):
             return np.asarray(image)  # nearly all, in a third of the time
         image = ImageOps.exif_transpose(image)
         palette = image.mode in ("P", "PA")

@@ -1,8 +1,9 @@
 """From what a table, a record or a file's name says of each image to batches: labels, splits, groups, weights."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,20 @@ from components.ingest.forms import Batch
 from components.ingest.forms._names import split_named
 
 # How these are usually called, in small letters.
-IMAGE = ("image", "img", "images", "image/encoded", "image_raw", "image_bytes", "picture", "pixels", "png", "jpg", "data", "x")
+IMAGE = (
+    "image",
+    "img",
+    "images",
+    "image/encoded",
+    "image_raw",
+    "image_bytes",
+    "picture",
+    "pixels",
+    "png",
+    "jpg",
+    "data",
+    "x",
+)
 PATH = ("file_name", "filename", "file", "path", "filepath", "file_path", "image_path", "image_file", "image", "img")
 LABEL = ("label", "labels", "class", "target", "digit", "category", "image/class/label", "cls", "y", "character")
 SPLIT = ("split", "subset", "partition")
@@ -53,6 +67,18 @@ class Rows:
             )  # fmt: skip
 
 
+def collected(
+    samples: Iterator[tuple[npt.NDArray[Any], str, Mapping[str, Any]]], split: str, size: int = 2048
+) -> Iterator[Batch]:
+    """Yield batches of images that come one by one, each with its origin and what is said of it, {labels: …}."""
+    while chunk := list(islice(samples, size)):
+        kinds = [
+            kind for kind in ("labels", "splits", "groups", "weights") if any(kind in said for _, _, said in chunk)
+        ]
+        columns = {kind: [said.get(kind) for _, _, said in chunk] for kind in kinds}
+        yield from Rows([image for image, _, _ in chunk], [origin for _, origin, _ in chunk], **columns).batches(split)
+
+
 def stacked(images: npt.NDArray[Any] | list[npt.NDArray[Any]]) -> npt.NDArray[Any] | list[npt.NDArray[Any]]:
     """Return images as one array, if they are of one shape and type."""
     if isinstance(images, np.ndarray) or len({(image.shape, image.dtype) for image in images}) != 1:
@@ -68,17 +94,25 @@ def labels_of(values: Sequence[Any] | npt.NDArray[Any], origins: Sequence[str]) 
     kinds = [isinstance(label, str) for label in made]
     if any(kinds) and not all(kinds):
         i = kinds.index(not kinds[0])
-        raise BadInput(f"{origins[i]}: the label is {made[i]!r}, but that of {origins[0]} is {made[0]!r}: text or number?")
+        raise BadInput(
+            f"{origins[i]}: the label is {made[i]!r}, but that of {origins[0]} is {made[0]!r}: text or number?"
+        )
     return [str(label) for label in made] if any(kinds) else np.array(made, np.int64)
 
 
 def _label(value: Any, origin: str) -> int | str:
+    if isinstance(value, np.generic):
+        value = value.item()
     if isinstance(value, bytes):
         try:
             value = value.decode()
         except UnicodeDecodeError:
             raise BadInput(f"{origin}: the label is the bytes {value[:16].hex()}, which are no UTF-8 text") from None
-    if value is None or (isinstance(value, float) and math.isnan(value)) or (isinstance(value, str) and not value.strip()):
+    if (
+        value is None
+        or (isinstance(value, float) and math.isnan(value))
+        or (isinstance(value, str) and not value.strip())
+    ):
         raise BadInput(f"{origin}: the label is missing; give it one, or take the image out")
     if isinstance(value, str):
         return value.strip()
@@ -118,8 +152,8 @@ def classes_of_columns(values: npt.NDArray[Any], where: str) -> npt.NDArray[Any]
     if values.ndim == 2 and values.shape[1] == 1:
         return values[:, 0]
     if values.ndim == 2 and values.dtype.kind in "biuf":
-        if (((values == 0) | (values == 1)).all() and (values.sum(axis=1) == 1).all()):
-            return values.argmax(axis=1)
+        if ((values == 0) | (values == 1)).all() and (values.sum(axis=1) == 1).all():
+            return np.asarray(values.argmax(axis=1))
         wrong = int(np.flatnonzero((values.sum(axis=1) != 1) | ((values != 0) & (values != 1)).any(axis=1))[0])
         raise BadInput(
             f"{where} {wrong}: the label is a row of {values.shape[1]} numbers which is not one-hot, one 1 among 0s; "

@@ -1,10 +1,10 @@
-"""Tables as text, `.csv` or `.tsv`, gzipped or not: a row for each image, with its pixels, or with the name of its file.
+"""Tables as text, `.csv` or `.tsv`, gzipped or not: a row for each image, with its pixels or its file.
 
     train.csv   label,pixel0,…,pixel783         Kaggle's digit-recognizer and Fashion-MNIST, with or without a header
     labels.csv  file_name,label,split,group,weight    only the first two are needed; the files lie beside it
 
 A table without labels, as Kaggle's test.csv, has nothing to learn from; it is left out, and that is said.
-"""  # noqa: A005 - the form's name is what people call it, and nothing here is on the path of modules
+"""
 
 import csv
 import gzip
@@ -103,7 +103,11 @@ def _first_line(name: str, path: Path) -> str:
     if what := disguise(head):
         raise BadInput(f"{name} is no table: it {what}")
     try:
-        return io.StringIO(head.decode("utf-8-sig", errors="strict" if len(head) < 2**20 else "ignore")).readline().rstrip("\r\n")
+        return (
+            io.StringIO(head.decode("utf-8-sig", errors="strict" if len(head) < 2**20 else "ignore"))
+            .readline()
+            .rstrip("\r\n")
+        )
     except UnicodeDecodeError as error:
         raise BadInput(f"{name} is no table in UTF-8: at byte {error.start} stands {head[error.start]:02x}") from None
 
@@ -123,7 +127,7 @@ def _batches(place: Place, table: _Table, path: Path) -> Iterator[Batch]:
     for block in _blocks(table, path):
         origins = [f"{table.name} line {i}" for i in range(row, row + block.num_rows)]
         row += block.num_rows
-        columns = {kind: _values(block, name) for kind, name in table.known.items() if name}
+        columns: dict[str, Any] = {kind: _values(block, name) for kind, name in table.known.items() if name}
         more = {f"{kind}s": columns[kind] for kind in ("split", "group", "weight") if kind in columns}
         if table.pixels:
             yield from Rows(_pixels(block, table, origins), origins, columns["label"], **more).batches(split)
@@ -136,7 +140,7 @@ def _batches(place: Place, table: _Table, path: Path) -> Iterator[Batch]:
     beside.say()
 
 
-def _values(block: Any, name: str) -> npt.NDArray[Any] | list[Any]:
+def _values(block: Any, name: str) -> Any:
     column = block.column(name)
     return column.to_pylist() if column.null_count or not str(column.type).startswith("int") else column.to_numpy()
 
@@ -154,7 +158,9 @@ def _blocks(table: _Table, path: Path) -> Iterator[Any]:
                 block_size=_BLOCK, column_names=table.columns, skip_rows=int(table.header), use_threads=False
             ),
             parse_options=arrow.ParseOptions(delimiter=table.delimiter, ignore_empty_lines=False),
-            convert_options=arrow.ConvertOptions(column_types=kinds, strings_can_be_null=True, quoted_strings_can_be_null=True),
+            convert_options=arrow.ConvertOptions(
+                column_types=kinds, strings_can_be_null=True, quoted_strings_can_be_null=True
+            ),
         )
         yield from reader
     except pa.ArrowInvalid as error:
@@ -178,7 +184,9 @@ def _pixels(block: Any, table: _Table, origins: list[str]) -> npt.NDArray[Any]:
         if column.null_count or str(column.type) not in ("int64", "double"):
             wrong = next(i for i, value in enumerate(column.to_pylist()) if not isinstance(value, int | float))
             value = column[wrong].as_py()
-            raise BadInput(f"{origins[wrong]}: the pixel {name} is {'missing' if value is None else repr(value)}, expected a number")
+            raise BadInput(
+                f"{origins[wrong]}: pixel {name} is {'missing' if value is None else repr(value)}, expected a number"
+            )
         found.append(column.to_numpy())
     pixels = np.stack(found, axis=1)
     return squared(narrowed(pixels), table.name)

@@ -125,9 +125,11 @@ def _columns(rows: list[tuple[str, dict[str, Any]]], fields: Fields, table: str)
         if name:
             found[kind] = [row.get(name) for _, row in rows]
             if kind == "label" and all(isinstance(value, str) and value.strip().isdecimal() for value in found[kind]):
-                found[kind] = [int(value) for value in found[kind]]  # a CSV has only text
+                found[kind] = [int(str(value)) for value in found[kind]]  # a CSV has only text
         elif kind in ("path", "label"):
-            raise BadInput(f"{table} has no column for the {field}: it has {', '.join(names)}; name it with `{field}_field`")
+            raise BadInput(
+                f"{table} has no column for the {field}: it has {', '.join(names)}; name it with `{field}_field`"
+            )
     return found
 
 
@@ -140,8 +142,8 @@ def _comma_separated(table: str, path: Path) -> Iterator[tuple[str, dict[str, An
             for row in reader:
                 if None in row or None in row.values():
                     raise BadInput(
-                        f"{table} line {reader.line_num}: it has not the {len(reader.fieldnames or ())} values that the "
-                        "first line names"
+                        f"{table} line {reader.line_num}: it has not the {len(reader.fieldnames or ())} values "
+                        "that the first line names"
                     )
                 yield f"{table} line {reader.line_num}", row
         except (UnicodeDecodeError, csv.Error) as error:
@@ -157,5 +159,5 @@ def _json_lines(table: str, path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         except ValueError as error:
             raise BadInput(f"{table} line {number}: it is no JSON: {error}") from None
         if not isinstance(row, dict):
-            raise BadInput(f"{table} line {number}: expected an object, as {{\"file_name\": …, \"label\": …}}")
+            raise BadInput(f'{table} line {number}: expected an object, as {{"file_name": …, "label": …}}')
         yield f"{table} line {number}", row

@@ -47,8 +47,9 @@ def read(place: Place, _: Fields) -> Iterator[Batch]:
 
 
 def _files(place: Place) -> list[str]:
-    return ending(place.names, r"[-._]idx\d?(?:-?u?(?:byte|short|int|float|double))?(?:\.gz)?|-ubyte(?:\.gz)?|"
-                               r"(?:^|[-_/])(?:train|t10k|test|valid|validation)-(?:images|labels)(?:\.gz)?")  # fmt: skip
+    typed = r"[-._]idx\d?(?:-?u?(?:byte|short|int|float|double))?|-ubyte"
+    named = r"(?:^|[-_/])(?:train|t10k|test|valid(?:ation)?)-(?:images|labels)"
+    return ending(place.names, rf"(?:{typed}|{named})(?:\.gz)?")
 
 
 def _of(place: Place, split: str, kind: str) -> str:
@@ -57,7 +58,9 @@ def _of(place: Place, split: str, kind: str) -> str:
     found: dict[str, list[str]] = {}
     for name in _files(place):
         folder, _, file = name.rpartition("/")
-        has_kind = kind[:-1] in file.lower() or (other[:-1] not in file.lower() and (kind == "images") == ("idx3" in file))
+        has_kind = kind[:-1] in file.lower() or (
+            other[:-1] not in file.lower() and (kind == "images") == ("idx3" in file)
+        )
         if has_kind and (split_of(file) or split_of(folder.rpartition("/")[2])) == split:
             # Some archives hold folders of the files' names, with the same file in them.
             above, _, last = folder.rpartition("/")
@@ -102,8 +105,8 @@ def _native(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
 def numbers(path: Path, kind: str) -> npt.NDArray[Any]:
     """Return the images, [n, height, width] or [n, height, width, channels], or labels, [n] or QMNIST's [n, 8].
 
-    What is not gzipped is mapped from the file. Raises `BadInput` saying what is wrong: another kind of file, truncated,
-    too long, damaged, empty.
+    What is not gzipped is mapped from the file. Raises `BadInput` saying what is wrong: another kind of file,
+    truncated, too long, damaged, empty.
     """
     content = _content(path)
     dtype, dimensions = _header(path, bytes(content[:256]), kind)
@@ -122,9 +125,7 @@ def numbers(path: Path, kind: str) -> npt.NDArray[Any]:
     if 0 in shape:
         raise BadInput(f"{path.name} is empty: its header announces {'×'.join(map(str, shape))} {kind}")
     if kind == "labels" and dimensions == 2 and shape[1] != _QMNIST:
-        raise BadInput(
-            f"{path.name} has {shape[1]} numbers for each label, expected one, or the {_QMNIST} of QMNIST"
-        )
+        raise BadInput(f"{path.name} has {shape[1]} numbers for each label, expected one, or the {_QMNIST} of QMNIST")
     return np.frombuffer(content, dtype, offset=start).reshape(shape)
 
 

@@ -79,8 +79,8 @@ class _Array:
                     content = file.read(wanted * row)
                     if len(content) < wanted * row:
                         raise BadInput(
-                            f"{self.where} is truncated: its header announces {list(self.shape)} {self.dtype.name}, but "
-                            f"the numbers end within row {start + len(content) // row}"
+                            f"{self.where} is truncated: its header announces {list(self.shape)} {self.dtype.name}, "
+                            f"but the numbers end within row {start + len(content) // row}"
                         )
                     shape = (wanted, *self.shape[1:])
                     flat = np.frombuffer(content, self.dtype)
@@ -104,7 +104,7 @@ def _opened(path: Path, key: str) -> IO[bytes]:
 def _header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
     version = np.lib.format.read_magic(file)
     read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    return read(file)  # type: ignore[no-any-return, no-untyped-call]
+    return read(file)
 
 
 def _arrays(file: str, path: Path) -> Iterator[_Array]:
@@ -120,7 +120,7 @@ def _arrays(file: str, path: Path) -> Iterator[_Array]:
             array = _Array(key, file, path, shape, dtype, fortran)
             if dtype.hasobject:
                 raise BadInput(
-                    f"{array.where} holds Python objects, which are never loaded; save it as an array of numbers or texts"
+                    f"{array.where} holds Python objects, which are never loaded; save it as numbers or texts"
                 )
             yield array
     except (zipfile.BadZipFile, zlib.error, ValueError, EOFError) as error:
@@ -165,11 +165,14 @@ def _by_name(arrays: list[_Array], fields: Fields) -> dict[str, dict[str, _Array
         these = [each for each in arrays if (asked in (each.key, _what(each)) if asked else _what(each) in usual)]
         if asked and not these:
             there = ", ".join(each.key for each in arrays)
-            raise BadInput(f"{arrays[0].file if arrays else 'it'} has no {asked}, which `{kind}_field` names; it has {there}")
+            raise BadInput(
+                f"{arrays[0].file if arrays else 'it'} has no {asked}, which `{kind}_field` names; it has {there}"
+            )
         for each in these:
             if kind in found.setdefault(each.split, {}):
                 raise BadInput(
-                    f"{each.where} and {found[each.split][kind].where}: both may be the {kind}s; name one with `{kind}_field`"
+                    f"{each.where} and {found[each.split][kind].where} may both be the {kind}s; name one with "
+                    f"`{kind}_field`"
                 )
             found[each.split][kind] = each
     return found if any("image" in parts for parts in found.values()) else {}
@@ -191,15 +194,18 @@ def _split(split: str, parts: dict[str, _Array], names: list[str]) -> Iterator[B
     for kind in ("image", "label"):
         if kind not in parts:
             raise BadInput(
-                f"{', '.join(names)} has no {kind}s{' of ' * bool(split)}{split}, only {next(iter(parts.values())).key}; "
-                f"name them with `{kind}_field`"
+                f"{', '.join(names)} has no {kind}s{' of ' * bool(split)}{split}, only "
+                f"{next(iter(parts.values())).key}; name them with `{kind}_field`"
             )
     images = parts["image"]
     labels = classes_of_columns(parts["label"].whole(), parts["label"].where)
-    others = {kind: parts[kind].whole() for kind in ("split", "group", "weight") if kind in parts}
-    for kind, array in {"label": labels, **others}.items():
+    others: dict[str, Any] = {kind: parts[kind].whole() for kind in ("split", "group", "weight") if kind in parts}
+    described: dict[str, npt.NDArray[Any]] = {"label": labels, **others}
+    for kind, array in described.items():
         if len(array) != images.shape[0]:
-            raise BadInput(f"{images.where} has {images.shape[0]} images, but {parts[kind].where} has {len(array)} {kind}s")
+            raise BadInput(
+                f"{images.where} has {images.shape[0]} images, but {parts[kind].where} has {len(array)} {kind}s"
+            )
     start = 0
     for chunk in images.chunks():
         rows = slice(start, start + len(chunk))

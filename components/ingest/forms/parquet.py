@@ -53,7 +53,9 @@ def read(place: Place, fields: Fields) -> Iterator[Batch]:
         with place.file(name) as path:
             try:
                 with pq.ParquetFile(path) as file:
-                    yield from _File(place, name, file.schema_arrow, fields, pictures).batches(file)
+                    yield from _File(
+                        place, name, file.schema_arrow, fields, pictures, Beside(place, name, pictures)
+                    ).batches(file)
             except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
                 raise BadInput(f"{name} is no sound Parquet file: {_why(path, error)}") from None
     pictures.say()
@@ -62,7 +64,11 @@ def read(place: Place, fields: Fields) -> Iterator[Batch]:
 def _why(path: Path, error: Exception) -> str:
     with path.open("rb") as file:
         head = file.read(256)
-    cut = "it begins as one, but its end is missing: it is truncated" if head[:4] == b"PAR1" and "magic" in str(error) else ""
+    cut = (
+        "it begins as one, but its end is missing: it is truncated"
+        if head[:4] == b"PAR1" and "magic" in str(error)
+        else ""
+    )
     return cut or f"it {disguise(head)}" * bool(disguise(head)) or str(error).splitlines()[0]
 
 
@@ -75,6 +81,7 @@ class _File:
     schema: Any
     fields: Fields
     pictures: Pictures
+    beside: Beside
 
     def batches(self, file: Any) -> Iterator[Batch]:
         folders = dict(part.split("=", 1) for part in self.name.split("/")[:-1] if "=" in part)
@@ -86,7 +93,10 @@ class _File:
         pixels = [] if known["image"] else [name for name in self.schema.names if name not in known.values()]
         if not known["label"] or not (known["image"] or len(pixels) > 1):
             lacking = "image" if known["label"] else "label"
-            raise BadInput(f"{self.name} has no column for the {lacking}: it has {', '.join(names[:12])}; name it with `{lacking}_field`")
+            raise BadInput(
+                f"{self.name} has no column for the {lacking}: it has {', '.join(names[:12])}; name it with "
+                f"`{lacking}_field`"
+            )
         columns = pixels + [name for name in known.values() if name in self.schema.names]
         start = 0
         for table in file.iter_batches(CHUNK, columns=columns):
@@ -99,7 +109,9 @@ class _File:
                 f"{kind}s": _values(table.column(name)) if name in columns else [folders[name]] * len(origins)
                 for kind, name in known.items() if name and kind != "image"
             }  # fmt: skip
-            yield from Rows(images, origins, **values).batches(split_of_path(self.name), self._class_names(known["label"]))
+            yield from Rows(images, origins, **values).batches(
+                split_of_path(self.name), self._class_names(known["label"])
+            )
 
     def _class_names(self, label: str) -> list[str]:
         """Return the names of the classes that the datasets library has written into the file, if it has."""
@@ -128,23 +140,24 @@ class _File:
         if kinds.is_list(column.type) or kinds.is_large_list(column.type) or kinds.is_fixed_size_list(column.type):
             return self._lists(column, image, origins)
         raise BadInput(
-            f"{self.name}: the column {image} is {column.type}, expected pictures (bytes, or a struct with bytes), names "
-            "of files, or lists of numbers; name another one with `image_field`"
+            f"{self.name}: the column {image} is {column.type}, expected pictures (bytes, or a struct with bytes), "
+            "names of files, or lists of numbers; name another one with `image_field`"
         )
 
     def _pictures(self, values: list[Any], origins: list[str]) -> list[npt.NDArray[Any]]:
-        beside = Beside(self.place, self.name)
-        images = []
-        for value, origin in zip(values, origins, strict=True):
-            content = value.get("bytes") if isinstance(value, dict) else None
-            path = value.get("path") if isinstance(value, dict) else value
-            if content is not None:
-                images.append(self.pictures(content, origin))
-            elif path:
-                images += next(beside.images([path], [origin]))[1]
-            else:
+        pairs = [
+            (value.get("bytes"), value.get("path")) if isinstance(value, dict) else (None, value) for value in values
+        ]
+        for (content, path), origin in zip(pairs, origins, strict=True):
+            if content is None and not path:
                 raise BadInput(f"{origin}: the image is missing; take the row out, or give it one")
-        return images
+        named = [(path, origin) for (content, path), origin in zip(pairs, origins, strict=True) if content is None]
+        parts = self.beside.images([path for path, _ in named], [origin for _, origin in named])
+        files = (image for _, images in parts for image in images)
+        return [
+            next(files) if content is None else self.pictures(content, origin)
+            for (content, _), origin in zip(pairs, origins, strict=True)
+        ]
 
     def _lists(self, column: Any, image: str, origins: list[str]) -> Any:
         """Return the images of a column of lists of numbers, or of lists of lists."""
@@ -152,7 +165,11 @@ class _File:
             raise BadInput(f"{origins[column.is_null().index(True).as_py()]}: the image is missing; take the row out")
         shape, flat = [], column
         while hasattr(flat.type, "value_type"):
-            lengths = set(flat.value_lengths().unique().to_pylist()) if not hasattr(flat.type, "list_size") else {flat.type.list_size}
+            lengths = (
+                set(flat.value_lengths().unique().to_pylist())
+                if not hasattr(flat.type, "list_size")
+                else {flat.type.list_size}
+            )
             if len(lengths) != 1 or None in lengths:
                 return [_ragged(value, origin) for value, origin in zip(column.to_pylist(), origins, strict=True)]
             shape.append(lengths.pop())

@@ -4,8 +4,8 @@
     image    a PNG or JPEG, raw bytes with height, width (and depth), or numbers
     label    a whole number or a text
 
-Each record is a length and the bytes of a message, each with its checksum (CRC32C, masked), which are checked. TensorFlow
-is not needed: the few fields of the message are declared below.
+Each record is a length and the bytes of a message, each with its checksum (CRC32C, masked), which are checked.
+TensorFlow is not needed: the few fields of the message are declared below.
 """
 
 import gzip
@@ -26,10 +26,9 @@ from components.ingest.forms import Batch, Fields, _rows
 from components.ingest.forms._heads import disguise
 from components.ingest.forms._names import ending, find, in_order, listed, split_of_path
 from components.ingest.forms._pictures import Pictures
-from components.ingest.forms._rows import Rows, narrowed, squared
+from components.ingest.forms._rows import collected, narrowed, squared
 from components.ingest.place import Place
 
-CHUNK = 2048  # records at a time
 _USUAL = {
     "image": ("image/encoded", "image", "image_raw", "image/raw", *_rows.IMAGE), "label": _rows.LABEL,
     "split": _rows.SPLIT, "group": _rows.GROUP, "weight": _rows.WEIGHT,
@@ -54,29 +53,22 @@ def read(place: Place, fields: Fields) -> Iterator[Batch]:
     pictures = Pictures()
     for name in _files(place):
         with place.file(name) as path:
-            images: list[npt.NDArray[Any]] = []
-            origins: list[str] = []
-            columns: dict[str, list[Any]] = {}
-            for number, record in enumerate(_records(name, path)):
-                origin = f"{name} {number}"
-                example = _example(record, origin)
-                found = _chosen(example, fields, origin)
-                images.append(_image(found.pop("image"), example, pictures, origin))
-                origins.append(origin)
-                for kind, value in found.items():
-                    columns.setdefault(kind, [None] * (len(images) - 1)).append(value)
-                for values in columns.values():
-                    values += [None] * (len(images) - len(values))
-                if len(images) == CHUNK:
-                    yield from Rows(images, origins, **columns).batches(split_of_path(name))
-                    images, origins, columns = [], [], {}
-            if images:
-                yield from Rows(images, origins, **columns).batches(split_of_path(name))
+            yield from collected(_samples(name, path, fields, pictures), split_of_path(name))
     pictures.say()
 
 
+def _samples(
+    name: str, path: Path, fields: Fields, pictures: Pictures
+) -> Iterator[tuple[npt.NDArray[Any], str, dict[str, Any]]]:
+    for number, record in enumerate(_records(name, path)):
+        origin = f"{name} {number}"
+        example = _example(record, origin)
+        said = _chosen(example, fields, origin)
+        yield _image(said.pop("image"), example, pictures, origin), origin, said
+
+
 def _chosen(example: dict[str, Any], fields: Fields, origin: str) -> dict[str, Any]:
-    """Return the value of image and label, and of what else there is; raise `BadInput` if there is no image or label."""
+    """Return the values of image, label and what else there is; raise `BadInput` if the first two are not there."""
     found = {}
     for kind, usual in _USUAL.items():
         name = find(example, getattr(fields, kind), usual, f"{kind}_field", origin)
@@ -87,7 +79,8 @@ def _chosen(example: dict[str, Any], fields: Fields, origin: str) -> dict[str, A
             found[f"{kind}s" if kind != "image" else kind] = value if kind == "image" else _single(value)
         elif kind in ("image", "label"):
             raise BadInput(
-                f"{origin}: no feature is the {kind}; there are {', '.join(sorted(example))}; name it with `{kind}_field`"
+                f"{origin}: no feature is the {kind}; there are {', '.join(sorted(example))}; name it with "
+                f"`{kind}_field`"
             )
     return found
 
@@ -105,7 +98,7 @@ def _image(value: Any, example: dict[str, Any], pictures: Pictures, origin: str)
         value = np.frombuffer(value[0], np.uint8)
     sizes = [int(example[name][0]) for names in _SIZES if (name := next((n for n in names if n in example), ""))]
     if len(sizes) < 2:
-        return squared(narrowed(value)[np.newaxis], origin)[0]
+        return np.asarray(squared(narrowed(value)[np.newaxis], origin)[0])
     if math.prod(sizes) != value.size:
         raise BadInput(
             f"{origin}: the image has {value.size} {'bytes' if value.dtype == np.uint8 else 'numbers'}, expected "
@@ -124,7 +117,9 @@ def _records(name: str, path: Path) -> Iterator[bytes]:
                 if len(head) == 12 and _masked(head[:8]) != checksum:
                     raise BadInput(f"{name} is damaged: the length of the record at byte {offset} has another checksum")
                 if length > _LARGEST:
-                    raise BadInput(f"{name}: the record at byte {offset} announces {length:,} bytes, too many for an image")
+                    raise BadInput(
+                        f"{name}: the record at byte {offset} announces {length:,} bytes, too many for an image"
+                    )
                 content = file.read(length + 4) if len(head) == 12 else b""
                 if len(head) < 12 or len(content) < length + 4:
                     raise BadInput(
@@ -145,7 +140,7 @@ def _masked(content: bytes) -> int:
     """Return the checksum of some bytes as TFRecord has it."""
     import google_crc32c  # noqa: PLC0415 - every form is asked what it recognises, and few need this
 
-    checksum = google_crc32c.value(content)
+    checksum: int = google_crc32c.value(content)
     return ((checksum >> 15 | checksum << 17) + 0xA282EAD8) & 0xFFFFFFFF
 
 
@@ -159,7 +154,8 @@ def _unpacked(name: str, file: IO[bytes]) -> Any:
         return gzip.GzipFile(fileobj=file)
     if head[0] == 0x78 and int.from_bytes(head[:2], "big") % 31 == 0:
         return io.BufferedReader(_Zlib(file))
-    raise BadInput(f"{name} is no TFRecord file: it {disguise(head) or f'starts with {head[:12].hex()}, no length with its checksum'}")
+    what = disguise(head) or f"starts with {head[:12].hex()}, expected a length of 8 bytes and its checksum of 4"
+    raise BadInput(f"{name} is no TFRecord file: it {what}")
 
 
 class _Zlib(io.RawIOBase):
@@ -184,7 +180,7 @@ class _Zlib(io.RawIOBase):
 
 
 def _example(record: bytes, origin: str) -> dict[str, Any]:
-    """Return the features: bytes as a list, numbers as an array; raise `BadInput` if the record is no tf.train.Example."""
+    """Return the features: bytes as a list, numbers as an array; raise `BadInput` if it is no tf.train.Example."""
     from google.protobuf.message import DecodeError  # noqa: PLC0415
 
     try:
@@ -218,16 +214,25 @@ def _message() -> Any:
         return message
 
     messages = file.message_type
-    for name, kind in (("BytesList", field.TYPE_BYTES), ("FloatList", field.TYPE_FLOAT), ("Int64List", field.TYPE_INT64)):
+    for name, kind in (
+        ("BytesList", field.TYPE_BYTES),
+        ("FloatList", field.TYPE_FLOAT),
+        ("Int64List", field.TYPE_INT64),
+    ):
         declare(messages, name, ("value", kind, None), repeated=True)
     lists = (("bytes_list", ".tf.BytesList"), ("float_list", ".tf.FloatList"), ("int64_list", ".tf.Int64List"))
     feature = declare(messages, "Feature", *((called, field.TYPE_MESSAGE, of) for called, of in lists))
     feature.oneof_decl.add(name="kind")
     for each in feature.field:
         each.oneof_index = 0
-    features = declare(messages, "Features", ("feature", field.TYPE_MESSAGE, ".tf.Features.FeatureEntry"), repeated=True)
+    features = declare(
+        messages, "Features", ("feature", field.TYPE_MESSAGE, ".tf.Features.FeatureEntry"), repeated=True
+    )
     entry = declare(
-        features.nested_type, "FeatureEntry", ("key", field.TYPE_STRING, None), ("value", field.TYPE_MESSAGE, ".tf.Feature")
+        features.nested_type,
+        "FeatureEntry",
+        ("key", field.TYPE_STRING, None),
+        ("value", field.TYPE_MESSAGE, ".tf.Feature"),
     )
     entry.options.map_entry = True
     declare(messages, "Example", ("features", field.TYPE_MESSAGE, ".tf.Features"))

@@ -3,8 +3,8 @@
     train-000000.tar  train-000001.tar  test-000000.tar.gz
         00000.png  00000.cls  00001.png  00001.cls
 
-The label is in `.cls`, `.label`, `.json` (with split, group and weight, if there) or `.txt`; the files of an image follow
-each other. The split is in the archive's name.
+The label is in `.cls`, `.label`, `.json` (with split, group and weight, if there) or `.txt`; the files of an image
+follow each other. The split is in the archive's name.
 """
 
 import gzip
@@ -16,15 +16,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy.typing as npt
+
 from components.contract.errors import BadInput
 from components.ingest.forms import Batch, Fields, _rows
 from components.ingest.forms._heads import disguise
 from components.ingest.forms._names import ending, find, in_order, is_clutter, listed, split_of_path
 from components.ingest.forms._pictures import ENDINGS, Pictures
-from components.ingest.forms._rows import Rows
+from components.ingest.forms._rows import collected
 from components.ingest.place import Place
 
-CHUNK = 2048  # images at a time
 _LABELS = ("cls", "label", "json", "txt", "cls.txt", "label.txt")
 _MORE = {"labels": _rows.LABEL, "splits": _rows.SPLIT, "groups": _rows.GROUP, "weights": _rows.WEIGHT}
 
@@ -44,23 +45,16 @@ def read(place: Place, fields: Fields) -> Iterator[Batch]:
     pictures = Pictures()
     for name in _files(place):
         with place.file(name) as path:
-            images: list[Any] = []
-            origins: list[str] = []
-            columns: dict[str, list[Any]] = {}
-            for key, parts in _samples(name, path):
-                origin = f"{name} {key}"
-                images.append(pictures(_picture(parts, fields, origin), origin))
-                origins.append(origin)
-                for kind, value in _said(parts, fields, origin).items():
-                    columns.setdefault(kind, [None] * (len(images) - 1)).append(value)
-                for values in columns.values():
-                    values += [None] * (len(images) - len(values))
-                if len(images) == CHUNK:
-                    yield from Rows(images, origins, **columns).batches(split_of_path(name))
-                    images, origins, columns = [], [], {}
-            if images:
-                yield from Rows(images, origins, **columns).batches(split_of_path(name))
+            yield from collected(_described(name, path, fields, pictures), split_of_path(name))
     pictures.say()
+
+
+def _described(
+    name: str, path: Path, fields: Fields, pictures: Pictures
+) -> Iterator[tuple[npt.NDArray[Any], str, dict[str, Any]]]:
+    for key, parts in _samples(name, path):
+        origin = f"{name} {key}"
+        yield pictures(_picture(parts, fields, origin), origin), origin, _said(parts, fields, origin)
 
 
 def _picture(parts: dict[str, bytes], fields: Fields, origin: str) -> bytes:
@@ -70,7 +64,9 @@ def _picture(parts: dict[str, bytes], fields: Fields, origin: str) -> bytes:
     if len(found) == 1:
         return parts[found[0]]
     which = "has no image" if not found else f"has {len(found)} images"
-    raise BadInput(f"{origin} {which}, but {', '.join(parts)}; give each one picture, or name it with `image_field`, as png")
+    raise BadInput(
+        f"{origin} {which}, but {', '.join(parts)}; give each one picture, or name it with `image_field`, as png"
+    )
 
 
 def _said(parts: dict[str, bytes], fields: Fields, origin: str) -> dict[str, Any]:
@@ -84,16 +80,22 @@ def _said(parts: dict[str, bytes], fields: Fields, origin: str) -> dict[str, Any
         content = content if isinstance(content, dict) else {"label": content}
         for kind, usual in _MORE.items():
             asked = getattr(fields, kind[:-1])
-            if name := find(content, asked if asked not in parts else "", usual, f"{kind[:-1]}_field", f"{origin}.json"):
+            if name := find(
+                content, asked if asked not in parts else "", usual, f"{kind[:-1]}_field", f"{origin}.json"
+            ):
                 said[kind] = content[name]
-    ending = fields.label if fields.label in parts else next((each for each in _LABELS if each in parts and each != "json"), "")
-    if ending and ("labels" not in said or fields.label == ending or ending == "cls"):
+    ending = (
+        fields.label
+        if fields.label in parts
+        else next((each for each in _LABELS if each in parts and each != "json"), "")
+    )
+    if ending and ("labels" not in said or ending in {fields.label, "cls"}):
         text = parts[ending].decode("utf-8", errors="replace").strip()
         said["labels"] = int(text) if re.fullmatch(r"-?\d+", text) else text
     if said.get("labels") in (None, ""):
         raise BadInput(
-            f"{origin} has no label, only {', '.join(parts)}; put it in a file {origin.rpartition(' ')[2]}.cls, or name the one "
-            "that has it with `label_field`"
+            f"{origin} has no label, only {', '.join(parts)}; put it in {origin.rpartition(' ')[2]}.cls, or say "
+            "which of them has it with `label_field`"
         )
     return said
 
@@ -129,7 +131,7 @@ def _members(name: str, path: Path) -> Iterator[tuple[str, bytes]]:
         try:
             with tarfile.open(fileobj=file, mode="r:") as archive:
                 while member := archive.next():
-                    archive.members.clear()  # it would keep all of them
+                    archive.members.clear()  # type: ignore[attr-defined]  # it would keep all of them
                     offset = member.offset
                     if member.isfile() and not is_clutter(member.name.removeprefix("./")):
                         content = archive.extractfile(member)
