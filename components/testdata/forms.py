@@ -7,7 +7,7 @@ import json
 import tarfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -16,9 +16,52 @@ import pyarrow.csv as arrow
 import pyarrow.parquet as pq
 from PIL import Image
 
-from components.ingest.forms import idx
+from components.ingest.forms import Chosen, Fields, choose, idx
+from components.ingest.place import Place
+
+HERE = Path(__file__).parent
+NO_FIELDS = Fields()
 
 Splits = Mapping[str, tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]]  # train and test: images and labels
+
+
+def digits(count: int = 64) -> dict[str, tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]]:
+    """Return the first digits of train and of test, images and labels, up to 512 and 256."""
+    made = {}
+    for split, stem in (("train", "train"), ("test", "t10k")):
+        images = idx.numbers(HERE / f"{stem}-images-idx3-ubyte.gz", "images")[:count]
+        made[split] = images, idx.numbers(HERE / f"{stem}-labels-idx1-ubyte.gz", "labels")[:count]
+    return made
+
+
+class Read(NamedTuple):
+    """What is of one split: images, labels, origins, groups, weights, and the names of the classes."""
+
+    images: list[npt.NDArray[Any]]
+    labels: list[Any]
+    origins: list[str]
+    groups: list[str]
+    weights: list[float]
+    class_names: list[str]
+
+
+def read(
+    source: Path | str, scratch: Path, fields: Fields = NO_FIELDS, form: str = "auto"
+) -> tuple[dict[str, Read], Chosen]:
+    """Return what a source has of each split, and the form that it was read in."""
+    place = Place(str(source), scratch)
+    chosen = choose(place, form)
+    found: dict[str, Read] = {}
+    for batch in chosen.read(place, fields):
+        assert len(batch.images) == len(batch.labels) == len(batch.origins)
+        split = found.setdefault(batch.split, Read([], [], [], [], [], list(batch.class_names)))
+        labels = batch.labels.tolist() if isinstance(batch.labels, np.ndarray) else batch.labels
+        split.images.extend(batch.images)
+        split.labels.extend(labels)
+        split.origins.extend(batch.origins)
+        split.groups.extend(batch.groups or ())
+        split.weights.extend(batch.weights or ())
+    return found, chosen
 
 
 def png(image: npt.NDArray[Any], **options: Any) -> bytes:

@@ -182,7 +182,7 @@ def _pixels(block: Any, table: _Table, origins: list[str]) -> npt.NDArray[Any]:
     for name in table.pixels:
         column = block.column(name)
         if column.null_count or str(column.type) not in ("int64", "double"):
-            wrong = next(i for i, value in enumerate(column.to_pylist()) if not isinstance(value, int | float))
+            wrong = next(i for i, value in enumerate(column.to_pylist()) if not _is_number(str(value)))
             value = column[wrong].as_py()
             raise BadInput(
                 f"{origins[wrong]}: pixel {name} is {'missing' if value is None else repr(value)}, expected a number"

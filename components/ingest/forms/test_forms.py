@@ -4,37 +4,10 @@
 import numpy as np
 import pytest
 
-from components.conftest import DIGITS
 from components.contract.errors import BadInput
 from components.contract.store.client import Store
-from components.ingest.forms import FORMS, Fields, choose, idx
-from components.ingest.place import Place
-from components.testdata.forms import WRITERS, png
-
-
-def digits(count=64):
-    """Return the first digits of train and of test."""
-    return {
-        split: tuple(
-            np.array(idx.numbers(DIGITS / f"{stem}-{kind}-idx{n}-ubyte.gz", kind)[:count])
-            for kind, n in (("images", 3), ("labels", 1))
-        )
-        for split, stem in (("train", "train"), ("test", "t10k"))
-    }
-
-
-def read(source, scratch, fields=Fields(), form="auto"):  # noqa: B008 - it is frozen
-    """Return {split: (images, labels, origins)} of a source, and the name of its form."""
-    place = Place(str(source), scratch)
-    chosen = choose(place, form)
-    found: dict[str, tuple[list[object], list[object], list[str]]] = {}
-    for batch in chosen.read(place, fields):
-        images, labels, origins = found.setdefault(batch.split, ([], [], []))
-        assert len(batch.images) == len(batch.labels) == len(batch.origins)
-        images += list(batch.images)
-        labels += batch.labels.tolist() if isinstance(batch.labels, np.ndarray) else batch.labels
-        origins += batch.origins
-    return found, chosen
+from components.ingest.forms import FORMS
+from components.testdata.forms import WRITERS, digits, png, read
 
 
 def by_image(images, labels):
