@@ -13,7 +13,7 @@ from components.contract.errors import BadInput
 from components.ingest.forms._heads import disguise
 
 ENDINGS = r"\.(?:png|jpe?g|bmp|gif|tiff?|webp|p[bgp]m)"
-_FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP", "PPM", "MPO")
+_FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP", "PPM")
 _LARGEST = 50_000_000  # pixels: what is larger is more likely to be made to fill the memory than to be a digit
 _UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, struct.error, zlib.error)
 
@@ -38,7 +38,7 @@ class Pictures:
                 return self._pixels(image)
         except UnidentifiedImageError:
             what = disguise(content) or f"starts with {content[:8].hex()}"
-            raise BadInput(f"{origin} is no picture that can be read ({', '.join(_FORMATS[:-1])}): it {what}") from None
+            raise BadInput(f"{origin} is no picture that can be read ({', '.join(_FORMATS)}): it {what}") from None
         except (Image.DecompressionBombError, Image.DecompressionBombWarning):
             raise BadInput(f"{origin} has more than {_LARGEST:,} pixels; make it smaller") from None
         except _UNREADABLE as error:

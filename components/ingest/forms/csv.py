@@ -137,6 +137,8 @@ def _batches(place: Place, table: _Table, path: Path) -> Iterator[Batch]:
                 images, [f"{name}" for name in beside.resolved], columns["label"][part],
                 **{name: values[part] for name, values in more.items()},
             ).batches(split)  # fmt: skip
+    if row == 1 + table.header:
+        raise BadInput(f"{table.name} has a header, but no rows")
     beside.say()
 
 
@@ -151,21 +153,28 @@ def _blocks(table: _Table, path: Path) -> Iterator[Any]:
     from pyarrow import csv as arrow  # noqa: PLC0415
 
     kinds = {name: pa.string() for kind, name in table.known.items() if name and kind in ("path", "split", "group")}
-    try:
-        reader = arrow.open_csv(
+
+    def opened() -> Any:
+        return arrow.open_csv(
             pa.input_stream(str(path), compression="gzip" if _is_gzipped(path) else None),
             read_options=arrow.ReadOptions(
-                block_size=_BLOCK, column_names=table.columns, skip_rows=int(table.header), use_threads=False
+                block_size=_BLOCK if table.pixels else 8 * _BLOCK,  # types are those of the first block
+                column_names=table.columns, skip_rows=int(table.header), use_threads=False,
             ),
             parse_options=arrow.ParseOptions(delimiter=table.delimiter, ignore_empty_lines=False),
             convert_options=arrow.ConvertOptions(
                 column_types=kinds, strings_can_be_null=True, quoted_strings_can_be_null=True
             ),
-        )
+        )  # fmt: skip
+
+    try:
+        reader = opened()
+        if any(pa.types.is_floating(reader.schema.field(name).type) for name in table.pixels):
+            # A pixel at the edge may be 0 in all of the first rows, and a fraction later.
+            kinds |= dict.fromkeys(table.pixels, pa.float64())
+            reader = opened()
         yield from reader
     except pa.ArrowInvalid as error:
-        if "Empty CSV" in str(error):
-            raise BadInput(f"{table.name} has a header, but no rows") from None
         raise BadInput(f"{table.name} is no table of one kind: {error}") from None
     except OSError as error:
         raise BadInput(f"{table.name} is damaged: {error}") from None

@@ -76,6 +76,19 @@ def test_a_table_of_files_with_split_group_and_weight(tmp_path):
     assert found["validation"].weights == [float(i) for i in range(16)]
 
 
+def test_a_pixel_may_be_whole_at_first_and_a_fraction_far_below(tmp_path, monkeypatch):
+    monkeypatch.setattr("components.ingest.forms.csv._BLOCK", 64)
+    (tmp_path / "a.csv").write_text("label,a,b,c,d\n" + "1,0,0.5,0,0\n" * 20 + "1,0.25,0,0,1\n")
+    found = read(tmp_path, tmp_path / "scratch")[0][""]
+    assert found.images[20].tolist() == [[0.25, 0.0], [0.0, 1.0]]
+    assert len(found.images) == 21
+    (tmp_path / "a.csv").write_text("label,a,b,c,d\n" + "1,0,0,0,0\n" * 20 + "1,x,0,0,1\n")
+    with pytest.raises(
+        BadInput, match="a.csv is no table of one kind: In CSV column #1: Row #22: CSV conversion error"
+    ):
+        read(tmp_path, tmp_path / "scratch")
+
+
 def test_columns_that_are_named(tmp_path):
     content = table("colour,kind," + ",".join(f"p{i}" for i in range(784)),
                     [["red", y, *x] for y, x in zip(Y.tolist(), FLAT.tolist(), strict=True)])  # fmt: skip
