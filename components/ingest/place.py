@@ -1,13 +1,16 @@
 """Where a source is: a folder, a single file, or a prefix in the store."""
 
+import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
 from components.contract import location
 from components.contract.errors import BadInput
 from components.contract.store.client import Store
+from components.contract.store.connection import CONNECTIONS
 
 
 class Place:
@@ -27,23 +30,36 @@ class Place:
             self.source, self.names = str(Path(source).parent), [Path(source).name]
         else:
             # Some archives hold folders of the files' names, and dangling links.
-            files = (path for path in Path(source).rglob("*") if path.is_file())
-            self.names = sorted(path.relative_to(source).as_posix() for path in files)
+            self.names = sorted(
+                name
+                for folder, _, files in os.walk(source)
+                for name in (f"{folder}/{file}".removeprefix(f"{source.rstrip('/')}/").lstrip("/") for file in files)
+                if (Path(source) / name).is_file()
+            )
         if not self.names:
             raise BadInput(f"source: there is no file at {source}")
 
     @contextmanager
     def file(self, name: str) -> Iterator[Path]:
         """Give one of the files on this machine's disk; what had to be downloaded is gone afterwards."""
-        if not self._store:
-            yield Path(self.source) / name
-            return
-        path = self._scratch / name
-        self._store.read(f"{self.source.rstrip('/')}/{name}", path)
-        try:
+        with self.files([name]) as (path,):
             yield path
+
+    @contextmanager
+    def files(self, names: Sequence[str]) -> Iterator[list[Path]]:
+        """Give some of the files, as `file` does; what is in the store is fetched several at a time."""
+        if not self._store:
+            yield [Path(self.source) / name for name in names]
+            return
+        paths = [self._scratch / name for name in names]
+        addresses = [f"{self.source.rstrip('/')}/{name}" for name in names]
+        try:
+            with ThreadPoolExecutor(CONNECTIONS) as pool:
+                list(pool.map(self._store.read, addresses, paths))
+            yield paths
         finally:
-            path.unlink(missing_ok=True)
+            for path in paths:
+                path.unlink(missing_ok=True)
 
     def remove(self) -> None:
         """Remove what was downloaded."""

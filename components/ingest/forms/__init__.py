@@ -5,18 +5,23 @@ A form has two functions:
     def recognised(place) -> str                   what is there, as a noun ("four IDX files"), if it is of this form
     def read(place, fields) -> Iterator[Batch]     its images, some at a time, in the order of the files
 
-To add your own, copy a file; its name is then a choice of `--form`. The file's name is what the form is called.
+To add your own, copy a file; its name is then a choice of `--form`. The file's name is what the form is called. Every
+form is asked what it recognises, so a library that takes long to import is imported where it is used.
 """
 
+import types
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from components.contract.errors import BadInput
 from components.contract.plugins import Plugins
 
 if TYPE_CHECKING:  # the declaration is read where there is no NumPy
     import numpy.typing as npt
+
+    from components.ingest.place import Place
 
 FORMS = Plugins("form", "components.ingest.forms", Path(__file__).parent)
 
@@ -50,3 +55,48 @@ class Batch:
     groups: Sequence[str] | None = None
     weights: Sequence[float] | None = None
     class_names: Sequence[str] = field(default=())
+
+
+class Chosen(NamedTuple):
+    """A form, with its name and what it recognised."""
+
+    name: str
+    what: str
+    module: types.ModuleType
+
+    def read(self, place: "Place", fields: Fields) -> Any:
+        """Return an iterator over the batches of the place."""
+        return self.module.read(place, fields)
+
+
+def choose(place: "Place", form: str) -> Chosen:
+    """Return the form of that name, or, if it is `auto`, the one that recognises the place.
+
+    Raises `BadInput` if the form does not recognise it, if none does, or if several do.
+    """
+    from components.ingest.forms._nearest import nearest  # noqa: PLC0415 - it asks the forms, which are made of this
+
+    found = []
+    for name in FORMS.names if form == "auto" else [form]:
+        module = _loaded(name)
+        if what := module.recognised(place):
+            found.append(Chosen(name, what, module))
+    if len(found) == 1:
+        return found[0]
+    if found:
+        each = "; ".join(f"{chosen.name} ({chosen.what})" for chosen in found)
+        raise BadInput(f"source: {place.source} can be read in more than one form: {each}; choose one with `form`")
+    wanted = f"nothing of the form {form}" if form != "auto" else f"no form of data: {', '.join(FORMS.names)}"
+    raise BadInput(f"source: {place.source} has {wanted}; {nearest(place)}")
+
+
+def _loaded(name: str) -> types.ModuleType:
+    path = FORMS.files.get(name, Path(name))
+    try:
+        module = FORMS.load(name)
+    except (ImportError, SyntaxError) as error:
+        raise BadInput(f"form {name} ({path.name}) cannot be imported: {error}") from error
+    for function in ("recognised", "read"):
+        if not callable(getattr(module, function, None)):
+            raise BadInput(f"form {name} ({path.name}) has no function {function}; see components/ingest/forms")
+    return module

@@ -1,0 +1,205 @@
+"""Parquet, as on the Hugging Face Hub: a row for each image.
+
+    data/train-00000-of-00002.parquet  data/test-00000-of-00001.parquet      or folders train, or split=train
+    image   struct<bytes, path>, bytes, a path, or numbers: lists, lists of lists, tensors, or a column for each pixel
+    label   numbers, with their names if the file says them, or texts
+
+Columns that a folder names, as `label=7`, count as columns.
+"""
+
+import json
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from components.contract.errors import BadInput
+from components.ingest.forms import Batch, Fields, _rows
+from components.ingest.forms._files import Beside
+from components.ingest.forms._heads import disguise
+from components.ingest.forms._names import ending, find, in_order, listed, split_of_path
+from components.ingest.forms._pictures import Pictures
+from components.ingest.forms._rows import Rows, narrowed, squared
+from components.ingest.place import Place
+
+CHUNK = 2048  # rows at a time
+_USUAL = {
+    "image": tuple(dict.fromkeys(_rows.IMAGE + _rows.PATH)), "label": _rows.LABEL, "split": _rows.SPLIT,
+    "group": _rows.GROUP, "weight": _rows.WEIGHT,
+}  # fmt: skip
+
+
+def recognised(place: Place) -> str:
+    """Return which files there are."""
+    names = _files(place)
+    return f"Parquet files {listed(names)}" if names else ""
+
+
+def _files(place: Place) -> list[str]:
+    return in_order(ending(place.names, r"\.(?:parquet|pq)"))
+
+
+def read(place: Place, fields: Fields) -> Iterator[Batch]:
+    """Yield the images of each file."""
+    import pyarrow as pa  # noqa: PLC0415 - every form is asked what it recognises, and this takes long to import
+    import pyarrow.parquet as pq  # noqa: PLC0415
+
+    pictures = Pictures()
+    for name in _files(place):
+        with place.file(name) as path:
+            try:
+                with pq.ParquetFile(path) as file:
+                    yield from _File(
+                        place, name, file.schema_arrow, fields, pictures, Beside(place, name, pictures)
+                    ).batches(file)
+            except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
+                raise BadInput(f"{name} is no sound Parquet file: {_why(path, error)}") from None
+    pictures.say()
+
+
+def _why(path: Path, error: Exception) -> str:
+    with path.open("rb") as file:
+        head = file.read(256)
+    cut = (
+        "it begins as one, but its end is missing: it is truncated"
+        if head[:4] == b"PAR1" and "magic" in str(error)
+        else ""
+    )
+    return cut or f"it {disguise(head)}" * bool(disguise(head)) or str(error).splitlines()[0]
+
+
+@dataclass
+class _File:
+    """A file, and what its columns are."""
+
+    place: Place
+    name: str
+    schema: Any
+    fields: Fields
+    pictures: Pictures
+    beside: Beside
+
+    def batches(self, file: Any) -> Iterator[Batch]:
+        folders = dict(part.split("=", 1) for part in self.name.split("/")[:-1] if "=" in part)
+        names = [*self.schema.names, *(name for name in folders if name not in self.schema.names)]
+        known = {
+            kind: find(names, getattr(self.fields, kind), usual, f"{kind}_field", self.name)
+            for kind, usual in _USUAL.items()
+        }
+        pixels = [] if known["image"] else [name for name in self.schema.names if name not in known.values()]
+        if not known["label"] or not (known["image"] or len(pixels) > 1):
+            lacking = "image" if known["label"] else "label"
+            raise BadInput(
+                f"{self.name} has no column for the {lacking}: it has {', '.join(names[:12])}; name it with "
+                f"`{lacking}_field`"
+            )
+        columns = pixels + [name for name in known.values() if name in self.schema.names]
+        start = 0
+        for table in file.iter_batches(CHUNK, columns=columns):
+            if not table.num_rows:
+                continue
+            origins = [f"{self.name} {i}" for i in range(start, start + table.num_rows)]
+            start += table.num_rows
+            images = self._images(table, known["image"], pixels, origins)
+            values = {
+                f"{kind}s": _values(table.column(name)) if name in columns else [folders[name]] * len(origins)
+                for kind, name in known.items() if name and kind != "image"
+            }  # fmt: skip
+            yield from Rows(images, origins, **values).batches(
+                split_of_path(self.name), self._class_names(known["label"])
+            )
+
+    def _class_names(self, label: str) -> list[str]:
+        """Return the names of the classes that the datasets library has written into the file, if it has."""
+        try:
+            said = json.loads((self.schema.metadata or {}).get(b"huggingface", b"{}"))
+            return [str(name) for name in said["info"]["features"][label]["names"]]
+        except (ValueError, KeyError, TypeError):
+            return []
+
+    def _images(self, table: Any, image: str, pixels: list[str], origins: list[str]) -> Any:
+        import pyarrow.types as kinds  # noqa: PLC0415
+
+        if pixels:
+            columns = [_numbers(table.column(name), name, origins) for name in pixels]
+            return squared(narrowed(np.stack(columns, axis=1)), self.name)
+        column = table.column(image)
+        if hasattr(column.type, "shape"):
+            return column.to_numpy_ndarray()
+        column = getattr(column, "storage", column)  # another extension's
+        if kinds.is_dictionary(column.type):
+            column = column.dictionary_decode()
+        if kinds.is_struct(column.type) or kinds.is_string(column.type) or kinds.is_large_string(column.type):
+            return self._pictures(column.to_pylist(), origins)
+        if kinds.is_binary(column.type) or kinds.is_large_binary(column.type) or kinds.is_binary_view(column.type):
+            return self._pictures([{"bytes": value} for value in column.to_pylist()], origins)
+        if kinds.is_list(column.type) or kinds.is_large_list(column.type) or kinds.is_fixed_size_list(column.type):
+            return self._lists(column, image, origins)
+        raise BadInput(
+            f"{self.name}: the column {image} is {column.type}, expected pictures (bytes, or a struct with bytes), "
+            "names of files, or lists of numbers; name another one with `image_field`"
+        )
+
+    def _pictures(self, values: list[Any], origins: list[str]) -> list[npt.NDArray[Any]]:
+        pairs = [
+            (value.get("bytes"), value.get("path")) if isinstance(value, dict) else (None, value) for value in values
+        ]
+        for (content, path), origin in zip(pairs, origins, strict=True):
+            if content is None and not path:
+                raise BadInput(f"{origin}: the image is missing; take the row out, or give it one")
+        named = [(path, origin) for (content, path), origin in zip(pairs, origins, strict=True) if content is None]
+        parts = self.beside.images([path for path, _ in named], [origin for _, origin in named])
+        files = (image for _, images in parts for image in images)
+        return [
+            next(files) if content is None else self.pictures(content, origin)
+            for (content, _), origin in zip(pairs, origins, strict=True)
+        ]
+
+    def _lists(self, column: Any, image: str, origins: list[str]) -> Any:
+        """Return the images of a column of lists of numbers, or of lists of lists."""
+        if column.null_count:
+            raise BadInput(f"{origins[column.is_null().index(True).as_py()]}: the image is missing; take the row out")
+        shape, flat = [], column
+        while hasattr(flat.type, "value_type"):
+            lengths = (
+                set(flat.value_lengths().unique().to_pylist())
+                if not hasattr(flat.type, "list_size")
+                else {flat.type.list_size}
+            )
+            if len(lengths) != 1 or None in lengths:
+                return [_ragged(value, origin) for value, origin in zip(column.to_pylist(), origins, strict=True)]
+            shape.append(lengths.pop())
+            flat = flat.flatten()
+        values = _numbers(flat, image, origins, math.prod(shape)).reshape(len(column), *shape)
+        return squared(narrowed(values), self.name) if len(shape) == 1 else narrowed(values)
+
+
+def _ragged(value: Any, origin: str) -> npt.NDArray[Any]:
+    try:
+        image = narrowed(np.array(value))
+    except ValueError:
+        raise BadInput(f"{origin}: the rows of the image have not all the same number of pixels") from None
+    if image.dtype == object:
+        raise BadInput(f"{origin}: a pixel is missing")
+    return squared(image[np.newaxis], origin)[0] if image.ndim == 1 else image
+
+
+def _numbers(column: Any, name: str, origins: list[str], each: int = 1) -> npt.NDArray[Any]:
+    """Return a column of numbers, of which there are `each` for an image."""
+    if column.null_count:
+        where = origins[column.is_null().index(True).as_py() // each]
+        raise BadInput(f"{where}: a pixel of {name} is missing")
+    numbers = column.to_numpy(zero_copy_only=False)
+    if numbers.dtype.kind not in "biuf":
+        raise BadInput(f"{origins[0]}: the column {name} is {column.type}, expected numbers: pixels")
+    return numbers  # type: ignore[no-any-return]
+
+
+def _values(column: Any) -> Any:
+    if column.null_count or str(column.type) not in ("int64", "int32", "int16", "int8", "uint8", "uint16", "uint32"):
+        return column.to_pylist()
+    return column.to_numpy()

@@ -1,0 +1,139 @@
+# mypy: allow-untyped-defs, allow-untyped-calls
+"""The same digits in every form give the same images; and what is no form is said."""
+
+import numpy as np
+import pytest
+
+from components.contract.errors import BadInput
+from components.contract.store.client import Store
+from components.ingest.forms import FORMS
+from components.testdata.forms import WRITERS, digits, png, read
+
+
+def by_image(images, labels):
+    return sorted((image.tobytes(), str(label)) for image, label in zip(images, labels, strict=True))
+
+
+@pytest.mark.parametrize("form", WRITERS)
+def test_the_same_digits_in_every_form_are_the_same_images(form, tmp_path):
+    (tmp_path / "source").mkdir()
+    WRITERS[form](tmp_path / "source", digits(512))
+    found, chosen = read(tmp_path / "source", tmp_path / "scratch")
+    assert chosen.name == form
+    assert list(found) == ["train", "test"]
+    origins = {}
+    for split, (images, labels) in digits(512).items():
+        assert {(image.shape, image.dtype.name) for image in found[split][0]} == {((28, 28), "uint8")}
+        if form == "folders":  # by class
+            assert by_image(*found[split][:2]) == by_image(images, labels)
+        else:
+            assert np.array_equal(found[split][0], images)
+            assert found[split][1] == labels.tolist()
+        assert len(set(found[split][2])) == len(images)
+        origins[split] = found[split][2][5]
+    assert (
+        origins
+        == {
+            "csv": {"train": "train.csv line 7", "test": "test.csv line 7"},
+            "folders": {"train": "train/0/00056.png", "test": "test/0/00055.png"},
+            "idx": {"train": "train-images-idx3-ubyte 5", "test": "t10k-images-idx3-ubyte 5"},
+            "npz": {"train": "mnist.npz x_train 5", "test": "mnist.npz x_test 5"},
+            "parquet": {split: f"data/{split}-00000-of-00001.parquet 5" for split in ("train", "test")},
+            "tfrecord": {split: f"mnist-{split}.tfrecord-00000-of-00001 5" for split in ("train", "test")},
+            "webdataset": {"train": "train-000000.tar 00005", "test": "test-000000.tar.gz 00005"},
+        }[form]
+    )
+
+
+def test_every_form_that_ships_is_tested():
+    assert FORMS.names == list(WRITERS)
+
+
+@pytest.mark.parametrize("form", WRITERS)
+def test_the_store_gives_what_the_folder_gives(form, tmp_path, s3):
+    folder = tmp_path / "source"
+    folder.mkdir()
+    WRITERS[form](folder, digits(24))
+    store = Store.from_environment()
+    for path in folder.rglob("*"):
+        if path.is_file():
+            store.client.fput_object("tests", f"{s3[11:]}/{path.relative_to(folder)}", str(path))
+    local, remote = (read(source, tmp_path / "scratch")[0] for source in (folder, s3))
+    assert list(local) == list(remote) == ["train", "test"]
+    for split in local:
+        assert np.array_equal(local[split][0], remote[split][0])
+        assert local[split][1:] == remote[split][1:]
+    assert [path for path in (tmp_path / "scratch").rglob("*") if path.is_file()] == []
+
+
+def test_a_single_file_is_a_source(tmp_path):
+    WRITERS["npz"](tmp_path, digits())
+    assert len(read(tmp_path / "mnist.npz", tmp_path / "scratch")[0]["train"][0]) == 64
+
+
+def test_two_forms_of_one_place_are_asked_about_and_either_may_be_chosen(tmp_path):
+    """As in the archive of Fashion-MNIST on Kaggle."""
+    WRITERS["idx"](tmp_path, digits())
+    WRITERS["csv"](tmp_path, digits(8))
+    with pytest.raises(BadInput) as error:
+        read(tmp_path, tmp_path / "scratch")
+    assert "can be read in more than one form: csv (tables test.csv, train.csv); idx (IDX files" in str(error.value)
+    assert "choose one with `form`" in str(error.value)
+    assert [len(read(tmp_path, tmp_path, form=form)[0]["train"][0]) for form in ("csv", "idx")] == [8, 64]
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        ({"mnist.zip": b"PK\x03\x04more"}, "it has 1 such as mnist.zip: unpack it, and give the folder"),
+        ({"mnist.mat": b"MATLAB 5.0"}, 'it has 1 such as mnist.mat: convert it: numpy.savez("data.npz", **scipy.io'),
+        ({"mnist.h5": b"\x89HDF\r\n\x1a\n"}, 'it has 1 such as mnist.h5: convert it: f = h5py.File("mnist.h5")'),
+        ({"mnist.pkl": b"\x80\x04."}, "a pickle can run any code, so it is never loaded here"),
+        ({"data.arrow": b"ARROW1"}, "write it as Parquet"),
+        ({"mnist": b"\0\0\x08\x03" + bytes(12)}, "mnist is an IDX file, but not called so; call it train-images"),
+        ({"download": b"PAR1 and more"}, "download is a Parquet file, but not called so; call it download.parquet"),
+        ({"download": b"<!DOCTYPE html>"}, "download is a web page or a message of a server"),
+        ({"7/a.png": png(np.zeros((2, 2), np.uint8))}, "but only one folder of a class, 7; put those of"),
+        ({"a.png": b"", "b.png": b""}, "it has 2 pictures, as a.png, but no folders of classes; put them there, as 7/"),
+        ({"images.npy": b""}, "nearest is npz, but images.npy is alone; put labels.npy beside it"),
+        ({".hidden": b"x"}, "all of its 1 files are hidden"),
+        ({"a.md": b"words"}, "it has 1 files: a.md; see docs/data.md"),
+    ],
+)  # fmt: skip
+def test_what_is_no_form_is_said_with_what_is_nearest(files, message, tmp_path):
+    for name, content in files.items():
+        (tmp_path / "source" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "source" / name).write_bytes(content)
+    with pytest.raises(BadInput) as error:
+        read(tmp_path / "source", tmp_path / "scratch")
+    assert "has no form of data: csv, folders, idx, npz, parquet, tfrecord, webdataset; " in str(error.value)
+    assert message in str(error.value)
+    with pytest.raises(BadInput, match="has nothing of the form csv; "):
+        read(tmp_path / "source", tmp_path / "scratch", form="csv")
+
+
+def test_a_form_of_ones_own_is_one_file(tmp_path, monkeypatch):
+    (tmp_path / "own_lines.py").write_text(
+        "import numpy as np\n"
+        "from components.ingest.forms import Batch\n"
+        "def recognised(place):\n"
+        "    return 'lines' if place.names == ['a.lines'] else ''\n"
+        "def read(place, fields):\n"
+        "    with place.file('a.lines') as path:\n"
+        "        for line in path.read_text().splitlines():\n"
+        "            yield Batch(np.full((1, 2, 2), len(line), np.uint8), [line], ['a.lines'])\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    FORMS.add("own-lines", "own_lines", tmp_path / "own_lines.py")
+    try:
+        (tmp_path / "source").mkdir()
+        (tmp_path / "source" / "a.lines").write_text("one\nthree\n")
+        found, chosen = read(tmp_path / "source", tmp_path / "scratch")
+        assert (chosen.name, chosen.what) == ("own-lines", "lines")
+        assert found[""][1] == ["one", "three"]
+        (tmp_path / "own_lines.py").write_text("import nothing_of_that_name\n")
+        monkeypatch.delitem(__import__("sys").modules, "own_lines")
+        with pytest.raises(BadInput, match=r"form own-lines \(own_lines.py\) cannot be imported: No module"):
+            read(tmp_path / "source", tmp_path / "scratch")
+    finally:
+        FORMS.remove("own-lines")

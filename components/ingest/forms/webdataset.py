@@ -1,0 +1,145 @@
+"""WebDataset's archives (github.com/webdataset/webdataset): tars in which the files of one name are one image.
+
+    train-000000.tar  train-000001.tar  test-000000.tar.gz
+        00000.png  00000.cls  00001.png  00001.cls
+
+The label is in `.cls`, `.label`, `.json` (with split, group and weight, if there) or `.txt`; the files of an image
+follow each other. The split is in the archive's name.
+"""
+
+import gzip
+import json
+import re
+import tarfile
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy.typing as npt
+
+from components.contract.errors import BadInput
+from components.ingest.forms import Batch, Fields, _rows
+from components.ingest.forms._heads import disguise
+from components.ingest.forms._names import ending, find, in_order, is_clutter, listed, split_of_path
+from components.ingest.forms._pictures import ENDINGS, Pictures
+from components.ingest.forms._rows import collected
+from components.ingest.place import Place
+
+_LABELS = ("cls", "label", "json", "txt", "cls.txt", "label.txt")
+_MORE = {"labels": _rows.LABEL, "splits": _rows.SPLIT, "groups": _rows.GROUP, "weights": _rows.WEIGHT}
+
+
+def recognised(place: Place) -> str:
+    """Return which archives there are."""
+    names = _files(place)
+    return f"WebDataset archives {listed(names)}" if names else ""
+
+
+def _files(place: Place) -> list[str]:
+    return in_order(ending(place.names, r"\.(?:tar|tar\.gz|tgz)"))
+
+
+def read(place: Place, fields: Fields) -> Iterator[Batch]:
+    """Yield the images of each archive."""
+    pictures = Pictures()
+    for name in _files(place):
+        with place.file(name) as path:
+            yield from collected(_described(name, path, fields, pictures), split_of_path(name))
+    pictures.say()
+
+
+def _described(
+    name: str, path: Path, fields: Fields, pictures: Pictures
+) -> Iterator[tuple[npt.NDArray[Any], str, dict[str, Any]]]:
+    for key, parts in _samples(name, path):
+        origin = f"{name} {key}"
+        yield pictures(_picture(parts, fields, origin), origin), origin, _said(parts, fields, origin)
+
+
+def _picture(parts: dict[str, bytes], fields: Fields, origin: str) -> bytes:
+    if fields.image:
+        return parts[find(parts, fields.image, (), "image_field", origin)]
+    found = [ending for ending in parts if re.fullmatch(rf"(?:.*)?{ENDINGS}", f".{ending}")]
+    if len(found) == 1:
+        return parts[found[0]]
+    which = "has no image" if not found else f"has {len(found)} images"
+    raise BadInput(
+        f"{origin} {which}, but {', '.join(parts)}; give each one picture, or name it with `image_field`, as png"
+    )
+
+
+def _said(parts: dict[str, bytes], fields: Fields, origin: str) -> dict[str, Any]:
+    """Return the label, and what else the files of an image say."""
+    said: dict[str, Any] = {}
+    if "json" in parts:
+        try:
+            content = json.loads(parts["json"])
+        except ValueError as error:
+            raise BadInput(f"{origin}.json is no JSON: {error}") from None
+        content = content if isinstance(content, dict) else {"label": content}
+        for kind, usual in _MORE.items():
+            asked = getattr(fields, kind[:-1])
+            if name := find(
+                content, asked if asked not in parts else "", usual, f"{kind[:-1]}_field", f"{origin}.json"
+            ):
+                said[kind] = content[name]
+    ending = (
+        fields.label
+        if fields.label in parts
+        else next((each for each in _LABELS if each in parts and each != "json"), "")
+    )
+    if ending and ("labels" not in said or ending in {fields.label, "cls"}):
+        text = parts[ending].decode("utf-8", errors="replace").strip()
+        said["labels"] = int(text) if re.fullmatch(r"-?\d+", text) else text
+    if said.get("labels") in (None, ""):
+        raise BadInput(
+            f"{origin} has no label, only {', '.join(parts)}; put it in {origin.rpartition(' ')[2]}.cls, or say "
+            "which of them has it with `label_field`"
+        )
+    return said
+
+
+def _samples(name: str, path: Path) -> Iterator[tuple[str, dict[str, bytes]]]:
+    """Yield the name of each image and its files by their endings; raise `BadInput` if two files have one name."""
+    key, parts = "", dict[str, bytes]()
+    for member, content in _members(name, path):
+        folder, slash, file = member.rpartition("/")
+        stem, _, ending = file.partition(".")
+        if f"{folder}{slash}{stem}" != key:
+            if parts:
+                yield key, parts
+            key, parts = f"{folder}{slash}{stem}", {}
+        if ending.lower() in parts:
+            raise BadInput(f"{name}: {member} is there twice")
+        parts[ending.lower()] = content
+    if not parts:
+        raise BadInput(f"{name} has no files")
+    yield key, parts
+
+
+def _members(name: str, path: Path) -> Iterator[tuple[str, bytes]]:
+    """Yield the files of an archive; raise `BadInput` that says where it is truncated or damaged."""
+    offset = 0
+    with path.open("rb") as plain:
+        head = plain.read(512)
+        plain.seek(0)
+        packed = head.startswith(b"\x1f\x8b")
+        if not packed and (what := disguise(head)):
+            raise BadInput(f"{name} is no tar archive: it {what}")
+        file: Any = gzip.GzipFile(fileobj=plain) if packed else plain
+        try:
+            with tarfile.open(fileobj=file, mode="r:") as archive:
+                while member := archive.next():
+                    archive.members.clear()  # type: ignore[attr-defined]  # it would keep all of them
+                    offset = member.offset
+                    if member.isfile() and not is_clutter(member.name.removeprefix("./")):
+                        content = archive.extractfile(member)
+                        assert content is not None
+                        yield member.name.removeprefix("./"), content.read()
+                offset = archive.offset
+                file.seek(offset)
+                if file.read(512) != bytes(512):  # an archive ends with blocks of zeros, and tarfile does not mind
+                    raise tarfile.ReadError("its end is missing")
+        except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile) as error:
+            raise BadInput(f"{name} is truncated or damaged at byte {offset}, where a file begins: {error}") from None
