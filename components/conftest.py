@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from components.contract import artifact
 from components.contract.declaration import Component
 from components.contract.run import run
 from components.contract.store.embedded import seaweedfs, serve
@@ -24,6 +25,12 @@ def make(component: Component, values: Mapping[str, object], inputs: Mapping[str
     given = {name: str(path) for name, path in inputs.items()}
     run(component, component.parameters.checked(values), given, outputs)
     return folder
+
+
+def arrays_of(made: Path) -> dict[str, artifact.File]:
+    """Return what says whether two data sets have the same images, labels and splits, wherever they came from."""
+    files = artifact.verify(made / "dataset").files
+    return {name: file for name, file in files.items() if name.endswith(".npy")}
 
 
 @pytest.fixture(scope="session")

@@ -26,8 +26,8 @@ from components.conftest import make
 from components.contract.declaration import Component
 from components.evaluate.component import COMPONENT as EVALUATE
 from components.export.component import COMPONENT as EXPORT
-from components.ingest import idx
 from components.ingest.component import COMPONENT as INGEST
+from components.ingest.forms import idx
 from components.ingest.known import KNOWN
 from components.ingest.known.mnist import FILES
 from components.train.component import COMPONENT as TRAIN
@@ -125,7 +125,7 @@ CASES = {
 def report(case: Case, folder: Path) -> Path:
     """Run the steps up to the one whose page it is; return that page."""
     paths = KNOWN["mnist"].obtain(Path(INGEST.parameters().cache))
-    arrays = {file: idx.read(path, idx.IMAGES if "images" in file else idx.LABELS) for file, path in paths.items()}
+    arrays = {file: idx.numbers(path, "images" if "images" in file else "labels") for file, path in paths.items()}
     arrays = {file: array[: 1000 if "t10k" in file else 2500].copy() for file, array in arrays.items()}
     if case.change:
         case.change(arrays, np.random.default_rng(0))

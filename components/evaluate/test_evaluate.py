@@ -155,8 +155,8 @@ def test_the_report_shows_the_mistakes_and_stands_alone(evaluated):
 
 
 def test_a_model_for_other_images_is_refused(trained, ingested, tmp_path):
-    from components.ingest import idx
     from components.ingest.component import COMPONENT as INGEST
+    from components.ingest.forms import idx
     from components.ingest.known.mnist import FILES
 
     (tmp_path / "files").mkdir()

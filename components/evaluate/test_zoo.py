@@ -16,8 +16,8 @@ from components.contract.errors import BadInput, StepError
 from components.evaluate import inside
 from components.evaluate.component import COMPONENT
 from components.evaluate.evaluate import load, predictor
-from components.ingest import idx
 from components.ingest.component import COMPONENT as INGEST
+from components.ingest.forms import idx
 from components.ingest.known.mnist import FILES
 from components.models import MODELS
 from components.testdata import networks

@@ -1,8 +1,10 @@
 """The work of ingest: read, bring to one shape, split, check, describe, and save a labelled image data set."""
 
+import hashlib
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -11,18 +13,20 @@ import numpy as np
 from components.artifacts import dataset as datasets
 from components.artifacts.dataset import SPLITS
 from components.artifacts.words import count
+from components.contract import location
 from components.contract.artifact import sha256
 from components.contract.errors import BadInput
-from components.ingest import idx, known
+from components.ingest import known
 from components.ingest.component import IngestParameters
-from components.ingest.forms import Batch, Fields
+from components.ingest.forms import Batch, Fields, choose
 from components.ingest.gather import Gathered, classes_of, gather
-from components.ingest.known.mnist import FILES
 from components.ingest.pixels import Shaper, shape_of
+from components.ingest.place import Place
 from components.ingest.report import write_report
-from components.ingest.sources import obtain
 from components.ingest.splits import complete, together
 from components.ingest.statistics import describe
+
+FEW = 32  # files of a source whose digests are kept one by one
 
 
 def ingest(parameters: IngestParameters, *, dataset: Path, report: Path) -> dict[str, dict[str, Any]]:
@@ -51,7 +55,7 @@ def ingest(parameters: IngestParameters, *, dataset: Path, report: Path) -> dict
             "classes": len(class_names),
             "class_names": class_names,
             "splits": {name: len(split.labels) for name, split in splits.items()},
-            "source_sha256": digests,
+            "source_sha256": _few(digests),
         }
     }
 
@@ -59,25 +63,36 @@ def ingest(parameters: IngestParameters, *, dataset: Path, report: Path) -> dict
 @contextmanager
 def opened(parameters: IngestParameters, scratch: Path) -> Iterator[tuple[Iterator[Batch], dict[str, str]]]:
     """Give the images of the source, some at a time, and the digests of its files, which are there at the end."""
-    Fields(
+    source = parameters.source
+    fields = Fields(
         parameters.image_field, parameters.label_field, parameters.split_field, parameters.group_field,
         parameters.weight_field,
     )  # fmt: skip
-    paths = obtain(parameters.source, Path(parameters.cache), scratch)
-    yield _batches(parameters, paths), {file: sha256(path) for file, path in paths.items()}
-
-
-def _batches(parameters: IngestParameters, paths: dict[str, Path]) -> Iterator[Batch]:
-    if found := known.find(parameters.source):
-        yield from found.batches(paths)
+    if found := known.find(source):
+        for name in ("form", *(f"{field}_field" for field in asdict(fields))):
+            if (given := getattr(parameters, name)) not in ("", "auto"):
+                raise BadInput(f"{name}: {given}, but {source} is a known data set, which needs none")
+        paths = found.obtain(Path(parameters.cache))
+        print(f"{source}: {found.title}", flush=True)
+        yield found.batches(paths), {name: sha256(path) for name, path in paths.items()}
         return
-    for split, (images_file, labels_file) in {"train": FILES[:2], "test": FILES[2:]}.items():
-        images = idx.read(paths[images_file], idx.IMAGES)
-        labels = idx.read(paths[labels_file], idx.LABELS)
-        if len(images) != len(labels):
-            raise BadInput(f"{images_file} has {len(images)} images, but {labels_file} has {len(labels)} labels")
-        origins = [f"{images_file} {i}" for i in range(len(images))]
-        yield Batch(images, labels, origins, split)
+    if not location.is_remote(source) and not Path(source).exists():
+        raise BadInput(
+            f"source: {source!r} is neither a folder nor a file nor an s3:// prefix nor a known data set"
+            f"{known.nearest(source)}; known are {', '.join(known.NAMES)}"
+        )
+    place = Place(source, scratch)
+    form = choose(place, parameters.form)
+    print(f"{source}: {form.what} (form: {form.name})", flush=True)
+    yield form.read(place, fields), place.digests
+
+
+def _few(digests: Mapping[str, str]) -> dict[str, str]:
+    """Return the digests of a few files as they are, and of many the digest of them all."""
+    if len(digests) <= FEW:
+        return dict(digests)
+    lines = "".join(f"{digest}  {name}\n" for name, digest in sorted(digests.items()))
+    return {f"{len(digests):,} files": hashlib.sha256(lines.encode()).hexdigest()}
 
 
 def _written(

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from components.contract import location
+from components.contract.artifact import sha256
 from components.contract.errors import BadInput
 from components.contract.store.client import Store
 from components.contract.store.connection import CONNECTIONS
@@ -18,6 +19,7 @@ class Place:
 
     def __init__(self, source: str, scratch: Path) -> None:
         self.source = source
+        self.digests: dict[str, str] = {}  # of the files that were read, by their names
         self._scratch = scratch / "place"
         self._store = Store.from_environment() if location.is_remote(source) else None
         if self._store:
@@ -49,17 +51,25 @@ class Place:
     def files(self, names: Sequence[str]) -> Iterator[list[Path]]:
         """Give some of the files, as `file` does; what is in the store is fetched several at a time."""
         if not self._store:
-            yield [Path(self.source) / name for name in names]
+            paths = [Path(self.source) / name for name in names]
+            self._note(names, paths)
+            yield paths
             return
         paths = [self._scratch / name for name in names]
         addresses = [f"{self.source.rstrip('/')}/{name}" for name in names]
         try:
             with ThreadPoolExecutor(CONNECTIONS) as pool:
                 list(pool.map(self._store.read, addresses, paths))
+            self._note(names, paths)
             yield paths
         finally:
             for path in paths:
                 path.unlink(missing_ok=True)
+
+    def _note(self, names: Sequence[str], paths: Sequence[Path]) -> None:
+        for name, path in zip(names, paths, strict=True):
+            if name not in self.digests:
+                self.digests[name] = sha256(path)
 
     def remove(self) -> None:
         """Remove what was downloaded."""

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from components.artifacts.dataset import Split
-from components.conftest import DIGITS, SMALL, make
+from components.conftest import DIGITS, SMALL, arrays_of, make
 from components.contract import artifact
 from components.contract.errors import BadInput
 from components.contract.store.client import Store
-from components.ingest import idx
 from components.ingest.component import COMPONENT
+from components.ingest.forms import idx
 from components.ingest.known.mnist import FILES
 from components.ingest.statistics import describe
 
@@ -38,10 +38,10 @@ def test_the_splits_are_those_of_the_files(ingested):
         "test-images": ((256, 28, 28), "uint8"),
         "test-labels": ((256,), "uint8"),
     }
-    original = idx.read(DIGITS / "t10k-images-idx3-ubyte.gz", idx.IMAGES)
+    original = idx.numbers(DIGITS / "t10k-images-idx3-ubyte.gz", "images")
     assert (load["test-images"] == original).all()
     both = sorted(image.tobytes() for name in ("train", "validation") for image in load[f"{name}-images"])
-    assert both == sorted(image.tobytes() for image in idx.read(DIGITS / f"{FILES[0]}.gz", idx.IMAGES))
+    assert both == sorted(image.tobytes() for image in idx.numbers(DIGITS / f"{FILES[0]}.gz", "images"))
 
 
 def test_statistics_are_exact(ingested):
@@ -104,13 +104,13 @@ def spoil_empty(folder):
 
 
 def spoil_label(folder):
-    labels = idx.read(folder / FILES[1], idx.LABELS).copy()
+    labels = idx.numbers(folder / FILES[1], "labels").copy()
     labels[5] = 10
     idx.write(folder / FILES[1], labels)
 
 
 def spoil_count(folder):
-    idx.write(folder / FILES[3], idx.read(folder / FILES[3], idx.LABELS)[:-1])
+    idx.write(folder / FILES[3], idx.numbers(folder / FILES[3], "labels")[:-1])
 
 
 def spoil_gzip(folder):
@@ -119,7 +119,7 @@ def spoil_gzip(folder):
 
 
 def spoil_shape(folder):
-    idx.write(folder / FILES[2], idx.read(folder / FILES[2], idx.IMAGES)[:, :27])
+    idx.write(folder / FILES[2], idx.numbers(folder / FILES[2], "images")[:, :27])
 
 
 def spoil_missing(folder):
@@ -193,7 +193,7 @@ def test_files_in_the_store_give_the_same_splits(s3, files, ingested, tmp_path):
     for file in FILES:
         store.client.fput_object("tests", f"{s3[11:]}/{file}", str(files / file))
     made = make(COMPONENT, SMALL | {"source": s3}, {}, tmp_path / "out")
-    assert artifact.verify(made / "dataset").files == artifact.verify(ingested / "dataset").files
+    assert arrays_of(made) == arrays_of(ingested)
 
 
 def test_the_report_stands_alone(ingested):

@@ -16,8 +16,8 @@ from components.contract.artifact import sha256
 from components.contract.declaration import Component
 from components.evaluate.component import COMPONENT as EVALUATE
 from components.export.component import COMPONENT as EXPORT
-from components.ingest import idx
 from components.ingest.component import COMPONENT as INGEST
+from components.ingest.forms import idx
 from components.ingest.known import KNOWN
 from components.ingest.known.declaration import Download, File
 from components.ingest.known.mnist import FILES
@@ -68,7 +68,7 @@ _SIZE = {"validation_size": 64}
 
 
 def _digits() -> Arrays:
-    return {file: idx.read(DIGITS / f"{file}.gz", idx.IMAGES if "images" in file else idx.LABELS) for file in FILES}
+    return {file: idx.numbers(DIGITS / f"{file}.gz", "images" if "images" in file else "labels") for file in FILES}
 
 
 def _write(folder: Path, arrays: Arrays) -> Path:

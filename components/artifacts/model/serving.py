@@ -16,7 +16,7 @@ from components.contract.errors import BadInput
 with quiet.importing():
     import keras
     import tensorflow as tf
-    from google.protobuf import text_format  # type: ignore[import-untyped]
+    from google.protobuf import text_format
     from tensorflow.core.protobuf import saved_model_pb2
 
 SIGNATURE = "serving_default"

@@ -12,8 +12,8 @@ import urllib3
 
 from components.contract.artifact import sha256
 from components.contract.errors import BadInput, StepError, StoreUnavailable, is_disk_full
-from components.ingest import idx
 from components.ingest.downloads import own, transport
+from components.ingest.forms import idx
 from components.ingest.known.declaration import Download, File, load
 
 Fetch = Callable[[Path], None]  # writes the files into a folder, under their names in the cache

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from components.ingest import idx
+from components.ingest.forms import idx
 from components.ingest.known.mnist import FILES
 
 

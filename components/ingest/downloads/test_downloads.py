@@ -10,12 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from components.conftest import DIGITS, SMALL, make
+from components.conftest import DIGITS, SMALL, arrays_of, make
 from components.contract import artifact
 from components.contract.errors import BadInput, StoreUnavailable
-from components.ingest import downloads, idx, sources
+from components.ingest import downloads
 from components.ingest.component import COMPONENT
 from components.ingest.conftest import Mirror
+from components.ingest.forms import idx
 from components.ingest.known import KNOWN
 from components.ingest.known.declaration import Download, File
 from components.ingest.known.mnist import FILES
@@ -52,7 +53,7 @@ def test_a_known_data_set_is_downloaded_once_past_a_mirror_that_is_away(monkeypa
         assert len(mirror.asked) == 4
     tried = [line for line in capsys.readouterr().out.splitlines() if line.startswith("downloading")]
     assert tried == [f"downloading mnist from {each}" for each in (NOBODY, empty.address, mirror.address)]
-    assert artifact.verify(made / "dataset").files == artifact.verify(ingested / "dataset").files
+    assert arrays_of(made) == arrays_of(ingested)
 
 
 def test_a_download_that_breaks_off_is_no_download(monkeypatch, tmp_path):
@@ -62,7 +63,7 @@ def test_a_download_that_breaks_off_is_no_download(monkeypatch, tmp_path):
         monkeypatch.setattr(http.server.SimpleHTTPRequestHandler, "copyfile", _copy_half_from(short))
         paths = downloads.obtain(small(mirror.address, whole.address), tmp_path / "cache")
         assert len(whole.asked) == 4
-    assert len(idx.read(paths[FILES[0]], idx.IMAGES)) == 512
+    assert len(idx.numbers(paths[FILES[0]], "images")) == 512
 
 
 def _copy_half_from(folder):
@@ -97,7 +98,7 @@ def test_a_damaged_cache_is_fetched_anew(tmp_path):
         downloads.obtain(small(mirror.address), tmp_path)
         (tmp_path / "mnist" / FILES[0]).write_bytes(b"damaged")
         paths = downloads.obtain(small(mirror.address), tmp_path)
-    assert len(idx.read(paths[FILES[0]], idx.IMAGES)) == 512
+    assert len(idx.numbers(paths[FILES[0]], "images")) == 512
 
 
 def test_a_mirror_with_other_content_is_an_error_that_says_what_came(tmp_path):
@@ -138,14 +139,21 @@ def test_digests_may_be_those_of_the_packed_files_and_of_the_other_kind(tmp_path
     with Mirror(DIGITS) as mirror:
         paths = downloads.obtain(small(mirror.address, files=files), tmp_path)
     assert paths[FILES[3]].name == "t10k-labels-idx1-ubyte.gz"
-    assert len(idx.read(paths[FILES[3]], idx.LABELS)) == 256
+    assert len(idx.numbers(paths[FILES[3]], "labels")) == 256
 
 
-def test_an_unknown_source_lists_the_known_ones():
-    with pytest.raises(
-        BadInput, match=r"neither one of mnist, fashion-mnist, kmnist, .* nor a folder nor an s3:// prefix"
-    ):
-        sources.obtain("minst", DIGITS, DIGITS)
+def test_an_unknown_source_lists_the_known_ones(tmp_path):
+    with pytest.raises(BadInput) as error:
+        make(COMPONENT, {"source": "minst"}, {}, tmp_path)
+    assert str(error.value).startswith(
+        "source: 'minst' is neither a folder nor a file nor an s3:// prefix nor a known data set (did you mean "
+        "mnist?); known are mnist, fashion-mnist, kmnist, "
+    )
+
+
+def test_a_known_data_set_has_no_form(tmp_path):
+    with pytest.raises(BadInput, match="label_field: digit, but mnist is a known data set, which needs none"):
+        make(COMPONENT, {"source": "mnist", "label_field": "digit"}, {}, tmp_path)
 
 
 def test_more_classes_than_a_known_data_set_has_names_for(tmp_path, monkeypatch):
