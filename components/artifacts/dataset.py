@@ -6,7 +6,8 @@
     SPLIT-origins.txt   a line for each image: the file that it came from, and where in it
     statistics.json     what is in it, in numbers
 
-Its metadata: `image_shape`, `classes`, `class_names`, `splits` (images of each), `source_sha256`.
+Its metadata: `image_shape`, `classes`, `class_names`, `splits` (images of each), `made_splits`, which the source
+did not have, and `source_sha256`.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

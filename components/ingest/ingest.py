@@ -47,14 +47,17 @@ def ingest(parameters: IngestParameters, *, dataset: Path, report: Path) -> dict
     if shaper.resized:
         print(f"{count(shaper.resized, 'image')} brought to {shape_of(shaper.shape)} (fit: {parameters.fit})")
     size, colour = shape_of(found.shape[:2]), " in colour" if len(found.shape) == 3 else ""
+    made = [name for name in SPLITS[1:] if name not in found.splits]
     for name, split in splits.items():
-        print(f"{name:10} {len(split.labels):6,} images of {size} pixels{colour}")
+        apart = ", set apart by seed and class" if name in made else ""
+        print(f"{name:10} {len(split.labels):6,} images of {size} pixels{colour}{apart}")
     return {
         "dataset": {
             "image_shape": list(found.shape),
             "classes": len(class_names),
             "class_names": class_names,
             "splits": {name: len(split.labels) for name, split in splits.items()},
+            "made_splits": made,
             "source_sha256": _few(digests),
         }
     }
@@ -108,6 +111,8 @@ def _written(
     for name in SPLITS:
         chosen = np.flatnonzero(names == name)
         own = None if weights is None else weights[chosen]
+        if own is not None and not own.any():
+            raise BadInput(f"all {len(own):,} {name} images weigh 0; give some of them a weight above 0")
         origins = [found.origins[i] for i in chosen]
         written[name] = datasets.write(dataset, name, found.images(chosen), labels[chosen], own, origins)
     return written

@@ -6,6 +6,7 @@ import shutil
 import numpy as np
 import pytest
 
+from components.artifacts import dataset as datasets
 from components.artifacts.dataset import Split
 from components.conftest import DIGITS, SMALL, arrays_of, make
 from components.contract import artifact
@@ -203,3 +204,34 @@ def test_the_report_stands_alone(ingested):
     assert text.count("<svg") == 2
     assert "Sound: nothing odd in 768 images." in text
     assert "data:image/png;base64," in text
+
+
+def test_which_splits_were_made_is_said(ingested, capsys, tmp_path):
+    assert artifact.read(ingested / "dataset").metadata["made_splits"] == ["validation"]
+    images = idx.numbers(DIGITS / "train-images-idx3-ubyte.gz", "images")
+    labels = idx.numbers(DIGITS / "train-labels-idx1-ubyte.gz", "labels")
+    np.savez(tmp_path / "digits.npz", images=images, labels=labels)
+    made = make(COMPONENT, {"source": str(tmp_path / "digits.npz")}, {}, tmp_path / "out")
+    assert artifact.read(made / "dataset").metadata["made_splits"] == ["validation", "test"]
+    assert capsys.readouterr().out.splitlines() == [
+        f"{tmp_path / 'digits.npz'}: arrays in digits.npz (form: npz)",
+        "train         403 images of 28×28 pixels",
+        "validation     36 images of 28×28 pixels, set apart by seed and class",
+        "test           73 images of 28×28 pixels, set apart by seed and class",
+    ]
+
+
+def test_images_that_all_weigh_nothing(tmp_path):
+    images = idx.numbers(DIGITS / "train-images-idx3-ubyte.gz", "images")
+    labels = idx.numbers(DIGITS / "train-labels-idx1-ubyte.gz", "labels")
+    np.savez(tmp_path / "digits.npz", images=images, labels=labels, weights=np.zeros(512))
+    with pytest.raises(BadInput, match="all 403 train images weigh 0; give some of them a weight above 0"):
+        make(COMPONENT, {"source": str(tmp_path / "digits.npz")}, {}, tmp_path / "out")
+    weights = np.linspace(0, 2, 512)
+    np.savez(tmp_path / "digits.npz", images=images, labels=labels, weights=weights)
+    made = make(COMPONENT, {"source": str(tmp_path / "digits.npz")}, {}, tmp_path / "out")
+    rows = [int(line.rpartition(" ")[2]) for line in datasets.origins(made / "dataset", "test")]
+    split = datasets.read(made / "dataset", "test")
+    assert split.weights is not None
+    assert split.weights.tolist() == weights[rows].astype(np.float32).tolist()
+    assert split.images.tolist() == images[rows].tolist()
