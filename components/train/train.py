@@ -28,7 +28,7 @@ from components.train.machine.assemble import assemble, files_of
 from components.train.machine.blame import blame
 from components.train.machine.checkpoint import Checkpoints
 from components.train.machine.compiled import compile_steps
-from components.train.machine.data import Split, batches, load
+from components.train.machine.data import Split, batches, labels_of, load
 from components.train.machine.devices import choose_devices
 from components.train.machine.graph import Traced
 from components.train.machine.plan import Plan, plan
@@ -227,7 +227,7 @@ def evaluate(training: Training, split: Split, channels: int, batch: int = 1000)
     for start in range(0, len(split.labels), batch):
         labels = split.labels[start : start + batch]
         logits = training.network(models.pixels(split.images[start : start + batch], channels), training=False)
-        values = training.loss.values(labels, logits)
+        values = training.loss.values(labels_of(split, tf.range(start, start + len(labels))), logits)
         loss += float(tf.reduce_sum(values)) if values.shape.rank else float(values) * len(labels)
         correct += int(tf.math.count_nonzero(tf.argmax(logits, axis=1, output_type=tf.int32) == labels))
     return loss / len(split.labels), correct / len(split.labels)

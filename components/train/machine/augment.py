@@ -1,0 +1,70 @@
+"""The augmentations of a run, one after the other, on all images of a step before any replica gets its share."""
+
+import inspect
+from typing import Any
+
+import tensorflow as tf
+
+from components.contract.errors import BadInput
+from components.contract.plugins import Bound
+from components.train.component import AUGMENTATIONS, TrainParameters
+from components.train.machine.blame import blame
+
+
+class Augment:
+    """The chosen ones of augmentations/, if any."""
+
+    def __init__(self, parameters: TrainParameters) -> None:
+        self.seed = parameters.seed
+        self.images = parameters.batch_size * parameters.accumulate  # of a step
+        self.chain = {name: _load(name, parameters) for name in parameters.chosen(AUGMENTATIONS.kind)}
+        self.mixes = any(map(_takes_labels, self.chain.values()))  # what it returns has several labels an image
+
+    def __call__(self, images: tf.Tensor, labels: tf.Tensor, step: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Return the images as step `step`, counted from 0, sees them, and its labels; raise `BadInput` for a fault.
+
+        Images are float32 [n, h, w] or [n, h, w, c] in 0..1; labels int32 [n], or as `Objective` has them.
+        """
+        flat = images.shape.rank == 3
+        images = tf.ensure_shape(images[..., tf.newaxis] if flat else images, [self.images, None, None, None])
+        at_step = tf.random.experimental.stateless_fold_in([self.seed, 3], step)
+        for place, (name, each) in enumerate(self.chain.items()):
+            with blame(f"augment {name} fails", *each.files):
+                seed = tf.random.experimental.stateless_fold_in(at_step, place)
+                images, labels = _one(each, images, labels, seed)
+        return images[..., 0] if flat else images, labels
+
+
+def _load(name: str, parameters: TrainParameters) -> Bound:
+    file = AUGMENTATIONS.files[name]
+    with blame("the file cannot be imported", file):
+        function = getattr(AUGMENTATIONS.load(name), "augment", None)
+    if not callable(function):
+        raise BadInput(f"augment {name} ({file.name}): it has no function augment; see the folder's __init__.py")
+    return Bound(function, parameters, file)
+
+
+def _one(each: Bound, images: tf.Tensor, labels: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Return what one augmentation makes of images and labels; raise ValueError unless it is of their form."""
+    if not _takes_labels(each):
+        return _fitting("images", each(images, seed=lambda: seed), images.shape), labels
+    found = each(images, labels, seed=lambda: seed)
+    if not isinstance(found, tuple | list) or len(found) != 2:
+        raise ValueError("augment(images, labels) must return two things: images and labels")
+    return _fitting("images", found[0], images.shape), _fitting("labels", found[1], [images.shape[0], None, 2])
+
+
+def _fitting(what: str, found: Any, shape: Any) -> tf.Tensor:
+    wanted = tf.TensorShape(shape)
+    if not tf.is_tensor(found):
+        kind = "nothing (None)" if found is None else f"a {type(found).__name__}"
+        raise ValueError(f"it returned {kind}; it must return {what}, a float32 tensor {wanted}")
+    if found.dtype != tf.float32 or not found.shape.is_compatible_with(wanted):
+        raise ValueError(f"it returned {found.dtype.name} {found.shape}; {what} must be float32 {wanted}")
+    return tf.ensure_shape(found, wanted)
+
+
+def _takes_labels(each: Bound) -> bool:
+    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    given = inspect.signature(each.function).parameters.values()
+    return sum(parameter.kind in positional for parameter in given) > 1
