@@ -21,18 +21,25 @@ class Augment:
         self.mixes = any(map(_takes_labels, self.chain.values()))  # what it returns has several labels an image
 
     def __call__(self, images: tf.Tensor, labels: tf.Tensor, step: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Return the images as step `step`, counted from 0, sees them, and its labels; raise `BadInput` for a fault.
+        """Return images and labels as step `step`, counted from 0, sees them.
 
-        Images are float32 [n, h, w] or [n, h, w, c] in 0..1; labels int32 [n], or as `Objective` has them.
+        Images are float32 [n, h, w] or [n, h, w, c] in 0..1; labels int32 [n], or as `Objective` has them. Raises
+        `BadInput` for an augmentation that fails, or returns what is of another form.
         """
+        return list(self.stages(images, labels, step).values())[-1] if self.chain else (images, labels)
+
+    def stages(self, images: tf.Tensor, labels: tf.Tensor, step: tf.Tensor) -> dict[str, tuple[tf.Tensor, tf.Tensor]]:
+        """Return what there is after each of them."""
         flat = images.shape.rank == 3
         images = tf.ensure_shape(images[..., tf.newaxis] if flat else images, [self.images, None, None, None])
-        at_step = tf.random.experimental.stateless_fold_in([self.seed, 3], step)
+        at_step = tf.random.experimental.stateless_fold_in([self.seed, 3], tf.cast(step, tf.int32))
+        found = {}
         for place, (name, each) in enumerate(self.chain.items()):
             with blame(f"augment {name} fails", *each.files):
                 seed = tf.random.experimental.stateless_fold_in(at_step, place)
                 images, labels = _one(each, images, labels, seed)
-        return images[..., 0] if flat else images, labels
+            found[name] = images[..., 0] if flat else images, labels
+        return found
 
 
 def _load(name: str, parameters: TrainParameters) -> Bound:

@@ -62,7 +62,7 @@ def compile_steps(
             images = pixels(tf.gather(split.images, order[i]), channels)
             labels = labels_of(split, order[i], mixes=augment.mixes)
             if augment.chain:
-                images, labels = augment(images, labels, tf.convert_to_tensor(optimizer.iterations))
+                images, labels = augment(images, labels, optimizer.iterations)
             rate = tf.cast(optimizer.learning_rate, tf.float32)
             previous, before = gradients, on_replicas(observer.before, images, labels) if observed else ([], [])
             taken = on_replicas(step, images, labels)

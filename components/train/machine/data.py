@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from components.artifacts import dataset as datasets
 from components.contract.errors import BadInput
+from components.train.component import TrainParameters
 from components.train.machine.objective import with_weights
 
 
@@ -47,6 +48,14 @@ def _split(
             )
         known = tf.constant((weights / mean).astype(np.float32))
     return Split(tf.constant(images), tf.constant(labels.astype(np.int32)), known)
+
+
+def noise(parameters: TrainParameters) -> tuple[Split, Split, int]:
+    """Return as many random images as a step takes, with random labels, for both splits."""
+    count, random = parameters.batch_size * parameters.accumulate, np.random.default_rng(parameters.seed)
+    images, labels = random.integers(0, 256, (max(count, 2), 28, 28), np.uint8), random.integers(0, 10, max(count, 2))
+    split = Split(tf.constant(images), tf.constant(labels.astype(np.int32)))
+    return split, split, 10
 
 
 def labels_of(split: Split, chosen: tf.Tensor, *, mixes: bool = False) -> tf.Tensor:
