@@ -29,16 +29,17 @@ class Split:
 
 def load(dataset: Path) -> tuple[Split, Split, int]:
     """Return the training and validation splits, and the number of classes."""
-    training, validation = (_split(split, *datasets.read(dataset, split)) for split in ("train", "validation"))
+    training, validation = (split_of(split, *datasets.read(dataset, split)) for split in ("train", "validation"))
     return training, validation, len(datasets.class_names(dataset))
 
 
-def _split(
+def split_of(
     name: str,
     images: npt.NDArray[np.uint8],
     labels: npt.NDArray[np.uint8],
     weights: npt.NDArray[np.float32] | None = None,
 ) -> Split:
+    """Return a split on the device; raise `BadInput` for weights that are none."""
     known = None
     if weights is not None:
         mean = math.fsum(weights.tolist()) / len(weights)  # exact, in whatever order

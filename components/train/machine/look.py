@@ -41,8 +41,10 @@ def at_augmented(training: Training, split: Split, channels: int, order: npt.NDA
     images = pixels(tf.gather(split.images, order), channels)
     labels = labels_of(split, order, mixes=augment.mixes)
     given = images
-    for name, found in tf.function(augment.stages)(images, labels, tf.constant(0)).items():
-        images, labels = found
+    with blame("augment fails", *files_of(training.parameters)):
+        stages = tf.function(augment.stages)(images, labels, tf.constant(0))
+    for name in augment.chain:
+        images, labels = stages[name]
         if not np.isfinite(images).all() or (augment.mixes and not np.isfinite(labels).all()):
             file = AUGMENTATIONS.files[name].name
             raise BadInput(
