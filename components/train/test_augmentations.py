@@ -6,10 +6,10 @@ import pytest
 import tensorflow as tf
 
 from components.contract.errors import BadInput
-from components.train.augmentations import _sample
 from components.train.component import AUGMENTATIONS, TrainParameters
 from components.train.machine.augment import Augment
 from components.train.machine.objective import with_weights
+from components.train.machine.sample import places_of, sample
 
 COUNT = 64
 RANDOM = np.random.default_rng(0)
@@ -79,11 +79,25 @@ def test_a_shift_is_by_whole_pixels_and_black_comes_in():
 
 def test_a_turn_by_a_right_angle_and_a_doubling_are_exact():
     square = SHAPES["grey"][:, :9, :9]
-    quarter = tf.constant([[[0.0, 1.0], [-1.0, 0.0]]] * COUNT)
-    turned = _sample.about_centre(square, quarter).numpy()
-    np.testing.assert_allclose(turned, np.rot90(square.numpy(), -1, (1, 2)), atol=1e-5)
-    doubled = _sample.about_centre(square, 0.5 * tf.eye(2, batch_shape=[COUNT])).numpy()
+    places = places_of(square)
+    turned = sample(square, tf.stack([-places[..., 1], places[..., 0]], 3))
+    np.testing.assert_array_equal(turned, np.rot90(square.numpy(), -1, (1, 2)))
+    doubled = sample(square, places / 2).numpy()
     np.testing.assert_allclose(doubled[:, ::2, ::2], square.numpy()[:, 2:7, 2:7], atol=1e-6)
+    np.testing.assert_array_equal(sample(square, places), square)
+    assert not sample(square, places + 9).numpy().any()
+    assert np.isnan(sample(square, places * float("nan"))).all()  # to be seen, not hidden
+
+
+def test_what_moves_pixels_one_after_the_other_moves_them_once():
+    """Bilinear between pixels: half a pixel and back again would blur, were it done twice."""
+    chain = Augment(TrainParameters.checked({"augment": "scale,rotate,erase,shift", "batch_size": COUNT}))
+    assert [[name for _, name, _ in group] for group in chain.chain] == [["scale", "rotate"], ["erase"], ["shift"]]
+    *_, found = chain.stages(GREY, LABELS, tf.constant(0))
+    scaled, turned = found["scale"][0].numpy(), found["rotate"][0].numpy()
+    # Each image is first scaled, then turned: a pixel of the outcome is from a place that is turned back first.
+    factor = np.linalg.norm(scaled[:, 0, 0], axis=1) / np.linalg.norm(turned[:, 0, 0], axis=1)
+    np.testing.assert_allclose(scaled, turned * factor[:, None, None, None], rtol=1e-4, atol=1e-5)
 
 
 def ramp(axis):

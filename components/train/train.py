@@ -70,7 +70,7 @@ def train(  # noqa: PLR0913 - one path for each input and output
             "clip_norm": parameters.clip_norm,
             "frozen": run.traced.frozen,
         }
-        if run.training.augment.chain:
+        if run.training.augment.names:
             settings["augment"] = parameters.augment
         state.recorder.finish(settings, state.epochs)
         models.write(run.training.network, run.spec, trained_model)
@@ -179,7 +179,7 @@ def prepared(
         }
         planned = plan(parameters, steps)
         first = batches(parameters.seed, 1, len(training_split.labels), steps_per_epoch, batch)[:1]
-        if training.augment.chain:
+        if training.augment.names:
             recorder.sheet(*look.at_augmented(training, training_split, spec.channels, first[0]))
         look.try_a_step(state, run_steps[bool(planned.observed[1])], first)
         if read_back or not look.is_plain(training.network):

@@ -1,6 +1,7 @@
 """The augmentations of a run, one after the other, on all images of a step before any replica gets its share."""
 
 import inspect
+import itertools
 from typing import Any
 
 import tensorflow as tf
@@ -9,6 +10,9 @@ from components.contract.errors import BadInput
 from components.contract.plugins import Bound
 from components.train.component import AUGMENTATIONS, TrainParameters
 from components.train.machine.blame import blame
+from components.train.machine.sample import places_of, sample
+
+Stages = dict[str, tuple[tf.Tensor, ...]]
 
 
 class Augment:
@@ -17,8 +21,11 @@ class Augment:
     def __init__(self, parameters: TrainParameters) -> None:
         self.seed = parameters.seed
         self.images = parameters.batch_size * parameters.accumulate  # of a step
-        self.chain = {name: _load(name, parameters) for name in parameters.chosen(AUGMENTATIONS.kind)}
-        self.mixes = any(map(_takes_labels, self.chain.values()))  # what it returns has several labels an image
+        self.names = parameters.chosen(AUGMENTATIONS.kind)
+        loaded = [(place, name, _load(name, parameters)) for place, name in enumerate(self.names)]
+        # Those that move pixels one after the other move them at once.
+        self.chain = [list(group) for _, group in itertools.groupby(loaded, lambda each: _moves(each[2]))]
+        self.mixes = any(_takes_labels(each) for _, _, each in loaded)  # images have several labels afterwards
 
     def __call__(self, images: tf.Tensor, labels: tf.Tensor, step: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Return images and labels as step `step`, counted from 0, sees them.
@@ -26,32 +33,46 @@ class Augment:
         Images are float32 [n, h, w] or [n, h, w, c] in 0..1; labels int32 [n], or as `Objective` has them. Raises
         `BadInput` for an augmentation that fails, or returns what is of another form.
         """
-        return list(self.stages(images, labels, step).values())[-1] if self.chain else (images, labels)
+        images, labels, _ = self.stages(images, labels, step)
+        return images, labels
 
-    def stages(self, images: tf.Tensor, labels: tf.Tensor, step: tf.Tensor) -> dict[str, tuple[tf.Tensor, tf.Tensor]]:
-        """Return what there is after each of them."""
+    def stages(self, images: tf.Tensor, labels: tf.Tensor, step: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, Stages]:
+        """Return the same, and what each of the augmentations returned."""
         flat = images.shape.rank == 3
         images = tf.ensure_shape(images[..., tf.newaxis] if flat else images, [self.images, None, None, None])
         at_step = tf.random.experimental.stateless_fold_in([self.seed, 3], tf.cast(step, tf.int32))
-        found = {}
-        for place, (name, each) in enumerate(self.chain.items()):
-            with blame(f"augment {name} fails", *each.files):
+        found: Stages = {}
+        for group in self.chain:
+            moved = places_of(images) if _moves(group[0][2]) else None
+            # The first one to move an image is the last one to say where a pixel of the outcome is from.
+            for place, name, each in group if moved is None else group[::-1]:
                 seed = tf.random.experimental.stateless_fold_in(at_step, place)
-                images, labels = _one(each, images, labels, seed)
-            found[name] = images[..., 0] if flat else images, labels
-        return found
+                with blame(f"augment {name} fails", *each.files):
+                    if moved is None:
+                        images, labels = _changed(each, images, labels, seed)
+                        found[name] = images, labels
+                    else:
+                        moved = _fitting("places", each(moved, seed=lambda seed=seed: seed), moved.shape)
+                        found[name] = (moved,)
+            images = images if moved is None else sample(images, moved)
+        return images[..., 0] if flat else images, labels, found
 
 
 def _load(name: str, parameters: TrainParameters) -> Bound:
     file = AUGMENTATIONS.files[name]
     with blame("the file cannot be imported", file):
-        function = getattr(AUGMENTATIONS.load(name), "augment", None)
-    if not callable(function):
-        raise BadInput(f"augment {name} ({file.name}): it has no function augment; see the folder's __init__.py")
-    return Bound(function, parameters, file)
+        module = AUGMENTATIONS.load(name)
+    functions = [function for each in ("move", "augment") if callable(function := getattr(module, each, None))]
+    if len(functions) != 1:
+        which = "both of" if functions else "neither of"
+        raise BadInput(
+            f"augment {name} ({file.name}): it has {which} the functions augment and move, not one; see the folder's "
+            "__init__.py"
+        )
+    return Bound(functions[0], parameters, file)
 
 
-def _one(each: Bound, images: tf.Tensor, labels: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+def _changed(each: Bound, images: tf.Tensor, labels: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """Return what one augmentation makes of images and labels; raise ValueError unless it is of their form."""
     if not _takes_labels(each):
         return _fitting("images", each(images, seed=lambda: seed), images.shape), labels
@@ -69,6 +90,10 @@ def _fitting(what: str, found: Any, shape: Any) -> tf.Tensor:
     if found.dtype != tf.float32 or not found.shape.is_compatible_with(wanted):
         raise ValueError(f"it returned {found.dtype.name} {found.shape}; {what} must be float32 {wanted}")
     return tf.ensure_shape(found, wanted)
+
+
+def _moves(each: Bound) -> bool:
+    return each.function.__name__ == "move"
 
 
 def _takes_labels(each: Bound) -> bool:

@@ -61,7 +61,7 @@ def compile_steps(
         for i in tf.range(steps):
             images = pixels(tf.gather(split.images, order[i]), channels)
             labels = labels_of(split, order[i], mixes=augment.mixes)
-            if augment.chain:
+            if augment.names:
                 images, labels = augment(images, labels, optimizer.iterations)
             rate = tf.cast(optimizer.learning_rate, tf.float32)
             previous, before = gradients, on_replicas(observer.before, images, labels) if observed else ([], [])

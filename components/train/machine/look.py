@@ -43,9 +43,9 @@ def at_augmented(training: Training, split: Split, channels: int, order: npt.NDA
     given = images
     with blame("augment fails", *files_of(training.parameters)):
         stages = tf.function(augment.stages)(images, labels, tf.constant(0))
-    for name in augment.chain:
-        images, labels = stages[name]
-        if not np.isfinite(images).all() or (augment.mixes and not np.isfinite(labels).all()):
+    images, _, found = stages
+    for name in augment.names:
+        if not all(np.isfinite(each).all() for each in found[name]):
             file = AUGMENTATIONS.files[name].name
             raise BadInput(
                 f"augment {name} ({file}): what it makes of the first step's images has NaN or infinities: look for a "
