@@ -92,7 +92,7 @@ def test_a_turn_by_a_right_angle_and_a_doubling_are_exact():
 def test_what_moves_pixels_one_after_the_other_moves_them_once():
     """Bilinear between pixels: half a pixel and back again would blur, were it done twice."""
     chain = Augment(TrainParameters.checked({"augment": "scale,rotate,erase,shift", "batch_size": COUNT}))
-    assert [[name for _, name, _ in group] for group in chain.chain] == [["scale", "rotate"], ["erase"], ["shift"]]
+    assert [[name for _, name, _ in group] for group in chain.chain] == [["rotate", "scale"], ["erase"], ["shift"]]
     *_, found = chain.stages(GREY, LABELS, tf.constant(0))
     scaled, turned = found["scale"][0].numpy(), found["rotate"][0].numpy()
     # Each image is first scaled, then turned: a pixel of the outcome is from a place that is turned back first.

@@ -35,6 +35,12 @@ def columns(folder):
     return {name: record.column(name) for name in record.columns}
 
 
+def sheet(folder):
+    found = read(folder / "gradients").sheet()
+    assert found is not None
+    return found
+
+
 def epoch(folder):
     return json.loads((folder / "metrics" / "metrics.json").read_text())["epochs"][-1]
 
@@ -67,13 +73,11 @@ def test_replicas_and_accumulated_batches_see_the_images_of_one_large_batch(inge
     for other in (tmp_path / "two", parts):
         for name in ("loss", "accuracy", "global_norm"):
             np.testing.assert_allclose(columns(other)[name][:5], columns(augmented)[name][:5], rtol=1e-3)
-        for one, two in zip(read(other / "gradients").sheet(), read(augmented / "gradients").sheet(), strict=True):
-            np.testing.assert_array_equal(one, two)
+        np.testing.assert_array_equal(sheet(other), sheet(augmented))
 
 
 def test_the_record_has_a_sheet_of_what_was_learned_from_only_where_images_are_augmented(augmented, trained):
-    record = read(augmented / "gradients")
-    given, found = record.sheet()
+    record, (given, found) = read(augmented / "gradients"), sheet(augmented)
     assert given.shape == found.shape == (24, 28, 28)
     assert (given != found).any(axis=(1, 2)).all()
     assert record.settings["augment"] == ALL["augment"]
@@ -91,7 +95,7 @@ def test_the_sheet_is_of_the_first_step_and_validation_stays_as_it_is(ingested, 
     values = {"model": own(MODELS, "linear", text), "learning_rate": 1e-12, "schedule": "constant", "optimizer": "sgd"}
     plain = train(ingested, tmp_path / "plain", **values)
     made = train(ingested, tmp_path / "made", augment=own(AUGMENTATIONS, "negative", NEGATIVE), **values)
-    given, found = read(made / "gradients").sheet()
+    given, found = sheet(made)
     np.testing.assert_array_equal(found, 255 - given)
     assert given.shape == ((24, 28, 28, 3) if "3" in shape else (24, 28, 28))
     assert epoch(made)["validation_loss"] == pytest.approx(epoch(plain)["validation_loss"], rel=1e-6)
@@ -136,6 +140,21 @@ def test_an_augmentation_that_does_not_fit(own, name):
     assert "\n" not in str(error.value)
 
 
+MOVE_FAULTS = {
+    "nothing": ("pass", "augment mine fails: it returned nothing (None); it must return places, a float32 tensor (32, 28, 28, 2)"),
+    "another shape": ("return places[..., 0]", "it returned float32 (32, 28, 28); places must be float32 (32, 28, 28, 2)"),
+    "no number": ("return places / 0", "augment mine (mine.py): what it makes of the first step's images has NaN or infinities"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", MOVE_FAULTS)
+def test_a_move_that_does_not_fit(own, name):
+    body, message = MOVE_FAULTS[name]
+    chosen = own(AUGMENTATIONS, "mine", f"def move(places, *, seed):\n    {body}\n")
+    with pytest.raises(BadInput, match=re.escape(message)):
+        look(augment=f"rotate,{chosen},scale")
+
+
 LABEL_FAULTS = {
     "only images": ("return images", "augment(images, labels) must return two things: images and labels"),
     "classes": ("return images, labels[:, 0, 0]", "it returned float32 (32,); labels must be float32 (32, None, 2)"),
@@ -151,8 +170,11 @@ def test_an_augmentation_of_labels_that_does_not_fit(own, name):
 
 
 def test_an_augmentation_without_its_function_or_with_a_wrong_line(own):
-    with pytest.raises(BadInput, match=r"augment mine \(mine\.py\): it has no function augment"):
+    with pytest.raises(BadInput, match=r"augment mine \(mine\.py\): it has neither of the functions augment and move"):
         look(augment=own(AUGMENTATIONS, "mine", "def change(images):\n    return images\n"))
+    both = "def augment(images, *, seed):\n    return images\n\ndef move(places, *, seed):\n    return places\n"
+    with pytest.raises(BadInput, match=r"augment both \(both\.py\): it has both of the functions augment and move"):
+        look(augment=own(AUGMENTATIONS, "both", both))
     with pytest.raises(BadInput, match=r"broken\.py, line 1: the file cannot be imported: SyntaxError"):
         look(augment=own(AUGMENTATIONS, "broken", "def (\n"))
 

@@ -107,15 +107,15 @@ def test_the_accuracy_goes_by_the_first_label():
 
 def test_what_counts_is_how_weights_stand_to_each_other():
     images, labels = np.zeros((4, 2, 2), np.uint8), np.arange(4, dtype=np.uint8)
-    split = data.split_of("train", images, labels, np.float32([30, 10, 0, 40]))
-    np.testing.assert_array_equal(split.weights, np.float32([1.5, 0.5, 0, 2]))
-    np.testing.assert_array_equal(data.labels_of(split, tf.constant([3, 1])), np.float32([[[3, 2.0]], [[1, 0.5]]]))
+    split = data.split_of("train", images, labels, np.array([30, 10, 0, 40], np.float32))
+    np.testing.assert_array_equal(split.weights, [1.5, 0.5, 0, 2])
+    np.testing.assert_array_equal(data.labels_of(split, tf.constant([3, 1])), [[[3, 2]], [[1, 0.5]]])
     plain = data.split_of("train", images, labels)
-    np.testing.assert_array_equal(data.labels_of(plain, tf.constant([3, 1])), np.int32([3, 1]))
-    np.testing.assert_array_equal(data.labels_of(plain, tf.constant([3]), mixes=True), np.float32([[[3, 1]]]))
+    np.testing.assert_array_equal(data.labels_of(plain, tf.constant([3, 1])), [3, 1])
+    np.testing.assert_array_equal(data.labels_of(plain, tf.constant([3]), mixes=True), [[[3, 1]]])
 
 
 @pytest.mark.parametrize("weights", [[0, 0], [1, -1], [1, np.nan], [1, np.inf]])
 def test_weights_that_are_none_are_refused(weights):
     with pytest.raises(BadInput, match="the weights of the train images must be 0 or more, and some above 0"):
-        data.split_of("train", np.zeros((2, 2, 2), np.uint8), np.zeros(2, np.uint8), np.float32(weights))
+        data.split_of("train", np.zeros((2, 2, 2), np.uint8), np.zeros(2, np.uint8), np.array(weights, np.float32))

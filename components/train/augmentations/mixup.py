@@ -1,6 +1,7 @@
 """Mixup (Zhang et al. 2017, arXiv 1710.09412): each image is mixed with another, and so is its label.
 
-Each image has a share of its own. The other one is the next of the step, whose order is by chance already.
+Each image has a share of its own. The other one is its neighbour in the step, whose order is by chance already: so a
+part of a batch is mixed with itself but for one image, and the gradient noise scale may compare it with the whole.
 """
 
 import tensorflow as tf

@@ -21,10 +21,13 @@ class Augment:
     def __init__(self, parameters: TrainParameters) -> None:
         self.seed = parameters.seed
         self.images = parameters.batch_size * parameters.accumulate  # of a step
-        self.names = parameters.chosen(AUGMENTATIONS.kind)
-        loaded = [(place, name, _load(name, parameters)) for place, name in enumerate(self.names)]
-        # Those that move pixels one after the other move them at once.
-        self.chain = [list(group) for _, group in itertools.groupby(loaded, lambda each: _moves(each[2]))]
+        chosen = parameters.chosen(AUGMENTATIONS.kind)
+        loaded = [(place, name, _load(name, parameters)) for place, name in enumerate(chosen)]
+        # Those that move pixels one after the other move them at once. The first one to move an image is the last one
+        # to say where a pixel of the outcome is from.
+        groups = [(moves, list(group)) for moves, group in itertools.groupby(loaded, lambda each: _moves(each[2]))]
+        self.chain = [group[::-1] if moves else group for moves, group in groups]
+        self.names = [name for group in self.chain for _, name, _ in group]  # in the order in which they are called
         self.mixes = any(_takes_labels(each) for _, _, each in loaded)  # images have several labels afterwards
 
     def __call__(self, images: tf.Tensor, labels: tf.Tensor, step: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -44,15 +47,14 @@ class Augment:
         found: Stages = {}
         for group in self.chain:
             moved = places_of(images) if _moves(group[0][2]) else None
-            # The first one to move an image is the last one to say where a pixel of the outcome is from.
-            for place, name, each in group if moved is None else group[::-1]:
+            for place, name, each in group:
                 seed = tf.random.experimental.stateless_fold_in(at_step, place)
                 with blame(f"augment {name} fails", *each.files):
                     if moved is None:
                         images, labels = _changed(each, images, labels, seed)
                         found[name] = images, labels
                     else:
-                        moved = _fitting("places", each(moved, seed=lambda seed=seed: seed), moved.shape)
+                        moved = _moved(each, moved, seed)
                         found[name] = (moved,)
             images = images if moved is None else sample(images, moved)
         return images[..., 0] if flat else images, labels, found
@@ -70,6 +72,10 @@ def _load(name: str, parameters: TrainParameters) -> Bound:
             "__init__.py"
         )
     return Bound(functions[0], parameters, file)
+
+
+def _moved(each: Bound, places: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    return _fitting("places", each(places, seed=lambda: seed), places.shape)
 
 
 def _changed(each: Bound, images: tf.Tensor, labels: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
