@@ -22,11 +22,12 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         for seed in range(options.seeds):
             command = [sys.executable, "-m", "dags.local", "--folder", folder, "--no-cache", "--seed", str(seed)]
-            subprocess.run([*command, *options.recipe], check=True, stdout=subprocess.DEVNULL)
+            done = subprocess.run([*command, *options.recipe], check=True, capture_output=True, text=True)
+            epochs = [line for line in done.stdout.splitlines() if line.startswith("epoch ")]
             summary = json.loads((Path(folder) / "summary.json").read_text(encoding="utf-8"))
             accuracies.append(100 * summary["accuracy"])
             seconds.append(summary["seconds"]["train"])
-            print(f"seed {seed}: {accuracies[-1]:.2f} %, train step {seconds[-1]:.1f} s", flush=True)
+            print(f"seed {seed}: {accuracies[-1]:.2f} %, train step {seconds[-1]:.1f} s; {epochs[-1]}", flush=True)
     spread = f" ± {statistics.stdev(accuracies):.2f}" if len(accuracies) > 1 else ""
     print(
         f"{' '.join(options.recipe) or 'defaults'}: {statistics.mean(accuracies):.2f} %{spread}, "

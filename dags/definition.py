@@ -77,7 +77,7 @@ class Gate:
 class Workflow:
     """Tasks, in an order in which they can run, and what becomes of their outputs.
 
-    Raises `ValueError` for a connection that is not declared at both ends.
+    Raises `ValueError` for a connection that is not declared at both ends, and for what else does not fit.
     """
 
     name: str
@@ -87,6 +87,7 @@ class Workflow:
     gate: Gate
     assets: tuple[Asset, ...]  # as soon as their task has ended
     form: tuple[str, ...] = ()  # the parameters that a form with little room shows; the others are there together
+    presets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # values for parameters, by a name
 
     def __post_init__(self) -> None:
         if problems := list(_problems(self)):
@@ -102,6 +103,13 @@ class Workflow:
     def task(self, component: Component) -> Task:
         """Return the task of a component."""
         return next(task for task in self.tasks if task.component == component)
+
+    def preset(self, name: str) -> Mapping[str, Any]:
+        """Return the values of a preset; raise `BadInput` for one that is not there."""
+        if name not in self.presets:
+            hint = did_you_mean(name, self.presets)
+            raise BadInput(f"preset: {name!r} is not one of {', '.join(self.presets) or 'none at all'}{hint}")
+        return self.presets[name]
 
     def parameters_of(self, values: Mapping[str, Any]) -> dict[str, Parameters]:
         """Return the parameters of each task, by its name, from values for the workflow as a whole.
@@ -156,8 +164,17 @@ def _problems(workflow: Workflow) -> Iterator[str]:
     for name in workflow.form:
         if name not in fields:
             yield f"the form: there is no parameter {name}{did_you_mean(name, fields)}"
+    yield from _wrong_presets(workflow)
     if gate.threshold not in thresholds:
         yield f"the gate has no parameter {gate.threshold}{did_you_mean(gate.threshold, thresholds)}"
+
+
+def _wrong_presets(workflow: Workflow) -> Iterator[str]:
+    for name, values in workflow.presets.items():
+        try:
+            workflow.parameters_of(values)
+        except BadInput as error:
+            yield from (f"the preset {name}: {line}" for line in str(error).splitlines())
 
 
 def _problems_of(task: Task, made: Mapping[str, Mapping[str, str]]) -> Iterator[str]:

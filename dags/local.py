@@ -20,7 +20,7 @@ import rich.console
 import rich.table
 
 from components.contract.command import Parser, add_parameters, guard
-from components.contract.declaration import Parameters
+from components.contract.declaration import Parameters, argument
 from components.contract.errors import StepError, Terminated, of_the_machine
 from components.contract.store.client import Store
 from components.contract.store.embedded import serve
@@ -50,6 +50,12 @@ def parse(workflow: Workflow, arguments: list[str]) -> argparse.Namespace:
     how.add_argument(
         "--json", action="store_true", help="print the summary as JSON, also of a run that fails; all else to stderr"
     )
+    if workflow.presets:
+        parser.add_argument(
+            "--preset", metavar="|".join(workflow.presets), default="",
+            help="values for the parameters below, which count where they are given: "
+            + "; ".join(f"{name}: {flags(values)}" for name, values in workflow.presets.items()).replace("%", "%%"),
+        )  # fmt: skip
     added: set[str] = set()
     for task in workflow.tasks:
         group = parser.add_argument_group(task.component.title)
@@ -57,7 +63,13 @@ def parse(workflow: Workflow, arguments: list[str]) -> argparse.Namespace:
         added |= set(task.component.parameters.model_fields)
     given = vars(parser.parse_args(arguments))
     options = {name: given.pop(name) for name in ("no_cache", "serve", "folder", "quiet", "json")}
-    return argparse.Namespace(**options, values=given)
+    chosen = given.pop("preset", "")
+    return argparse.Namespace(**options, values=dict(workflow.preset(chosen) if chosen else {}) | given)
+
+
+def flags(values: Mapping[str, Any]) -> str:
+    """Return the flags that give parameters these values."""
+    return " ".join(argument(name, value).replace("=", " ") for name, value in values.items())
 
 
 def run(workflow: Workflow, options: argparse.Namespace) -> None:

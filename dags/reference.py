@@ -7,7 +7,7 @@ import sys
 from collections.abc import Collection
 from pathlib import Path
 
-from components.contract.declaration import Component, Input, Output, Parameters
+from components.contract.declaration import NONE, Component, Input, Output, Parameters
 from dags.airflow_settings import PREFIX, Settings
 from dags.cluster import Cluster
 from dags.definition import bounds_of
@@ -80,6 +80,9 @@ def _choices_or_bounds(schema: dict[str, object]) -> str:
     if choices := schema.get("enum"):
         assert isinstance(choices, list)
         return ", ".join(choices)
+    if several := schema.get("examples"):
+        assert isinstance(several, list)
+        return f"{NONE}, or some of: {', '.join(several)}"
     return bounds_of(schema)
 
 

@@ -66,4 +66,16 @@ WORKFLOW = Workflow(
         "fail_on",
         "min_accuracy",
     ),
+    # How they were found and what they reach: docs/results.md.
+    presets={
+        "best": {
+            "model": "convnet-bn",
+            "epochs": 14,
+            "learning_rate": 0.004,
+            "schedule": "one-cycle",
+            "label_smoothing": 0.05,
+            "augment": "rotate,scale,shift,elastic",
+            "elastic_alpha": 24.0,
+        }
+    },
 )

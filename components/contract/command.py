@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from components.contract.declaration import Component, Parameters, did_you_mean, flag
+from components.contract.declaration import NONE, Component, Parameters, did_you_mean, flag
 from components.contract.errors import BadInput, StepError, Terminated, of_the_machine
 from components.contract.terminal import show_in_any_encoding
 
@@ -53,6 +53,8 @@ def add_parameters(
         shown = "" if field.default == "" else f" (default: {field.default})"
         if choices:
             options["metavar"] = "|".join(choices)
+        elif several := parameters.several(name):
+            options["metavar"] = f"{NONE}|{'|'.join(several)},…"
         elif field.annotation is not bool:
             options["metavar"] = {int: "INT", float: "NUMBER"}.get(field.annotation, "TEXT")  # type: ignore[arg-type]
         options["help"] = f"{field.description}{shown}".replace("%", "%%")

@@ -46,16 +46,30 @@ class Output:
     file: str = ""
 
 
-def parameter(default: Any, text: str, *, choices: Iterable[str] = (), operational: bool = False, **bounds: Any) -> Any:
+NONE = "none"  # what a choice of several is where none of them is chosen
+
+
+def parameter(
+    default: Any,
+    text: str,
+    *,
+    choices: Iterable[str] = (),
+    several: Iterable[str] = (),
+    operational: bool = False,
+    **bounds: Any,
+) -> Any:
     """Declare a parameter: its default, one line of help, and its bounds (`ge`, `gt`, `le`, `lt`).
 
-    `choices` are all values that it may take, in the order in which they are to be read. An `operational` parameter
-    changes how the step runs but not one byte of what it makes: no manifest names it.
+    `choices` are all values that it may take, in the order in which they are to be read. Of `several` it may take
+    none, one or more, joined by commas, in an order that counts. An `operational` parameter changes how the step runs
+    but not one byte of what it makes: no manifest names it.
     """
     extra: dict[str, Any] = {"operational": operational}
     # A list is kept as it is, so that what is added to it later is a choice too.
     if choices := choices if isinstance(choices, list) else list(choices):
         extra["enum"] = choices
+    if several := several if isinstance(several, list) else list(several):
+        extra["examples"] = several  # in JSON Schema, and in Airflow's form, proposals for a text
     return Field(default, description=text, json_schema_extra=extra, **bounds)
 
 
@@ -81,9 +95,12 @@ class Parameters(BaseModel):
     @classmethod
     def _chosen(cls, value: Any, info: ValidationInfo) -> Any:
         name = str(info.field_name)
+        sentence = ""
         if (names := cls.choices(name)) and value not in names:
-            hint = did_you_mean(str(value), names)
-            sentence = f"{name}: {value!r} is not one of {', '.join(names)}{hint}"
+            sentence = f"{name}: {value!r} is not one of {', '.join(names)}{did_you_mean(str(value), names)}"
+        if names := cls.several(name):
+            value, sentence = _each_of(name, value, names)
+        if sentence:
             raise PydanticCustomError("choice", "{sentence}", {"sentence": sentence})
         return value
 
@@ -93,6 +110,18 @@ class Parameters(BaseModel):
         return list(cls._extra(name).get("enum", ()))
 
     @classmethod
+    def several(cls, name: str) -> list[str]:
+        """Return the values of which the parameter may take several; empty where it is not such a choice."""
+        return list(cls._extra(name).get("examples", ()))
+
+    def chosen(self, name: str) -> list[str]:
+        """Return what a choice is set to: one value, or, of several, those that are named, in their order."""
+        value = getattr(self, name)
+        if not self.several(name):
+            return [value]
+        return [] if value == NONE else value.split(",")
+
+    @classmethod
     def _extra(cls, name: str) -> dict[str, Any]:
         extra = cls.model_fields[name].json_schema_extra
         return extra if isinstance(extra, dict) else {}
@@ -100,6 +129,19 @@ class Parameters(BaseModel):
     def provenance(self) -> dict[str, Any]:
         """Return the parameters that what comes out depends on: all but the operational ones."""
         return {name: value for name, value in self if not self._extra(name).get("operational")}
+
+
+def _each_of(name: str, value: Any, names: list[str]) -> tuple[Any, str]:
+    """Return a choice of several without blanks, and what is wrong with it."""
+    given = [each.strip() for each in str(value).split(",")]
+    wanted = f"{NONE}, or some of {', '.join(names)}, joined by commas"
+    if given != [NONE]:
+        for each in given:
+            if each not in names:
+                return value, f"{name}: {each!r} is not one of them: {wanted}{did_you_mean(each, names)}"
+            if given.count(each) > 1:
+                return value, f"{name}: {each} is named twice in {value!r}; it is {wanted}"
+    return ",".join(given), ""
 
 
 _SENTENCES: dict[str, Callable[[Mapping[str, Any]], str]] = {

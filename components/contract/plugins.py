@@ -38,7 +38,7 @@ class Plugins(dict[str, str]):
         self.files = {path.stem.replace("_", "-"): path for path in sorted(folder.glob("*.py"))
                       if path.is_file() and not path.stem.startswith(("_", "test_"))}  # fmt: skip
         super().__init__({name: f"{package}.{path.stem}" for name, path in self.files.items()})
-        self.names = list(self)  # for `parameter(choices=…)`
+        self.names = list(self)  # for `parameter(choices=…)`, or `several`
 
     def add(self, name: str, module: str, path: Path | None = None) -> None:
         """Make a module that is somewhere else a choice as well."""
@@ -120,7 +120,7 @@ class _Declared:
 
     def check(self, parameters: P) -> P:
         """Return the parameters; raise ValueError for a chosen file with a problem, or a value that goes nowhere."""
-        chosen = {(kind, getattr(parameters, kind)) for kind in self.kinds}
+        chosen = {(kind, name) for kind in self.kinds for name in parameters.chosen(kind)}
         for problem in (self.problems[each] for each in chosen & self.problems.keys()):
             raise ValueError(problem)
         for name, those in self.owners.items():

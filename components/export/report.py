@@ -18,6 +18,7 @@ from components.export.diagnosis import Finding, verdict
 
 FINDINGS = 30  # that are shown; all are in diagnosis.json
 VARIABLES = 200  # rows of a table
+SHEET_WIDTH, SMALL = 400, 48  # pixels on the page; images up to the latter are shown twice as large
 
 
 def write_report(path: Path, record: Record, scale: NoiseScale | None, findings: list[Finding], fail_on: str) -> None:
@@ -46,6 +47,7 @@ def write_report(path: Path, record: Record, scale: NoiseScale | None, findings:
         )  # fmt: skip
     if record.epochs:
         sections.append(page.Section("Epochs", "What the training printed.", _epoch_table(record)))
+    sections += _sheet(record)
     if next(record.histograms(), None) is not None:
         sections.append(
             page.Section(
@@ -106,6 +108,28 @@ def _course(record: Record) -> list[page.Section]:
         ),
         page.Section("Learning rate", "As the schedule gave it.", figures.learning_rate(record)),
     ]  # fmt: skip
+
+
+def _sheet(record: Record) -> Iterator[page.Section]:
+    """Yield the section of what the training saw, if images were augmented."""
+    sheet = record.sheet()
+    if sheet is None:
+        return
+    given, augmented = sheet
+    width = given.shape[2]
+    scale = 2 if width <= SMALL else 1
+    columns = max(1, SHEET_WIDTH // (scale * (width + 1)))
+    pairs = [part[i : i + columns] for i in range(0, len(given), columns) for part in (given, augmented)]
+    blocks = [page.contact_sheet(part, min(columns, len(given))) for part in pairs]
+    names = str(record.settings["augment"]).replace(",", ", ")
+    described = f"{len(given)} training images in pairs of rows: as they are, and below as they were learned from"
+    yield page.Section(
+        "What training saw",
+        f"{len(given)} images of the first step in pairs of rows: above as they are, below after `{names}`. Each step "
+        "changes its images anew; those of validation and test stay as they are. Where one can no longer tell what is "
+        "below, the augmentation is too strong.",
+        page.picture(np.concatenate(blocks), described, scale),
+    )
 
 
 def _norms(record: Record) -> list[page.Section]:

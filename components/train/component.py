@@ -16,10 +16,11 @@ _HERE = Path(__file__).parent
 STEPS = Plugins("step", "components.train.steps", _HERE / "steps")
 LOSSES = Plugins("loss", "components.train.losses", _HERE / "losses")
 OPTIMIZERS = Plugins("optimizer", "components.train.optimizers", _HERE / "optimizers")
+AUGMENTATIONS = Plugins("augment", "components.train.augmentations", _HERE / "augmentations")
 TRANSFORMS = Plugins("transform", "components.train.transforms", _HERE / "transforms")
 
 
-@with_parameters_of(MODELS, STEPS, LOSSES, OPTIMIZERS, TRANSFORMS)
+@with_parameters_of(MODELS, AUGMENTATIONS, STEPS, LOSSES, OPTIMIZERS, TRANSFORMS)
 class TrainParameters(Parameters):
     """How the model is trained."""
 
@@ -27,6 +28,10 @@ class TrainParameters(Parameters):
     epochs: int = parameter(5, "Passes over the training images", ge=1, le=10_000)
     batch_size: int = parameter(128, "Images in a batch", ge=1, le=65_536)
     accumulate: int = parameter(1, "Batches whose mean gradient makes one step of the optimizer", ge=1, le=64)
+    augment: str = parameter(
+        "none", "How training images are changed by chance, in this order: files in components/train/augmentations",
+        several=AUGMENTATIONS.names,
+    )  # fmt: skip
     step: str = parameter("plain", "Way to find gradients: a file in components/train/steps", choices=STEPS.names)
     loss: str = parameter("cross-entropy", "Loss: a file in components/train/losses", choices=LOSSES.names)
     class_weight: str = parameter(

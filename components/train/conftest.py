@@ -10,6 +10,7 @@ import pytest
 
 from components.contract.plugins import Bound, Plugins
 from components.train.component import LOSSES, OPTIMIZERS, STEPS, TRANSFORMS, TrainParameters
+from components.train.machine.augment import Augment
 from components.train.machine.objective import Objective
 from components.train.machine.schedule import learning_rate
 from components.train.machine.transform import Transform
@@ -25,7 +26,7 @@ def around(network: keras.Model, parameters: TrainParameters, optimizer: Any = N
     optimizer.build(network.trainable_variables)
     way = Bound(STEPS.load(parameters.step).gradients, parameters)
     transform = Transform(TRANSFORMS.load(parameters.transform), parameters, network)
-    return Training(parameters, network, optimizer, loss, way, transform)
+    return Training(parameters, network, optimizer, loss, way, transform, Augment(parameters))
 
 
 @pytest.fixture

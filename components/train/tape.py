@@ -16,8 +16,9 @@ with quiet.importing():
     import tensorflow as tf
 
 from components.train.component import TrainParameters
+from components.train.machine.augment import Augment
 from components.train.machine.blame import blame
-from components.train.machine.objective import Objective
+from components.train.machine.objective import Objective, main_classes
 from components.train.machine.transform import Transform
 
 
@@ -31,6 +32,7 @@ class Training:
     loss: Objective
     way: Bound  # one of steps/
     transform: Transform
+    augment: Augment  # what is done to the images before the step
     touched: tuple[tf.Variable, ...] = ()  # what the way assigns as it looks, to be put back after a second look
 
     @property
@@ -57,7 +59,7 @@ class Taken(NamedTuple):
 
 
 def train_step(training: Training, images: tf.Tensor, labels: tf.Tensor) -> Taken:
-    """Learn from one step's images, float32 [accumulate × batch, …] in 0..1, and labels, int32.
+    """Learn from one step's images, float32 [accumulate × batch, …] in 0..1, and labels, int32 (or weighed).
 
     Run by several replicas (tf.distribute), each gets its own images, and returns what is true of all of them.
     """
@@ -147,5 +149,6 @@ def dense(gradients: Sequence[Any], network: keras.Model) -> list[tf.Tensor]:
 
 
 def accuracy(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
-    """Return the share of correct answers, a float32 scalar."""
-    return tf.reduce_mean(tf.cast(tf.argmax(logits, axis=1, output_type=tf.int32) == labels, tf.float32))
+    """Return the share of correct answers, a float32 scalar; of several labels an image's main one counts."""
+    right = tf.argmax(logits, axis=1, output_type=tf.int32) == main_classes(labels)
+    return tf.reduce_mean(tf.cast(right, tf.float32))

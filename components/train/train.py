@@ -28,7 +28,7 @@ from components.train.machine.assemble import assemble, files_of
 from components.train.machine.blame import blame
 from components.train.machine.checkpoint import Checkpoints
 from components.train.machine.compiled import compile_steps
-from components.train.machine.data import Split, batches, load
+from components.train.machine.data import Split, batches, labels_of, load, noise
 from components.train.machine.devices import choose_devices
 from components.train.machine.graph import Traced
 from components.train.machine.plan import Plan, plan
@@ -70,10 +70,13 @@ def train(  # noqa: PLR0913 - one path for each input and output
             "clip_norm": parameters.clip_norm,
             "frozen": run.traced.frozen,
         }
+        if run.training.augment.names:
+            settings["augment"] = parameters.augment
         state.recorder.finish(settings, state.epochs)
         models.write(run.training.network, run.spec, trained_model)
         figures = run.figures()
-        (metrics / "metrics.json").write_bytes(canonical_json({"epochs": state.epochs} | figures))
+        weighted = {"weighted": run.weighted()} if run.weighted() else {}
+        (metrics / "metrics.json").write_bytes(canonical_json({"epochs": state.epochs} | figures | weighted))
         last = {name: value for name, value in (state.epochs or [{}])[-1].items() if name != "epoch"}
         count = run.training.network.count_params()
         told = {"framework": "keras", "model": parameters.model, "parameters": count, "seed": parameters.seed}
@@ -120,6 +123,11 @@ class Run:
         count, images = self.training.network.count_params(), len(self.splits[0].labels)
         return f"{self.parameters.model}: {count:,} parameters, {images:,} images, {self.batch} a step"
 
+    def weighted(self) -> list[str]:
+        """Return which of the metrics are means by the images' weights."""
+        names = ("train", "validation")
+        return [f"{name}_loss" for name, split in zip(names, self.splits, strict=True) if split.weights is not None]
+
     def figures(self) -> dict[str, float | None]:
         """Return what the way to find gradients has to say of the whole run, such as its privacy."""
         said = getattr(STEPS.load(self.parameters.step), "figures", None)
@@ -131,14 +139,6 @@ class Run:
         )
         print(", ".join(f"{name} {value:.4g}" for name, value in figures.items()))
         return {name: artifact.number(value) for name, value in figures.items()}
-
-
-def noise(parameters: TrainParameters) -> tuple[Split, Split, int]:
-    """Return as many random images as a step takes, with random labels, for both splits."""
-    count, random = parameters.batch_size * parameters.accumulate, np.random.default_rng(parameters.seed)
-    images, labels = random.integers(0, 256, (max(count, 2), 28, 28), np.uint8), random.integers(0, 10, max(count, 2))
-    split = Split(tf.constant(images), tf.constant(labels.astype(np.int32)))
-    return split, split, 10
 
 
 @contextmanager
@@ -179,6 +179,8 @@ def prepared(
         }
         planned = plan(parameters, steps)
         first = batches(parameters.seed, 1, len(training_split.labels), steps_per_epoch, batch)[:1]
+        if training.augment.names:
+            recorder.sheet(*look.at_augmented(training, training_split, spec.channels, first[0]))
         look.try_a_step(state, run_steps[bool(planned.observed[1])], first)
         if read_back or not look.is_plain(training.network):
             look.save_and_read_back(training.network, spec, files_of(parameters))
@@ -222,12 +224,12 @@ def advance(run: Run, step: int, order: npt.NDArray[np.int32], *, observed: bool
 
 
 def evaluate(training: Training, split: Split, channels: int, batch: int = 1000) -> tuple[float, float]:
-    """Return the data's loss, as it is trained on, and the accuracy, over all images of a split."""
+    """Return the data's loss, as it is trained on, with the images' weights, and the accuracy, of a whole split."""
     loss, correct = 0.0, 0
     for start in range(0, len(split.labels), batch):
         labels = split.labels[start : start + batch]
         logits = training.network(models.pixels(split.images[start : start + batch], channels), training=False)
-        values = training.loss.values(labels, logits)
+        values = training.loss.values(labels_of(split, tf.range(start, start + len(labels))), logits)
         loss += float(tf.reduce_sum(values)) if values.shape.rank else float(values) * len(labels)
         correct += int(tf.math.count_nonzero(tf.argmax(logits, axis=1, output_type=tf.int32) == labels))
     return loss / len(split.labels), correct / len(split.labels)

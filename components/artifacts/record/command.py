@@ -52,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             print("\n".join(describe(read(folder))))
         elif options.command == "verify":
             manifest = artifact.verify(folder)
-            read(folder)
+            read(folder).sheet()
             size = sum(file.bytes for file in manifest.files.values())
             print(f"{len(manifest.files)} files, {size:,} bytes: all as they were sealed")
         elif options.command == "to-csv":

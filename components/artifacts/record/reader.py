@@ -54,7 +54,7 @@ class Record:
     stats: Floats  # [m, V, statistics]
     statistics: list[str]
     variables: list[Variable]
-    settings: dict[str, Any]  # steps_per_epoch, images_per_step, classes, clip_norm, frozen
+    settings: dict[str, Any]  # steps_per_epoch, images_per_step, classes, clip_norm, frozen, perhaps augment
     epochs: list[dict[str, Any]]  # NaN for what came out as no number
 
     def column(self, name: str) -> Floats:
@@ -91,6 +91,20 @@ class Record:
             if part["values"].shape[1:] != (len(self.variables), BINS):
                 raise BadInput(f"{path}: histograms of shape {part['values'].shape}, expected {BINS} bins a variable")
             yield part["step"], part["values"]
+
+    def sheet(self) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]] | None:
+        """Return some images of the first step, uint8 [n, height, width] or [n, height, width, 3], twice.
+
+        As they are, and as they were learned from; None where images were not augmented. Raises `BadInput` for others.
+        """
+        path = self.folder / "sheet.safetensors"
+        if not path.is_file():
+            return None
+        found = load_file(path)
+        given, augmented = found["given"], found["augmented"]
+        if given.shape != augmented.shape or not len(given) or given.shape[3:] not in ((), (3,)):
+            raise BadInput(f"{path}: images of {given.shape} and of {augmented.shape}, expected the same images twice")
+        return given, augmented
 
     def snapshots(self) -> list[Path]:
         """Return the files with whole gradients, in the order of their steps."""

@@ -5,6 +5,8 @@
 `stats/00000001.safetensors`     `step` int64 [n], `values` float32 [n, variables, statistics]: at some steps
 `hist/00000001.safetensors`      `step` int64 [n], `values` int32 [n, variables, bins]: at some steps
 `snapshots/00000001.safetensors` the whole gradients at one step, a tensor a variable
+`sheet.safetensors`              `given` and `augmented`, uint8 [n, height, width] or [n, height, width, 3]: some images
+                                 of the first step; only where images are augmented
 
 The first three kinds have a file for each BLOCK of steps, named after the first one. Gradients are those after the
 transformation and before clipping, without the loss scale. Names and meanings: components/artifacts/record/columns.py.
@@ -60,6 +62,10 @@ class Recorder:
         """Keep the whole gradients of a step."""
         tensors = {variable["name"]: gradient for variable, gradient in zip(self.variables, gradients, strict=True)}
         save_file(tensors, self.folder / "snapshots" / f"{step:08}.safetensors")
+
+    def sheet(self, given: Array, augmented: Array) -> None:
+        """Keep some images, as they are and as they were learned from."""
+        save_file({"given": given, "augmented": augmented}, self.folder / "sheet.safetensors")
 
     def finish(self, settings: Mapping[str, Any], epochs: Sequence[Mapping[str, Any]]) -> None:
         """Write what is pending, and what describes the rest; `settings` are those of the run."""

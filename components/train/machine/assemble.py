@@ -14,9 +14,10 @@ from components.artifacts.model import Spec, channels_of, pixels
 from components.contract.errors import BadInput
 from components.contract.plugins import Bound, Plugins
 from components.models import MODELS
-from components.train.component import LOSSES, OPTIMIZERS, STEPS, TRANSFORMS, TrainParameters
+from components.train.component import AUGMENTATIONS, LOSSES, OPTIMIZERS, STEPS, TRANSFORMS, TrainParameters
+from components.train.machine.augment import Augment
 from components.train.machine.blame import blame
-from components.train.machine.data import Split
+from components.train.machine.data import Split, labels_of
 from components.train.machine.graph import Traced, kinds_in, trace
 from components.train.machine.objective import Objective
 from components.train.machine.schedule import learning_rate
@@ -25,12 +26,13 @@ from components.train.tape import Training, gradients_of
 
 # How many real images the look is taken with.
 LOOK = 2
-FOLDERS = (MODELS, STEPS, LOSSES, OPTIMIZERS, TRANSFORMS)
+FOLDERS = (MODELS, AUGMENTATIONS, STEPS, LOSSES, OPTIMIZERS, TRANSFORMS)
 
 
 def files_of(parameters: TrainParameters) -> list[Path]:
     """Return the files of the chosen plug-ins, the model's first."""
-    return [folder.files[name] for folder in FOLDERS if (name := getattr(parameters, folder.kind)) in folder.files]
+    chosen = ((folder, name) for folder in FOLDERS for name in parameters.chosen(folder.kind))
+    return [folder.files[name] for folder, name in chosen if name in folder.files]
 
 
 def assemble(
@@ -46,13 +48,15 @@ def assemble(
         network, channels = build_network(parameters, build, image_shape, classes)
     spec = Spec(parameters.model, image_shape, classes, channels, build.values)
     images, labels = pixels(split.images[:LOOK], channels), split.labels[:LOOK]
+    augment = Augment(parameters)
+    targets = labels_of(split, tf.range(LOOK), mixes=augment.mixes)
     logits = look_at_answers(parameters, network, images, classes)
     with _blame(parameters, MODELS, "the model cannot be traced"):
         traced = trace(network, tuple(images.shape[1:]))
     look_at_ending(parameters, network, traced)
     loss = build_loss(parameters, network, split, classes, traced)
     with _blame(parameters, LOSSES, "the loss fails"):
-        look_at_loss(parameters, loss, labels, logits)
+        look_at_loss(parameters, loss, labels, logits, weighed=not targets.dtype.is_integer)
     way = _part(STEPS, parameters, "gradients")
     with _blame(parameters, STEPS, f"step {parameters.step} is not for this model"):
         getattr(STEPS.load(parameters.step), "check", _anything)(network, traced)
@@ -67,8 +71,8 @@ def assemble(
             TRANSFORMS.load(parameters.transform), parameters, network, *_files(TRANSFORMS, parameters)
         )
     found = Bound(way, parameters, *_files(STEPS, parameters))
-    training = Training(parameters, network, optimizer, loss, found, transform)
-    return replace(training, touched=touched(training, images, labels)), spec, traced
+    training = Training(parameters, network, optimizer, loss, found, transform, augment)
+    return replace(training, touched=touched(training, images, targets)), spec, traced
 
 
 def touched(training: Training, images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Variable, ...]:
@@ -148,14 +152,16 @@ def build_loss(
     """Return what is minimised."""
     weights: list[float] = []
     if parameters.class_weight == "balanced":  # so that each class that has images counts as much
-        counts = np.bincount(split.labels, minlength=classes)
+        counts = np.bincount(split.labels, None if split.weights is None else split.weights, minlength=classes)
         known = counts > 0
-        weights = np.where(known, len(split.labels) / (known.sum() * np.maximum(counts, 1)), 0.0).tolist()
+        weights = np.where(known, len(split.labels) / (known.sum() * np.where(known, counts, 1)), 0.0).tolist()
     per_image = Bound(_part(LOSSES, parameters, "loss"), parameters, *_files(LOSSES, parameters))
     return Objective(network, per_image, weights, parameters.loss_scale, adds=traced.adds_losses)
 
 
-def look_at_loss(parameters: TrainParameters, loss: Objective, labels: tf.Tensor, logits: tf.Tensor) -> None:
+def look_at_loss(
+    parameters: TrainParameters, loss: Objective, labels: tf.Tensor, logits: tf.Tensor, *, weighed: bool
+) -> None:
     """Raise `BadInput` unless the loss is a floating-point number for each image, or one for all."""
     found = loss.unweighted(labels, logits)
     if not tf.is_tensor(found) or not found.dtype.is_floating or found.shape not in ([LOOK], []):
@@ -163,8 +169,9 @@ def look_at_loss(parameters: TrainParameters, loss: Objective, labels: tf.Tensor
         raise BadInput(
             _said(parameters, LOSSES, f"for {LOOK} images the loss is {shape}; a number for each image is needed")
         )
-    if loss.class_weights and found.shape == []:
-        said = "it gives one number for all images, so class_weight=balanced has nothing to weigh; return one for each"
+    weighs = "class_weight=balanced" if loss.class_weights else "what mixes or weighs images" if weighed else ""
+    if weighs and found.shape == []:
+        said = f"it gives one number for all images, so {weighs} has nothing to weigh; return one for each"
         raise BadInput(_said(parameters, LOSSES, said))
 
 

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from components.artifacts.model import pixels
 from components.artifacts.record.columns import BINS, SCALARS, STATISTICS
-from components.train.machine.data import Split
+from components.train.machine.data import Split, labels_of
 from components.train.machine.observe import Observer
 from components.train.tape import Taken, Training, train_step
 
@@ -29,7 +29,7 @@ def compile_steps(
     [steps, variables, bins], else two empty tensors; and the last step's gradients. Rows are kept on the device until
     all of these steps are done, so Python is called once for all of them.
     """
-    parameters, optimizer = training.parameters, training.optimizer
+    parameters, optimizer, augment = training.parameters, training.optimizer, training.augment
     variables = training.network.trainable_variables
     columns = len(SCALARS) + training.apart + (0 if parameters.gradient_level == "off" else 1 + len(variables))
     observer = Observer(training, moves=moves)
@@ -60,7 +60,9 @@ def compile_steps(
         hist = tf.TensorArray(tf.int32, size=steps, element_shape=[len(variables), BINS])
         for i in tf.range(steps):
             images = pixels(tf.gather(split.images, order[i]), channels)
-            labels = tf.gather(split.labels, order[i])
+            labels = labels_of(split, order[i], mixes=augment.mixes)
+            if augment.names:
+                images, labels = augment(images, labels, optimizer.iterations)
             rate = tf.cast(optimizer.learning_rate, tf.float32)
             previous, before = gradients, on_replicas(observer.before, images, labels) if observed else ([], [])
             taken = on_replicas(step, images, labels)

@@ -1,5 +1,6 @@
 """The images on the device, and the order in which the steps see them."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,23 +9,61 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from components.artifacts import dataset as datasets
+from components.contract.errors import BadInput
+from components.train.component import TrainParameters
+from components.train.machine.objective import with_weights
 
 
 @dataclass(frozen=True)
 class Split:
-    """Images, uint8 [n, height, width], and labels, int32 [n], on the device."""
+    """Images, uint8 [n, height, width], labels, int32 [n], and weights, float32 [n], or none, on the device.
+
+    The mean of the weights is 1: what counts is how they stand to each other, so that the learning rate and the loss
+    mean what they do without any.
+    """
 
     images: tf.Tensor
     labels: tf.Tensor
+    weights: tf.Tensor | None = None
 
 
 def load(dataset: Path) -> tuple[Split, Split, int]:
     """Return the training and validation splits, and the number of classes."""
-    training, validation = (
-        Split(tf.constant(each.images), tf.constant(each.labels.astype(np.int32)))
-        for each in (datasets.read(dataset, split) for split in ("train", "validation"))
-    )
+    training, validation = (split_of(split, *datasets.read(dataset, split)) for split in ("train", "validation"))
     return training, validation, len(datasets.class_names(dataset))
+
+
+def split_of(
+    name: str,
+    images: npt.NDArray[np.uint8],
+    labels: npt.NDArray[np.uint8],
+    weights: npt.NDArray[np.float32] | None = None,
+) -> Split:
+    """Return a split on the device; raise `BadInput` for weights that are none."""
+    known = None
+    if weights is not None:
+        mean = math.fsum(weights.tolist()) / len(weights)  # exact, in whatever order
+        if not (math.isfinite(mean) and mean > 0 and (weights >= 0).all()):
+            raise BadInput(
+                f"the weights of the {name} images must be 0 or more, and some above 0; their mean is {mean:g}"
+            )
+        known = tf.constant((weights / mean).astype(np.float32))
+    return Split(tf.constant(images), tf.constant(labels.astype(np.int32)), known)
+
+
+def noise(parameters: TrainParameters) -> tuple[Split, Split, int]:
+    """Return as many random images as a step takes, with random labels, for both splits."""
+    count, random = parameters.batch_size * parameters.accumulate, np.random.default_rng(parameters.seed)
+    images, labels = random.integers(0, 256, (max(count, 2), 28, 28), np.uint8), random.integers(0, 10, max(count, 2))
+    split = Split(tf.constant(images), tf.constant(labels.astype(np.int32)))
+    return split, split, 10
+
+
+def labels_of(split: Split, chosen: tf.Tensor, *, mixes: bool = False) -> tf.Tensor:
+    """Return the labels of some images, int32 [n]; of what has weights, or is to be mixed, as `Objective` says."""
+    labels = tf.gather(split.labels, chosen)
+    weights = None if split.weights is None else tf.gather(split.weights, chosen)
+    return labels if weights is None and not mixes else with_weights(labels, weights)
 
 
 def batches(seed: int, epoch: int, count: int, steps: int, batch: int) -> npt.NDArray[np.int32]:

@@ -13,16 +13,52 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from components.artifacts import model as models
+from components.artifacts.model import pixels
 from components.contract.errors import BadInput
 from components.models import MODELS
+from components.train.component import AUGMENTATIONS
 from components.train.machine.assemble import files_of
 from components.train.machine.blame import blame
+from components.train.machine.data import Split, labels_of
 from components.train.machine.graph import kinds_in
 from components.train.machine.state import State
+from components.train.tape import Training
+
+Images = npt.NDArray[np.uint8]
+SHEET, SHEET_PIXELS = 24, 64  # images of a contact sheet, and the pixels to a side of each, at most
 
 # TensorFlow's own random numbers have a state that cannot be read, so a resumed run would draw others.
 _STATEFUL = re.compile(r"Random|TruncatedNormal|Multinomial")
 _STATELESS = re.compile(r"Stateless|RandomDataset|RandomCrop")
+
+
+def at_augmented(training: Training, split: Split, channels: int, order: npt.NDArray[np.int32]) -> list[Images]:
+    """Return some images of the first step, `order` int32 [images], as they are and as they are learned from, uint8.
+
+    Raises `BadInput` unless what the augmentations make of all of that step's images are finite numbers.
+    """
+    augment = training.augment
+    images = pixels(tf.gather(split.images, order), channels)
+    labels = labels_of(split, order, mixes=augment.mixes)
+    given = images
+    with blame("augment fails", *files_of(training.parameters)):
+        stages = tf.function(augment.stages)(images, labels, tf.constant(0))
+    images, _, found = stages
+    for name in augment.names:
+        if not all(np.isfinite(each).all() for each in found[name]):
+            file = AUGMENTATIONS.files[name].name
+            raise BadInput(
+                f"augment {name} ({file}): what it makes of the first step's images has NaN or infinities: look for a "
+                "root or logarithm of 0, or a quotient by 0"
+            )
+    return [_small(each.numpy()) for each in (given, images)]
+
+
+def _small(images: npt.NDArray[np.float32]) -> Images:
+    """Return the first images, uint8 [n, h, w] or [n, h, w, 3]; of large ones not every pixel."""
+    apart = -(-max(images.shape[1:3]) // SHEET_PIXELS)
+    shown = np.clip(np.rint(255 * images[:SHEET, ::apart, ::apart]), 0, 255).astype(np.uint8)
+    return shown[..., 0] if shown.shape[3:] == (1,) else shown
 
 
 def try_a_step(state: State, run_steps: Any, order: npt.NDArray[np.int32]) -> None:

@@ -1,5 +1,14 @@
-"""What a step minimises: the mean loss of a batch, and what Keras adds to it."""
+"""What a step minimises: the mean loss of a batch, and what Keras adds to it.
 
+The labels of a batch are int32 [batch], a class each. Where images have weights, or augmentations mix them, they are
+float32 [batch, labels, 2]: of each image one or several labels, the main one first, each a class and how much it
+counts. The loss of an image is then the sum over its labels of weight · loss(class). The mean over a batch divides by
+the number of images, not by the sum of the weights: so the mean over its parts, by accumulation, by replicas or image
+by image, is that of the whole.
+"""
+
+import functools
+import operator
 from collections.abc import Sequence
 from typing import Any
 
@@ -7,6 +16,17 @@ import keras
 import tensorflow as tf
 
 from components.contract.plugins import Bound
+
+
+def with_weights(classes: tf.Tensor, weights: tf.Tensor | None) -> tf.Tensor:
+    """Return labels, float32 [batch, 1, 2], of classes, int32 [batch], and weights, float32 [batch]; without any, 1."""
+    known = tf.cast(classes, tf.float32)  # exact up to 2^24 classes
+    return tf.stack([known, tf.ones_like(known) if weights is None else weights], 1)[:, tf.newaxis]
+
+
+def main_classes(labels: tf.Tensor) -> tf.Tensor:
+    """Return the class by which an image's answer is right or wrong, int32 [batch]."""
+    return labels if labels.dtype.is_integer else tf.cast(labels[:, 0, 0], tf.int32)
 
 
 class Objective:
@@ -41,9 +61,18 @@ class Objective:
 
     def values(self, labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
         """Return the loss of each image, weighted, [batch]; or one number, where the person's loss gives no more."""
-        values: Any = self.unweighted(labels, logits)
+        if labels.dtype.is_integer:
+            return self._of_classes(labels, logits)
+        parts = []
+        for label in tf.unstack(labels, axis=1):
+            values = self._of_classes(tf.cast(label[:, 0], tf.int32), logits)
+            parts.append(tf.cast(label[:, 1], values.dtype) * values)
+        return functools.reduce(operator.add, parts)
+
+    def _of_classes(self, classes: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+        values: Any = self.unweighted(classes, logits)
         if self.class_weights:
-            values *= tf.gather(tf.constant(self.class_weights, values.dtype), labels)
+            values *= tf.gather(tf.constant(self.class_weights, values.dtype), classes)
         return values
 
     def unweighted(self, labels: tf.Tensor, logits: tf.Tensor) -> Any:
