@@ -37,10 +37,10 @@ def split_of_path(path: str) -> str:
 
 def split_named(value: object, origin: str) -> str:
     """Return the split that a column says; raise `BadInput` if it is none."""
-    text = str(value).strip().lower() if value is not None else ""
-    if text in _SPLITS or not text:
-        return _SPLITS.get(text, "")
-    raise BadInput(f"{origin}: the split is {str(value)!r}, expected train, validation or test")
+    text = value.decode(errors="replace") if isinstance(value, bytes) else str("" if value is None else value)
+    if (word := text.strip().lower()) in _SPLITS or not word:
+        return _SPLITS.get(word, "")
+    raise BadInput(f"{origin}: the split is {text!r}, expected train, validation or test")
 
 
 def without_split(name: str) -> str:

@@ -99,7 +99,7 @@ def test_two_forms_of_one_place_are_asked_about_and_either_may_be_chosen(tmp_pat
         ({".hidden": b"x"}, "all of its 1 files are hidden"),
         ({"a.md": b"words"}, "it has 1 files: a.md; see docs/data.md"),
     ],
-)  # fmt: skip
+)
 def test_what_is_no_form_is_said_with_what_is_nearest(files, message, tmp_path):
     for name, content in files.items():
         (tmp_path / "source" / name).parent.mkdir(parents=True, exist_ok=True)
