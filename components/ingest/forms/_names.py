@@ -79,6 +79,12 @@ def find(names: Collection[str], asked: str, usual: Collection[str], parameter: 
     return next((lower[name] for name in usual if name in lower), "")
 
 
+def say_unused(form: str, where: str, names: Iterable[str], used: Collection[str]) -> None:
+    """Print which columns nothing is done with: a name may be misspelt."""
+    if unused := [name for name in names if name not in used]:
+        print(f"{form}: columns of {where} that are not used: {listed(unused)}")
+
+
 def listed(names: Collection[str]) -> str:
     """Return a few names, and how many more there are."""
     shown = list(names)[:3]

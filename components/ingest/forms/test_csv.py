@@ -106,6 +106,23 @@ def test_a_pixel_may_be_whole_at_first_and_a_fraction_far_below(tmp_path, monkey
         read(tmp_path, tmp_path / "scratch")
 
 
+@pytest.mark.parametrize("first", [0, 1])
+def test_columns_of_numbers_instead_of_names_are_no_image(first, tmp_path):
+    """As pandas writes what was read without a header, from 0, and as it reads what had none, as 0, 0.1, 0.2, …"""
+    header = ",".join(str(i) if first == 0 else f"0.{i}" for i in range(first, 785 + first))
+    (tmp_path / "a.csv").write_text(table(header))
+    found = read(tmp_path, tmp_path / "scratch")[0][""]
+    assert np.array_equal(found.images, X)
+    assert found.origins[0] == "a.csv line 2"
+
+
+def test_columns_that_are_not_used_are_said(tmp_path, capsys):
+    (tmp_path / "7.png").write_bytes(png(X[0]))
+    (tmp_path / "a.csv").write_text("file,label,wieght\n7.png,7,3\n")
+    read(tmp_path, tmp_path / "scratch")
+    assert "csv: columns of a.csv that are not used: wieght" in capsys.readouterr().out
+
+
 def test_columns_that_are_named(tmp_path):
     content = table(
         "colour,kind," + ",".join(f"p{i}" for i in range(784)),

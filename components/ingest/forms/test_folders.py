@@ -47,6 +47,11 @@ def test_trees(patterns, splits, tmp_path):
         assert split.labels == [str(y) for y in Y[order]]
 
 
+def test_a_class_may_be_called_as_a_split(tmp_path):
+    put(tmp_path / "source", {f"train/{name}/1.png": png(X[0]) for name in ("bus", "train", "test")})
+    assert read(tmp_path / "source", tmp_path)[0]["train"].labels == ["bus", "test", "train"]
+
+
 @pytest.mark.parametrize("kind", ["csv", "jsonl"])
 def test_metadata_says_what_pictures_are(kind, tmp_path, capsys):
     put(tmp_path / "source", tree("train/{i:02}.png") | {"train/more.png": png(X[0])})

@@ -72,6 +72,12 @@ def test_splits_groups_and_weights_are_arrays_too(tmp_path, capsys):
     assert "npz: left out of a.npz: more" in capsys.readouterr().out
 
 
+def test_images_without_labels_are_left_out_and_that_is_said(tmp_path, capsys):
+    np.savez(tmp_path / "a.npz", x_train=X, y_train=Y, x_test=X)
+    assert list(read(tmp_path, tmp_path / "scratch")[0]) == ["train"]
+    assert "npz: left out, as there are no labels: a.npz x_test" in capsys.readouterr().out
+
+
 def packed(**arrays):
     file = io.BytesIO()
     np.savez(file, **arrays)
@@ -104,7 +110,8 @@ def flipped(content):
             "a.npz x holds Python objects, which are never loaded; save it as",
         ),
         (packed(x=X, y=Y[:60]), "a.npz x has 64 images, but a.npz y has 60 labels"),
-        (packed(x_train=X, y_test=Y), "a.npz has no labels of train, only x_train; name them with `label_field`"),
+        (packed(x_train=X, y_test=Y), "a.npz has no images of test, only y_test; name them with `image_field`"),
+        (packed(x_train=X, x_test=X), "a.npz has no labels of train, only x_train; name them with `label_field`"),
         (
             packed(a=X, b=X, c=Y),
             "a.npz: which array holds the images, and which the labels? It has a [64, 28, 28], b [64,",

@@ -72,6 +72,25 @@ def test_names_of_classes_and_shards_are_those_of_the_hub(tmp_path):
     assert read(tmp_path / "source", tmp_path)[0]["test"].class_names == []
 
 
+def test_what_has_no_label_and_which_columns_are_not_used_is_said(tmp_path, capsys):
+    features = {"label": {"names": list("0123456789"), "_type": "ClassLabel"}}
+    labels = np.where(np.arange(64) < 60, Y.astype(int), -1)
+    table = pa.table({"image": PNGS, "label": labels, "wieght": Y, "split": ["train"] * 58 + ["test"] * 6})
+    said = table.replace_schema_metadata({"huggingface": json.dumps({"info": {"features": features}})})
+    for name in ("a", "b"):
+        write_table = tmp_path / "source" / f"{name}.parquet"
+        write_table.parent.mkdir(exist_ok=True)
+        pq.write_table(said, write_table)
+    found = read(tmp_path / "source", tmp_path)[0]
+    assert np.array_equal(found["test"].images, [*X[58:60]] * 2)
+    assert found["test"].origins == ["a.parquet 58", "a.parquet 59", "b.parquet 58", "b.parquet 59"]
+    assert capsys.readouterr().out.splitlines() == [
+        "parquet: columns of a.parquet that are not used: wieght",
+        "parquet: left out, as their label is -1, which is none: 8 images, "
+        "a.parquet 60, a.parquet 61, a.parquet 62 and 5 more",
+    ]
+
+
 def test_folders_may_name_the_split_and_the_label(tmp_path):
     for split in ("train", "test"):
         for label in (3, 7):
