@@ -84,11 +84,11 @@ def test_what_has_no_label_and_which_columns_are_not_used_is_said(tmp_path, caps
     found = read(tmp_path / "source", tmp_path)[0]
     assert np.array_equal(found["test"].images, [*X[58:60]] * 2)
     assert found["test"].origins == ["a.parquet 58", "a.parquet 59", "b.parquet 58", "b.parquet 59"]
-    assert capsys.readouterr().out.splitlines() == [
-        "parquet: columns of a.parquet that are not used: wieght",
-        "parquet: left out, as their label is -1, which is none: 8 images, "
-        "a.parquet 60, a.parquet 61, a.parquet 62 and 5 more",
-    ]
+    unused, left = capsys.readouterr().out.splitlines()
+    assert unused == "parquet: columns of a.parquet that are not used: wieght"
+    assert left.startswith(
+        "parquet: left out, as their label is -1, which is none: 8 images, a.parquet 60, a.parquet 61"
+    )
 
 
 def test_folders_may_name_the_split_and_the_label(tmp_path):
