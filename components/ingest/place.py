@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NoReturn
 
 from components.contract import location
 from components.contract.artifact import sha256
@@ -23,7 +24,7 @@ class Place:
         self._scratch = scratch / "place"
         self._store = Store.from_environment() if location.is_remote(source) else None
         if self._store:
-            self.names = self._store.names(source)
+            self.names = [name for name in self._store.names(source) if name and not name.endswith("/")]
             if not self.names and (name := source.rstrip("/").rpartition("/")[2]) in self._store.names(
                 source.rstrip("/").rpartition("/")[0]
             ):
@@ -34,7 +35,7 @@ class Place:
             # Some archives hold folders of the files' names, and dangling links.
             self.names = sorted(
                 name
-                for folder, _, files in os.walk(source)
+                for folder, _, files in os.walk(source, onerror=_refuse)
                 for name in (f"{folder}/{file}".removeprefix(f"{source.rstrip('/')}/").lstrip("/") for file in files)
                 if (Path(source) / name).is_file()
             )
@@ -74,3 +75,8 @@ class Place:
     def remove(self) -> None:
         """Remove what was downloaded."""
         shutil.rmtree(self._scratch, ignore_errors=True)
+
+
+def _refuse(error: OSError) -> NoReturn:
+    """Raise an error, say of a folder that may not be read, which `os.walk` would pass over."""
+    raise error

@@ -56,6 +56,16 @@ class Batch:
     weights: Sequence[float] | None = None
     class_names: Sequence[str] = field(default=())
 
+    def __post_init__(self) -> None:
+        if self.split not in ("", "train", "validation", "test"):
+            raise BadInput(
+                f"{self.origins[0]}: its split is {self.split!r}, expected train, validation, test, or nothing"
+            )
+        for what in ("labels", "origins", "groups", "weights"):
+            values = getattr(self, what)
+            if values is not None and len(values) != len(self.images):
+                raise BadInput(f"{self.origins[0]}: a batch of {len(self.images)} images has {len(values)} {what}")
+
 
 class Chosen(NamedTuple):
     """A form, with its name and what it recognised."""

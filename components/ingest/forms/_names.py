@@ -37,10 +37,10 @@ def split_of_path(path: str) -> str:
 
 def split_named(value: object, origin: str) -> str:
     """Return the split that a column says; raise `BadInput` if it is none."""
-    text = str(value).strip().lower() if value is not None else ""
-    if text in _SPLITS or not text:
-        return _SPLITS.get(text, "")
-    raise BadInput(f"{origin}: the split is {str(value)!r}, expected train, validation or test")
+    text = value.decode(errors="replace") if isinstance(value, bytes) else str("" if value is None else value)
+    if (word := text.strip().lower()) in _SPLITS or not word:
+        return _SPLITS.get(word, "")
+    raise BadInput(f"{origin}: the split is {text!r}, expected train, validation or test")
 
 
 def without_split(name: str) -> str:
@@ -77,6 +77,12 @@ def find(names: Collection[str], asked: str, usual: Collection[str], parameter: 
         raise BadInput(f"{where} has no {asked}, which `{parameter}` names; it has {there}")
     lower = {name.strip().lower(): name for name in reversed(list(names))}
     return next((lower[name] for name in usual if name in lower), "")
+
+
+def say_unused(form: str, where: str, names: Iterable[str], used: Collection[str]) -> None:
+    """Print which columns nothing is done with: a name may be misspelt."""
+    if unused := [name for name in names if name not in used]:
+        print(f"{form}: columns of {where} that are not used: {listed(unused)}")
 
 
 def listed(names: Collection[str]) -> str:

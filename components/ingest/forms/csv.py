@@ -21,7 +21,7 @@ from components.contract.errors import BadInput
 from components.ingest.forms import Batch, Fields, _rows
 from components.ingest.forms._files import Beside
 from components.ingest.forms._heads import disguise
-from components.ingest.forms._names import ending, find, in_order, listed, split_of_path
+from components.ingest.forms._names import ending, find, in_order, listed, say_unused, split_of_path
 from components.ingest.forms._rows import Rows, narrowed, squared
 from components.ingest.place import Place
 
@@ -61,6 +61,7 @@ def read(place: Place, fields: Fields) -> Iterator[Batch]:
             if not table.known["label"] or not (table.pixels or table.known["path"]):
                 without.append(name)
                 continue
+            say_unused("csv", name, table.columns, {*table.pixels, *table.known.values()})
             yield from _batches(place, table, path)
     if len(without) == len(_files(place)):
         raise BadInput(
@@ -76,8 +77,10 @@ def _layout(name: str, path: Path, fields: Fields) -> _Table:
     delimiter = max("\t;,", key=first.count)
     cells = next(csv.reader([first], delimiter=delimiter))
     if all(_is_number(cell) for cell in cells):
+        # What had no names may have been given numbers, 0 to 784 say: other than pixels, they are all different.
+        numbered = len(set(cells)) == len(cells) and (len(cells) > 256 or cells == list(map(str, range(len(cells)))))
         columns = ["label", *(f"pixel{i}" for i in range(len(cells) - 1))]
-        return _Table(name, columns, delimiter, False, dict.fromkeys(_USUAL, "") | {"label": "label"}, columns[1:])
+        return _Table(name, columns, delimiter, numbered, dict.fromkeys(_USUAL, "") | {"label": "label"}, columns[1:])
     if twice := sorted({cell for cell in cells if cells.count(cell) > 1}):
         raise BadInput(f"{name} line 1: there is more than one column {twice[0]!r}; give each a name of its own")
     known = {}

@@ -16,7 +16,7 @@ from typing import Any
 from components.contract.errors import BadInput
 from components.ingest.forms import Batch, Fields, _rows
 from components.ingest.forms._files import CHUNK, Beside, decode
-from components.ingest.forms._names import ending, find, is_clutter, listed, split_of, split_of_path
+from components.ingest.forms._names import ending, find, is_clutter, listed, say_unused, split_of, split_of_path
 from components.ingest.forms._pictures import ENDINGS, Pictures
 from components.ingest.forms._rows import Rows
 from components.ingest.place import Place
@@ -27,9 +27,10 @@ _METADATA = r"(?:^|/)metadata\.(?:csv|jsonl)"
 def recognised(place: Place) -> str:
     """Return how many pictures there are, if they are in folders of classes, or with a file that says what they are."""
     pictures = ending(place.names, ENDINGS)
-    classes = {_class(name) for name in pictures}
+    classes = {_class(name) for name in pictures} - {""}
     tables = _tables(place)
-    if not pictures or not (tables or len(classes - {""}) > 1):
+    # Folders of splits alone are no classes; but one of many classes may be called train, beside bus and tram.
+    if not pictures or not (tables or (len(classes) > 1 and not all(map(split_of, classes)))):
         return ""
     kinds = Counter(name.rpartition(".")[2].upper().replace("JPG", "JPEG") for name in pictures)
     kind = next(iter(kinds)) + " " if len(kinds) == 1 else ""
@@ -42,9 +43,8 @@ def _tables(place: Place) -> list[str]:
 
 
 def _class(name: str) -> str:
-    """Return the folder that a picture is in, unless it is one of a split, or none."""
-    folder = name.rpartition("/")[0].rpartition("/")[2]
-    return "" if split_of(folder) else folder
+    """Return the folder that a picture is in."""
+    return name.rpartition("/")[0].rpartition("/")[2]
 
 
 def _split(name: str) -> str:
@@ -115,7 +115,7 @@ def _described(place: Place, tables: Sequence[str], fields: Fields) -> Iterator[
 def _columns(rows: list[tuple[str, dict[str, Any]]], fields: Fields, table: str) -> dict[str, list[Any]]:
     """Return the values of path, label and what else is there."""
     names = list(dict.fromkeys(name for _, row in rows for name in row))
-    found = {}
+    found, used = {}, list[str]()
     for kind, usual in (
         ("path", _rows.PATH), ("label", _rows.LABEL), ("split", _rows.SPLIT), ("group", _rows.GROUP),
         ("weight", _rows.WEIGHT),
@@ -124,12 +124,14 @@ def _columns(rows: list[tuple[str, dict[str, Any]]], fields: Fields, table: str)
         name = find(names, getattr(fields, field), usual, f"{field}_field", table)
         if name:
             found[kind] = [row.get(name) for _, row in rows]
+            used.append(name)
             if kind == "label" and all(isinstance(value, str) and value.strip().isdecimal() for value in found[kind]):
                 found[kind] = [int(str(value)) for value in found[kind]]  # a CSV has only text
         elif kind in ("path", "label"):
             raise BadInput(
                 f"{table} has no column for the {field}: it has {', '.join(names)}; name it with `{field}_field`"
             )
+    say_unused("folders", table, names, used)
     return found
 
 

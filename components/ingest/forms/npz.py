@@ -153,7 +153,12 @@ def _together(place: Place, names: list[str], fields: Fields) -> Iterator[Batch]
         used = {each.key for parts in chosen.values() for each in parts.values()}
         if left := [each.key for each in arrays if each.key not in used]:
             print(f"npz: left out of {', '.join(names)}: {', '.join(left)}")
-        for split, parts in chosen.items():
+        labelled = {split: parts for split, parts in chosen.items() if "label" in parts}
+        if labelled and (
+            without := [next(iter(parts.values())).where for split, parts in chosen.items() if split not in labelled]
+        ):
+            print(f"npz: left out, as there are no labels: {', '.join(without)}")
+        for split, parts in (labelled or chosen).items():
             yield from _split(split, parts, names)
 
 

@@ -17,11 +17,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from components.contract.errors import BadInput
+from components.contract.errors import BadInput, is_disk_full
 from components.ingest.forms import Batch, Fields, _rows
 from components.ingest.forms._files import Beside
 from components.ingest.forms._heads import disguise
-from components.ingest.forms._names import ending, find, in_order, listed, split_of_path
+from components.ingest.forms._names import ending, find, in_order, listed, say_unused, split_of_path
 from components.ingest.forms._pictures import Pictures
 from components.ingest.forms._rows import Rows, narrowed, squared
 from components.ingest.place import Place
@@ -48,28 +48,31 @@ def read(place: Place, fields: Fields) -> Iterator[Batch]:
     import pyarrow as pa  # noqa: PLC0415 - every form is asked what it recognises, and this takes long to import
     import pyarrow.parquet as pq  # noqa: PLC0415
 
-    pictures = Pictures()
+    pictures, said, unlabelled = Pictures(), list[set[str]](), list[str]()
     for name in _files(place):
         with place.file(name) as path:
             try:
                 with pq.ParquetFile(path) as file:
-                    yield from _File(
-                        place, name, file.schema_arrow, fields, pictures, Beside(place, name, pictures)
-                    ).batches(file)
+                    beside = Beside(place, name, pictures)
+                    one = _File(place, name, file.schema_arrow, fields, pictures, beside, said, unlabelled)
+                    yield from one.batches(file)
             except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
+                if is_disk_full(error):
+                    raise
                 raise BadInput(f"{name} is no sound Parquet file: {_why(path, error)}") from None
     pictures.say()
+    if unlabelled:
+        print(
+            f"parquet: left out, as their label is -1, which is none: {len(unlabelled):,} images, {listed(unlabelled)}"
+        )
 
 
 def _why(path: Path, error: Exception) -> str:
     with path.open("rb") as file:
         head = file.read(256)
-    cut = (
-        "it begins as one, but its end is missing: it is truncated"
-        if head[:4] == b"PAR1" and "magic" in str(error)
-        else ""
-    )
-    return cut or f"it {disguise(head)}" * bool(disguise(head)) or str(error).splitlines()[0]
+    if head[:4] == b"PAR1" and "magic" in str(error):
+        return "it begins as one, but its end is missing: it is truncated"
+    return f"it {what}" if (what := disguise(head)) else str(error).splitlines()[0]
 
 
 @dataclass
@@ -82,6 +85,8 @@ class _File:
     fields: Fields
     pictures: Pictures
     beside: Beside
+    said: list[set[str]]  # which columns are used, where it was said that the others are not
+    unlabelled: list[str]  # the images that have no label
 
     def batches(self, file: Any) -> Iterator[Batch]:
         folders = dict(part.split("=", 1) for part in self.name.split("/")[:-1] if "=" in part)
@@ -97,21 +102,35 @@ class _File:
                 f"{self.name} has no column for the {lacking}: it has {', '.join(names[:12])}; name it with "
                 f"`{lacking}_field`"
             )
+        used = {*pixels, *known.values()}
+        if used not in self.said:
+            say_unused("parquet", self.name, names, used)
+            self.said.append(used)
         columns = pixels + [name for name in known.values() if name in self.schema.names]
+        class_names = self._class_names(known["label"])
         start = 0
         for table in file.iter_batches(CHUNK, columns=columns):
             if not table.num_rows:
                 continue
             origins = [f"{self.name} {i}" for i in range(start, start + table.num_rows)]
             start += table.num_rows
+            if class_names and _is_whole(table.column(known["label"])):
+                table, origins = self._labelled(table, known["label"], origins)  # noqa: PLW2901
+                if not origins:
+                    continue
             images = self._images(table, known["image"], pixels, origins)
             values = {
                 f"{kind}s": _values(table.column(name)) if name in columns else [folders[name]] * len(origins)
                 for kind, name in known.items() if name and kind != "image"
             }  # fmt: skip
-            yield from Rows(images, origins, **values).batches(
-                split_of_path(self.name), self._class_names(known["label"])
-            )
+            yield from Rows(images, origins, **values).batches(split_of_path(self.name), class_names)
+
+    def _labelled(self, table: Any, label: str, origins: list[str]) -> tuple[Any, list[str]]:
+        """Return the rows with a label; the datasets library marks with -1 what those who compete are to find out."""
+        labels = table.column(label).to_numpy()
+        self.unlabelled.extend(origins[i] for i in np.flatnonzero(labels == -1))
+        kept = np.flatnonzero(labels != -1)
+        return table.take(kept), [origins[i] for i in kept]
 
     def _class_names(self, label: str) -> list[str]:
         """Return the names of the classes that the datasets library has written into the file, if it has."""
@@ -200,6 +219,9 @@ def _numbers(column: Any, name: str, origins: list[str], each: int = 1) -> npt.N
 
 
 def _values(column: Any) -> Any:
-    if column.null_count or str(column.type) not in ("int64", "int32", "int16", "int8", "uint8", "uint16", "uint32"):
-        return column.to_pylist()
-    return column.to_numpy()
+    return column.to_numpy() if _is_whole(column) else column.to_pylist()
+
+
+def _is_whole(column: Any) -> bool:
+    whole = ("int64", "int32", "int16", "int8", "uint8", "uint16", "uint32")
+    return not column.null_count and str(column.type) in whole

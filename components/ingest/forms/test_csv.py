@@ -14,7 +14,10 @@ X, Y = digits()["train"]
 FLAT = X.reshape(64, 784)
 
 
-def table(header="label," + ",".join(f"pixel{i}" for i in range(784)), columns=None, separator=","):
+HEADER = ",".join(["label", *(f"pixel{i}" for i in range(784))])
+
+
+def table(header=HEADER, columns=None, separator=","):
     """Return a table of digits as text."""
     rows = [[y, *x] for y, x in zip(Y.tolist(), FLAT.tolist(), strict=True)] if columns is None else columns
     lines = [separator.join(map(str, row)) for row in rows]
@@ -25,15 +28,29 @@ def table(header="label," + ",".join(f"pixel{i}" for i in range(784)), columns=N
     ("name", "content", "origin"),
     [
         ("train.csv", table(), "train.csv line 2"),
-        ("fashion-mnist_train.csv", table("label," + ",".join(f"pixel{i}" for i in range(1, 785))), "fashion-mnist_train.csv line 2"),
+        (
+            "fashion-mnist_train.csv",
+            table("label," + ",".join(f"pixel{i}" for i in range(1, 785))),
+            "fashion-mnist_train.csv line 2",
+        ),
         ("mnist_train.csv", table(""), "mnist_train.csv line 1"),
-        ("train.csv", "\ufeff" + table("label," + ",".join(f"{i}x{j}" for i in range(28) for j in range(28))), "train.csv line 2"),
+        (
+            "train.csv",
+            "\ufeff" + table("label," + ",".join(f"{i}x{j}" for i in range(28) for j in range(28))),
+            "train.csv line 2",
+        ),
         ("train.tsv", table(separator="\t"), "train.tsv line 2"),
         ("train.csv", table(separator=";").replace("\n", "\r\n"), "train.csv line 2"),
-        ("train.csv", table("id,target," + ",".join(f"p{i}" for i in range(784)),
-                            [[7, y, *x] for y, x in zip(Y.tolist(), FLAT.tolist(), strict=True)]), "train.csv line 2"),
+        (
+            "train.csv",
+            table(
+                "id,target," + ",".join(f"p{i}" for i in range(784)),
+                [[7, y, *x] for y, x in zip(Y.tolist(), FLAT.tolist(), strict=True)],
+            ),
+            "train.csv line 2",
+        ),
     ],
-)  # fmt: skip
+)
 def test_tables_of_pixels(name, content, origin, tmp_path):
     (tmp_path / name).write_text(content, encoding="utf-8")
     found = read(tmp_path, tmp_path / "scratch")[0]["train"]
@@ -84,14 +101,33 @@ def test_a_pixel_may_be_whole_at_first_and_a_fraction_far_below(tmp_path, monkey
     assert len(found.images) == 21
     (tmp_path / "a.csv").write_text("label,a,b,c,d\n" + "1,0,0,0,0\n" * 20 + "1,x,0,0,1\n")
     with pytest.raises(
-        BadInput, match="a.csv is no table of one kind: In CSV column #1: Row #22: CSV conversion error"
+        BadInput, match=r"a.csv is no table of one kind: In CSV column #1: Row #22: CSV conversion error"
     ):
         read(tmp_path, tmp_path / "scratch")
 
 
+@pytest.mark.parametrize("first", [0, 1])
+def test_columns_of_numbers_instead_of_names_are_no_image(first, tmp_path):
+    """As pandas writes what was read without a header, from 0, and as it reads what had none, as 0, 0.1, 0.2, …"""
+    header = ",".join(str(i) if first == 0 else f"0.{i}" for i in range(first, 785 + first))
+    (tmp_path / "a.csv").write_text(table(header))
+    found = read(tmp_path, tmp_path / "scratch")[0][""]
+    assert np.array_equal(found.images, X)
+    assert found.origins[0] == "a.csv line 2"
+
+
+def test_columns_that_are_not_used_are_said(tmp_path, capsys):
+    (tmp_path / "7.png").write_bytes(png(X[0]))
+    (tmp_path / "a.csv").write_text("file,label,wieght\n7.png,7,3\n")
+    read(tmp_path, tmp_path / "scratch")
+    assert "csv: columns of a.csv that are not used: wieght" in capsys.readouterr().out
+
+
 def test_columns_that_are_named(tmp_path):
-    content = table("colour,kind," + ",".join(f"p{i}" for i in range(784)),
-                    [["red", y, *x] for y, x in zip(Y.tolist(), FLAT.tolist(), strict=True)])  # fmt: skip
+    content = table(
+        "colour,kind," + ",".join(f"p{i}" for i in range(784)),
+        [["red", y, *x] for y, x in zip(Y.tolist(), FLAT.tolist(), strict=True)],
+    )
     (tmp_path / "a.csv").write_text(content)
     found = read(tmp_path, tmp_path / "scratch", Fields(label="kind", group="colour"))[0][""]
     assert (found.labels, set(found.groups)) == (Y.tolist(), {"red"})
@@ -116,12 +152,15 @@ SMALL = "label,a,b,c,d\n1,0,0,0,9\n2,0,0,0,9\n"
         (SMALL.replace("label", "what"), "a.csv: no column is called label, or none holds images; name them with"),
         ("file,label\nb.png,1\n", "a.csv line 2: there is no file b.png in "),
         ("file,label\n,1\n", "a.csv line 2: the name of the image's file is missing"),
-        ("file,label\n7.png,1\n7.png,2\n", "a.csv line 3: 7.png was named before, in a.csv line 2; name each file once"),
+        (
+            "file,label\n7.png,1\n7.png,2\n",
+            "a.csv line 3: 7.png was named before, in a.csv line 2; name each file once",
+        ),
         ("file,label,split\n7.png,1,holdout\n", "7.png: the split is 'holdout', expected train, validation or test"),
         ("file,label,weight\n7.png,1,-2\n", "7.png: the weight is -2, expected a number that is not negative"),
         ("file,label,writer\n7.png,1,\n", "7.png: the group is missing; give it one"),
     ],
-)  # fmt: skip
+)
 def test_what_is_wrong_is_one_sentence(content, message, tmp_path):
     (tmp_path / "a.csv").write_text(content)
     (tmp_path / "7.png").write_bytes(png(X[0]))
@@ -132,5 +171,5 @@ def test_what_is_wrong_is_one_sentence(content, message, tmp_path):
 
 def test_other_than_utf8_is_said(tmp_path):
     (tmp_path / "a.csv").write_bytes(b"label,gr\xf6\xdfe\n")
-    with pytest.raises(BadInput, match="a.csv is no table in UTF-8: at byte 8 stands f6"):
+    with pytest.raises(BadInput, match=r"a.csv is no table in UTF-8: at byte 8 stands f6"):
         read(tmp_path, tmp_path / "scratch")

@@ -47,6 +47,11 @@ def test_trees(patterns, splits, tmp_path):
         assert split.labels == [str(y) for y in Y[order]]
 
 
+def test_a_class_may_be_called_as_a_split(tmp_path):
+    put(tmp_path / "source", {f"train/{name}/1.png": png(X[0]) for name in ("bus", "train", "test")})
+    assert read(tmp_path / "source", tmp_path)[0]["train"].labels == ["bus", "test", "train"]
+
+
 @pytest.mark.parametrize("kind", ["csv", "jsonl"])
 def test_metadata_says_what_pictures_are(kind, tmp_path, capsys):
     put(tmp_path / "source", tree("train/{i:02}.png") | {"train/more.png": png(X[0])})
@@ -140,7 +145,7 @@ RED = [(255, 0, 0), *FOUR[1:]]
         ("half.png", see_through(grey=False), half_white(COLOUR)),
         ("turned.png", turned(), np.rot90(GREY[:, :20], -1)),
     ],
-)  # fmt: skip
+)
 def test_every_kind_of_picture(name, content, pixels, tmp_path):
     put(tmp_path / "source", {f"7/{name}": content, f"8/{name}": content})
     image = read(tmp_path / "source", tmp_path)[0][""].images[0]
@@ -163,20 +168,20 @@ def test_transparency_is_said(tmp_path, capsys):
 
 
 def huge():
-    """Return the header of a picture that would fill the memory."""
-    chunk = b"IHDR" + struct.pack(">2I5B", 100_000, 100_000, 8, 0, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + chunk + struct.pack(">I", zlib.crc32(chunk))
+    """Return a picture of a few bytes that would fill 100 MB."""
+    return one_chunk(struct.pack(">2I5B", 10_000, 10_000, 8, 0, 0, 0, 0), b"")
 
 
 def deep_colour():
     """Return a PNG of 16 bits in colour, which Pillow does not write."""
+    return one_chunk(struct.pack(">2I5B", 2, 1, 16, 2, 0, 0, 0), b"\0" + bytes(12))
 
+
+def one_chunk(header, pixels):
     def chunk(name, content):
         return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
 
-    header = struct.pack(">2I5B", 2, 1, 16, 2, 0, 0, 0)
-    pixels = zlib.compress(b"\0" + bytes(12))
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(pixels)) + chunk(b"IEND", b"")
 
 
 def animated():
@@ -194,26 +199,58 @@ GOOD = {"7/a.png": png(X[0]), "8/b.png": png(X[1])}
     [
         ({"7/c.png": png(X[0])[:-60]}, "7/c.png is a damaged picture: "),
         ({"7/c.png": png(X[0])[:90] + b"xxxx" + png(X[0])[94:]}, "7/c.png is a damaged picture: "),
-        ({"7/c.png": b""}, "7/c.png is no picture that can be read (PNG, JPEG, BMP, GIF, TIFF, WEBP, PPM): it is empty"),
-        ({"7/c.jpg": b"<html>"}, "7/c.jpg is no picture that can be read (PNG, JPEG, BMP, GIF, TIFF, WEBP, PPM): it is a web"),
+        (
+            {"7/c.png": b""},
+            "7/c.png is no picture that can be read (PNG, JPEG, BMP, GIF, TIFF, WEBP, PPM): it is empty",
+        ),
+        (
+            {"7/c.jpg": b"<html>"},
+            "7/c.jpg is no picture that can be read (PNG, JPEG, BMP, GIF, TIFF, WEBP, PPM): it is a web",
+        ),
         ({"7/c.jpg": b"GARBAGE!"}, "WEBP, PPM): it starts with 4741524241474521"),
         ({"7/c.png": b"version https://git-lfs.github.com/spec/v1"}, "it is a pointer of Git LFS, not the file itself"),
-        ({"7/c.png": huge()}, "7/c.png has more than 50,000,000 pixels; make it smaller"),
-        ({"7/c.png": deep_colour()}, "7/c.png has colours of 16 bits, of which only 8 would be read; save it with 8 bits"),
-        ({"7/c.gif": animated()}, "7/c.gif has 3 pages or frames, expected one picture; save each as a file of its own"),
-        ({"c.png": png(X[0])}, "c.png is in no folder of a class, but 2 others are; move it there, or remove it (1 such in all)"),
-        ({"7/more/c.png": png(X[0])}, "7/a.png and 7/more/c.png are at different depths, so which folders are the classes?"),
-        ({"metadata.csv": "file_name,label\n7/a.png,7\n7/x.png,7\n"}, "metadata.csv line 3: there is no file 7/x.png in "),
-        ({"metadata.csv": "file_name,label\n7/a.png\n"}, "metadata.csv line 2: it has not the 2 values that the first line"),
-        ({"metadata.csv": "file_name,text\n7/a.png,7\n"}, "metadata.csv has no column for the label: it has file_name, text;"),
+        ({"7/c.png": huge()}, "7/c.png has 10000×10000 pixels, more than 50,000,000; make it smaller"),
+        (
+            {"7/c.png": deep_colour()},
+            "7/c.png has colours of 16 bits, of which only 8 would be read; save it with 8 bits",
+        ),
+        (
+            {"7/c.gif": animated()},
+            "7/c.gif has 3 pages or frames, expected one picture; save each as a file of its own",
+        ),
+        (
+            {"c.png": png(X[0])},
+            "c.png is in no folder of a class, but 2 others are; move it there, or remove it (1 such in all)",
+        ),
+        (
+            {"7/more/c.png": png(X[0])},
+            "7/a.png and 7/more/c.png are at different depths, so which folders are the classes?",
+        ),
+        (
+            {"metadata.csv": "file_name,label\n7/a.png,7\n7/x.png,7\n"},
+            "metadata.csv line 3: there is no file 7/x.png in ",
+        ),
+        (
+            {"metadata.csv": "file_name,label\n7/a.png\n"},
+            "metadata.csv line 2: it has not the 2 values that the first line",
+        ),
+        (
+            {"metadata.csv": "file_name,text\n7/a.png,7\n"},
+            "metadata.csv has no column for the label: it has file_name, text;",
+        ),
         ({"metadata.csv": "file_name,label\n"}, "metadata.csv names no pictures"),
-        ({"metadata.jsonl": '{"file_name": "7/a.png", "label": null}'}, "7/a.png: the label is missing; give it one, or take"),
+        (
+            {"metadata.jsonl": '{"file_name": "7/a.png", "label": null}'},
+            "7/a.png: the label is missing; give it one, or take",
+        ),
         ({"metadata.jsonl": "{file_name"}, "metadata.jsonl line 1: it is no JSON: "),
         ({"metadata.jsonl": "[1]"}, 'metadata.jsonl line 1: expected an object, as {"file_name": …, "label": …}'),
-        ({"metadata.jsonl": '{"file_name": "7/a.png", "label": 7}\n{"file_name": "8/b.png", "label": "eight"}'},
-         "8/b.png: the label is 'eight', but that of 7/a.png is 7: text or number?"),
+        (
+            {"metadata.jsonl": '{"file_name": "7/a.png", "label": 7}\n{"file_name": "8/b.png", "label": "eight"}'},
+            "8/b.png: the label is 'eight', but that of 7/a.png is 7: text or number?",
+        ),
     ],
-)  # fmt: skip
+)
 def test_what_is_wrong_is_one_sentence(files, message, tmp_path):
     put(tmp_path / "source", GOOD | files)
     with pytest.raises(BadInput) as error:

@@ -1,6 +1,9 @@
 # mypy: allow-untyped-defs, allow-untyped-calls
 """The same digits in every form give the same images; and what is no form is said."""
 
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -8,6 +11,8 @@ from components.contract.errors import BadInput
 from components.contract.store.client import Store
 from components.ingest.forms import FORMS
 from components.testdata.forms import WRITERS, digits, png, read
+
+ROOT = Path(__file__).parents[3]
 
 
 def by_image(images, labels):
@@ -99,7 +104,7 @@ def test_two_forms_of_one_place_are_asked_about_and_either_may_be_chosen(tmp_pat
         ({".hidden": b"x"}, "all of its 1 files are hidden"),
         ({"a.md": b"words"}, "it has 1 files: a.md; see docs/data.md"),
     ],
-)  # fmt: skip
+)
 def test_what_is_no_form_is_said_with_what_is_nearest(files, message, tmp_path):
     for name, content in files.items():
         (tmp_path / "source" / name).parent.mkdir(parents=True, exist_ok=True)
@@ -112,28 +117,63 @@ def test_what_is_no_form_is_said_with_what_is_nearest(files, message, tmp_path):
         read(tmp_path / "source", tmp_path / "scratch", form="csv")
 
 
-def test_a_form_of_ones_own_is_one_file(tmp_path, monkeypatch):
-    (tmp_path / "own_lines.py").write_text(
-        "import numpy as np\n"
-        "from components.ingest.forms import Batch\n"
-        "def recognised(place):\n"
-        "    return 'lines' if place.names == ['a.lines'] else ''\n"
-        "def read(place, fields):\n"
-        "    with place.file('a.lines') as path:\n"
-        "        for line in path.read_text().splitlines():\n"
-        "            yield Batch(np.full((1, 2, 2), len(line), np.uint8), [line], ['a.lines'])\n"
-    )
+@pytest.fixture
+def own(tmp_path, monkeypatch):
+    """Return a function that makes a form of one's own of its code."""
     monkeypatch.syspath_prepend(str(tmp_path))
-    FORMS.add("own-lines", "own_lines", tmp_path / "own_lines.py")
-    try:
-        (tmp_path / "source").mkdir()
-        (tmp_path / "source" / "a.lines").write_text("one\nthree\n")
-        found, chosen = read(tmp_path / "source", tmp_path / "scratch")
-        assert (chosen.name, chosen.what) == ("own-lines", "lines")
-        assert found[""][1] == ["one", "three"]
-        (tmp_path / "own_lines.py").write_text("import nothing_of_that_name\n")
-        monkeypatch.delitem(__import__("sys").modules, "own_lines")
-        with pytest.raises(BadInput, match=r"form own-lines \(own_lines.py\) cannot be imported: No module"):
-            read(tmp_path / "source", tmp_path / "scratch")
-    finally:
-        FORMS.remove("own-lines")
+
+    def make(code):
+        (tmp_path / "drawings.py").write_text(code)
+        monkeypatch.delitem(sys.modules, "drawings", raising=False)
+        if "drawings" not in FORMS:
+            FORMS.add("drawings", "drawings", tmp_path / "drawings.py")
+
+    yield make
+    FORMS.remove("drawings")
+
+
+def test_the_form_of_ones_own_of_the_page(own, tmp_path):
+    page = (ROOT / "docs/data.md").read_text()
+    own(page.partition("components/ingest/forms/drawings.py`:\n\n```python\n")[2].partition("```")[0])
+    (tmp_path / "source").mkdir()
+    (tmp_path / "source" / "a.drawing").write_text("one\n.#.\n.#.\n")
+    (tmp_path / "source" / "b.drawing").write_text("minus\n...\n###\n")
+    found, chosen = read(tmp_path / "source", tmp_path / "scratch")
+    assert (chosen.name, chosen.what) == ("drawings", "2 drawings")
+    assert found[""].labels == ["one", "minus"]
+    assert np.array_equal(found[""].images, [[[0, 255, 0]] * 2, [[0, 0, 0], [255, 255, 255]]])
+
+
+BATCH = """
+import numpy as np
+from components.ingest.forms import Batch
+def recognised(place):
+    return "drawings"
+def read(place, fields):
+    yield Batch(np.zeros((2, 2, 2), np.uint8), {})
+"""
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        (
+            "import nothing_of_that_name",
+            "form drawings (drawings.py) cannot be imported: No module named 'nothing_of_that",
+        ),
+        ("def recognised(place) return", "form drawings (drawings.py) cannot be imported: expected ':'"),
+        ("def recognised(place): ...", "form drawings (drawings.py) has no function read; see components/ingest/forms"),
+        (
+            BATCH.format("[1, 2], ['a', 'b'], 'holdout'"),
+            "a: its split is 'holdout', expected train, validation, test, or",
+        ),
+        (BATCH.format("[1, 2, 3], ['a', 'b']"), "a: a batch of 2 images has 3 labels"),
+    ],
+)
+def test_what_is_wrong_with_a_form_of_ones_own_is_one_sentence(code, message, own, tmp_path):
+    own(code)
+    (tmp_path / "source").mkdir()
+    (tmp_path / "source" / "a").write_text("")
+    with pytest.raises(BadInput) as error:
+        read(tmp_path / "source", tmp_path / "scratch")
+    assert message in str(error.value)

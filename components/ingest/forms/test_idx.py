@@ -133,31 +133,61 @@ def rewrite(name, array):
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (change(0, lambda b: b[:-1]), "train-images-idx3-ubyte is truncated: its header announces 64×28×28 bytes of images, "
-                                      "50192 bytes in all, but it has 50191"),
-        (change(1, lambda b: b + b"\0"), "train-labels-idx1-ubyte is longer than it should be: its header announces 64 bytes"),
+        (
+            change(0, lambda b: b[:-1]),
+            "is truncated: its header announces 64×28×28 bytes of images, 50192 bytes in all, but it has 50191",
+        ),
+        (
+            change(1, lambda b: b + b"\0"),
+            "train-labels-idx1-ubyte is longer than it should be: its header announces 64 bytes",
+        ),
         (swap, "train-images-idx3-ubyte holds labels, expected images: are two files swapped?"),
-        (change(3, lambda _: b"%PDF-1.7"), "t10k-labels-idx1-ubyte is no IDX file of labels: it starts with 25504446, "
-                                           "expected 00000801"),
+        (
+            change(3, lambda _: b"%PDF-1.7"),
+            "t10k-labels-idx1-ubyte is no IDX file of labels: it starts with 25504446, expected 00000801",
+        ),
         (change(2, lambda b: b[:10]), "t10k-images-idx3-ubyte is truncated: it ends within its header"),
         (change(2, lambda _: b""), "t10k-images-idx3-ubyte is no IDX file of images: it is empty"),
         (rewrite(3, np.zeros(0, np.uint8)), "t10k-labels-idx1-ubyte is empty: its header announces 0 labels"),
-        (rewrite(3, np.zeros(63, np.uint8)), "t10k-images-idx3-ubyte has 64 images, but t10k-labels-idx1-ubyte has 63 labels"),
-        (rewrite(3, np.zeros((64, 10), np.uint8)), "t10k-labels-idx1-ubyte has 10 numbers for each label, expected one"),
+        (
+            rewrite(3, np.zeros(63, np.uint8)),
+            "t10k-images-idx3-ubyte has 64 images, but t10k-labels-idx1-ubyte has 63 labels",
+        ),
+        (
+            rewrite(3, np.zeros((64, 10), np.uint8)),
+            "t10k-labels-idx1-ubyte has 10 numbers for each label, expected one",
+        ),
         (rewrite(3, np.full(64, 0.5)), "t10k-images-idx3-ubyte 0: the label is 0.5, expected a whole number or a text"),
         (change(0, lambda b: gzip.compress(b)[:-9]), "train-images-idx3-ubyte is a damaged gzip file: "),
-        (change(0, lambda b: gzip.compress(gzip.compress(b))), "train-images-idx3-ubyte is no IDX file of images: it is "
-                                                               "gzipped, perhaps twice; unpack it with: gunzip"),
-        (change(0, lambda b: b[3::-1] + b[4:]), "it starts with 03080000, expected 00000803, as if it was written little-"),
+        (
+            change(0, lambda b: gzip.compress(gzip.compress(b))),
+            "train-images-idx3-ubyte is no IDX file of images: it is gzipped, perhaps twice; unpack it with: gunzip",
+        ),
+        (
+            change(0, lambda b: b[3::-1] + b[4:]),
+            "it starts with 03080000, expected 00000803, as if it was written little-",
+        ),
         (change(0, lambda _: b"version https://git-lfs.github.com/spec/v1\n"), "is a pointer of Git LFS, not the file"),
         (change(0, lambda _: b"\n<!DOCTYPE html><html>"), "it is a web page or a message of a server, not data"),
-        (change(2, lambda _: bytes.fromhex("00000803" + 12 * "ff")), "79228162458924105385300197391 bytes in all, but it has 16"),
-        (remove(2), "has no t10k-images-idx3-ubyte (nor t10k-images-idx3-ubyte.gz), which belongs to t10k-labels-idx1-ubyte"),
-        (remove(1), "has no train-labels-idx1-ubyte (nor train-labels-idx1-ubyte.gz), which belongs to train-images-idx3"),
+        (
+            change(2, lambda _: bytes.fromhex("00000803" + 12 * "ff")),
+            "79228162458924105385300197391 bytes in all, but it has 16",
+        ),
+        (
+            remove(2),
+            "has no t10k-images-idx3-ubyte (nor t10k-images-idx3-ubyte.gz), which belongs to t10k-labels-idx1-ubyte",
+        ),
+        (
+            remove(1),
+            "has no train-labels-idx1-ubyte (nor train-labels-idx1-ubyte.gz), which belongs to train-images-idx3",
+        ),
         (dangle, "has no t10k-images-idx3-ubyte"),
-        (second, "has more than one file of train images: emnist-train-images-idx3-ubyte, train-images-idx3-ubyte; give"),
+        (
+            second,
+            "has more than one file of train images: emnist-train-images-idx3-ubyte, train-images-idx3-ubyte; give",
+        ),
     ],
-)  # fmt: skip
+)
 def test_each_way_to_spoil_a_file_has_its_own_sentence(files, tmp_path, spoil, message):
     spoil(files)
     with pytest.raises(BadInput) as error:

@@ -19,15 +19,22 @@ ONE_HOT = np.eye(10)[Y]
     ("arrays", "fields", "splits"),
     [
         ({"x_train": X, "y_train": Y, "x_test": X, "y_test": Y}, {}, ["train", "test"]),
-        ({f"{s}_{k}": a for s in ("train", "val", "test") for k, a in (("images", X), ("labels", Y[:, None]))}, {},
-         ["train", "validation", "test"]),
+        (
+            {f"{s}_{k}": a for s in ("train", "val", "test") for k, a in (("images", X), ("labels", Y[:, None]))},
+            {},
+            ["train", "validation", "test"],
+        ),
         ({"X": X.reshape(64, 784), "y": Y.astype(float)}, {}, [""]),
         ({"trainImages": np.asfortranarray(X), "trainLabels": ONE_HOT}, {}, ["train"]),
         ({"arr_0": X, "arr_1": Y}, {}, [""]),
-        ({"pics_train": X, "digit_train": Y, "images": X[:2], "y": Y[:3]}, {"image": "pics", "label": "digit"}, ["train"]),
+        (
+            {"pics_train": X, "digit_train": Y, "images": X[:2], "y": Y[:3]},
+            {"image": "pics", "label": "digit"},
+            ["train"],
+        ),
         ({"pics": X, "digits": Y}, {"image": "pics", "label": "digits"}, [""]),
     ],
-)  # fmt: skip
+)
 def test_arrays_of_many_names(arrays, fields, splits, tmp_path):
     np.savez(tmp_path / "data.npz", **arrays)
     found = read(tmp_path, tmp_path / "scratch", Fields(**fields))[0]
@@ -65,6 +72,12 @@ def test_splits_groups_and_weights_are_arrays_too(tmp_path, capsys):
     assert "npz: left out of a.npz: more" in capsys.readouterr().out
 
 
+def test_images_without_labels_are_left_out_and_that_is_said(tmp_path, capsys):
+    np.savez(tmp_path / "a.npz", x_train=X, y_train=Y, x_test=X)
+    assert list(read(tmp_path, tmp_path / "scratch")[0]) == ["train"]
+    assert "npz: left out, as there are no labels: a.npz x_test" in capsys.readouterr().out
+
+
 def packed(**arrays):
     file = io.BytesIO()
     np.savez(file, **arrays)
@@ -92,22 +105,38 @@ def flipped(content):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (packed(x=np.array([X[0], None], object), y=Y), "a.npz x holds Python objects, which are never loaded; save it as"),
+        (
+            packed(x=np.array([X[0], None], object), y=Y),
+            "a.npz x holds Python objects, which are never loaded; save it as",
+        ),
         (packed(x=X, y=Y[:60]), "a.npz x has 64 images, but a.npz y has 60 labels"),
-        (packed(x_train=X, y_test=Y), "a.npz has no labels of train, only x_train; name them with `label_field`"),
-        (packed(a=X, b=X, c=Y), "a.npz: which array holds the images, and which the labels? It has a [64, 28, 28], b [64,"),
+        (packed(x_train=X, y_test=Y), "a.npz has no images of test, only y_test; name them with `image_field`"),
+        (packed(x_train=X, x_test=X), "a.npz has no labels of train, only x_train; name them with `label_field`"),
+        (
+            packed(a=X, b=X, c=Y),
+            "a.npz: which array holds the images, and which the labels? It has a [64, 28, 28], b [64,",
+        ),
         (packed(x=X, image=X, y=Y), "a.npz image and a.npz x may both be the images; name one with `image_field`"),
         (packed(x=X.reshape(64, 784)[:, :783], y=Y), "a.npz x: an image has 783 pixels, which is no square number"),
-        (packed(x=X, y=ONE_HOT * 0.5), "a.npz y 0: the label is a row of 10 numbers which is not one-hot, one 1 among 0s"),
+        (
+            packed(x=X, y=ONE_HOT * 0.5),
+            "a.npz y 0: the label is a row of 10 numbers which is not one-hot, one 1 among 0s",
+        ),
         (packed(x=X, y=Y + 0.5), "a.npz x 0: the label is 5.5, expected a whole number or a text"),
-        (packed(x=X, y=np.where(Y == 4, np.nan, Y)), "a.npz x 2: the label is missing; give it one, or take the image out"),
+        (
+            packed(x=X, y=np.where(Y == 4, np.nan, Y)),
+            "a.npz x 2: the label is missing; give it one, or take the image out",
+        ),
         (packed(x=X, y=np.zeros((64, 2, 2))), "a.npz y: the labels have shape [64, 2, 2], expected one for each image"),
         (packed(x=X, y=Y)[:-50], "a.npz is no file of NumPy's: it cannot be read: File is not a zip file"),
         (b"<html>", "a.npz is no file of NumPy's: it is a web page or a message of a server, not data"),
-        (truncated("x", X), "a.npz x is truncated: its header announces [64, 28, 28] uint8, but the numbers end within row 62"),
+        (
+            truncated("x", X),
+            "a.npz x is truncated: its header announces [64, 28, 28] uint8, but the numbers end within row 62",
+        ),
         (flipped(packed(x=X, y=Y)), "a.npz x is damaged: Bad CRC-32 for file 'x.npy'"),
     ],
-)  # fmt: skip
+)
 def test_what_is_wrong_is_one_sentence(content, message, tmp_path):
     (tmp_path / "a.npz").write_bytes(content)
     with pytest.raises(BadInput) as error:
@@ -117,5 +146,5 @@ def test_what_is_wrong_is_one_sentence(content, message, tmp_path):
 
 def test_a_field_that_is_not_there_is_said_with_what_is(tmp_path):
     (tmp_path / "a.npz").write_bytes(packed(x=X, y=Y))
-    with pytest.raises(BadInput, match="a.npz has no digits, which `label_field` names; it has x, y"):
+    with pytest.raises(BadInput, match=r"a.npz has no digits, which `label_field` names; it has x, y"):
         read(tmp_path, tmp_path / "scratch", Fields(label="digits"))

@@ -65,7 +65,8 @@ def _picture(parts: dict[str, bytes], fields: Fields, origin: str) -> bytes:
         return parts[found[0]]
     which = "has no image" if not found else f"has {len(found)} images"
     raise BadInput(
-        f"{origin} {which}, but {', '.join(parts)}; give each one picture, or name it with `image_field`, as png"
+        f"{origin} {which}, but {', '.join(parts)}; give each one picture, or name it with `image_field`, as png; "
+        "what is no WebDataset is to be unpacked"
     )
 
 
@@ -95,7 +96,7 @@ def _said(parts: dict[str, bytes], fields: Fields, origin: str) -> dict[str, Any
     if said.get("labels") in (None, ""):
         raise BadInput(
             f"{origin} has no label, only {', '.join(parts)}; put it in {origin.rpartition(' ')[2]}.cls, or say "
-            "which of them has it with `label_field`"
+            "which of them has it with `label_field`; if its folders are the classes, unpack it"
         )
     return said
 
