@@ -235,3 +235,10 @@ def test_images_that_all_weigh_nothing(tmp_path):
     assert split.weights is not None
     assert split.weights.tolist() == weights[rows].astype(np.float32).tolist()
     assert split.images.tolist() == images[rows].tolist()
+
+
+def test_a_field_that_is_nothing_to_the_form_is_not_ignored(files, tmp_path):
+    with pytest.raises(
+        BadInput, match="label_field: digit, but data in the form idx have no such fields; leave it out"
+    ):
+        make(COMPONENT, {"source": str(files), "label_field": "digit"}, {}, tmp_path / "out")

@@ -9,8 +9,9 @@ To add your own, copy a file; its name is then a choice of `--form`. The file's 
 form is asked what it recognises, so a library that takes long to import is imported where it is used.
 """
 
+import functools
 import types
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -67,6 +68,19 @@ class Batch:
                 raise BadInput(f"{self.origins[0]}: a batch of {len(self.images)} images has {len(values)} {what}")
 
 
+class _Noted(Fields):
+    """Fields that note which of them were asked for, so that none is ignored without a word."""
+
+    def __getattribute__(self, name: str) -> Any:
+        if name in Fields.__dataclass_fields__:
+            self.asked.add(name)
+        return super().__getattribute__(name)
+
+    @functools.cached_property
+    def asked(self) -> set[str]:
+        return set()
+
+
 class Chosen(NamedTuple):
     """A form, with its name and what it recognised."""
 
@@ -74,9 +88,15 @@ class Chosen(NamedTuple):
     what: str
     module: types.ModuleType
 
-    def read(self, place: "Place", fields: Fields) -> Any:
-        """Return an iterator over the batches of the place."""
-        return self.module.read(place, fields)
+    def read(self, place: "Place", fields: Fields) -> Iterator[Batch]:
+        """Yield the batches of the place; raise `BadInput` for a field that was given but is nothing to this form."""
+        noted = _Noted(**vars(fields))
+        yield from self.module.read(place, noted)
+        for name, given in vars(fields).items():
+            if given and name not in noted.asked:
+                raise BadInput(
+                    f"{name}_field: {given}, but data in the form {self.name} have no such fields; leave it out"
+                )
 
 
 def choose(place: "Place", form: str) -> Chosen:
