@@ -15,3 +15,9 @@ def disguise(head: bytes) -> str:
     if head.startswith(b"PK\x03\x04"):
         return "is a zip archive; unpack it"
     return ""
+
+
+def brief(error: BaseException) -> str:
+    """Return what a library says of an error, in a line: some quote what they could not read."""
+    line = (str(error).splitlines() or [""])[0] or type(error).__name__
+    return line if len(line) <= 160 else f"{line[:160]}…"

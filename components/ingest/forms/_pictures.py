@@ -10,7 +10,7 @@ import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from components.contract.errors import BadInput
-from components.ingest.forms._heads import disguise
+from components.ingest.forms._heads import brief, disguise
 
 ENDINGS = r"\.(?:png|jpe?g|bmp|gif|tiff?|webp|p[bgp]m)"
 _FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP", "PPM")
@@ -41,7 +41,7 @@ class Pictures:
             what = disguise(content) or f"starts with {content[:8].hex()}"
             raise BadInput(f"{origin} is no picture that can be read ({', '.join(_FORMATS)}): it {what}") from None
         except _UNREADABLE as error:
-            raise BadInput(f"{origin} is a damaged picture: {str(error) or type(error).__name__}") from None
+            raise BadInput(f"{origin} is a damaged picture: {brief(error)}") from None
 
     def say(self) -> None:
         """Print what has been counted."""

@@ -20,7 +20,7 @@ import numpy.typing as npt
 from components.contract.errors import BadInput
 from components.ingest.forms import Batch, Fields, _rows
 from components.ingest.forms._files import Beside
-from components.ingest.forms._heads import disguise
+from components.ingest.forms._heads import brief, disguise
 from components.ingest.forms._names import ending, find, in_order, listed, say_unused, split_of_path
 from components.ingest.forms._rows import Rows, narrowed, squared
 from components.ingest.place import Place
@@ -102,7 +102,7 @@ def _first_line(name: str, path: Path) -> str:
             with gzip.open(plain) if packed else plain as file:
                 head = file.read(2**20)
         except (OSError, EOFError) as error:
-            raise BadInput(f"{name} is a damaged gzip file: {error}") from None
+            raise BadInput(f"{name} is a damaged gzip file: {brief(error)}") from None
     if what := disguise(head):
         raise BadInput(f"{name} is no table: it {what}")
     try:
@@ -178,9 +178,9 @@ def _blocks(table: _Table, path: Path) -> Iterator[Any]:
             reader = opened()
         yield from reader
     except pa.ArrowInvalid as error:
-        raise BadInput(f"{table.name} is no table of one kind: {error}") from None
+        raise BadInput(f"{table.name} is no table of one kind: {brief(error)}") from None
     except OSError as error:
-        raise BadInput(f"{table.name} is damaged: {error}") from None
+        raise BadInput(f"{table.name} is damaged: {brief(error)}") from None
 
 
 def _is_gzipped(path: Path) -> bool:

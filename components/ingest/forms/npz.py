@@ -9,6 +9,7 @@ images and the only one of labels are taken. Labels may be one-hot.
 """
 
 import math
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -22,12 +23,17 @@ import numpy.typing as npt
 
 from components.contract.errors import BadInput
 from components.ingest.forms import Batch, Fields
-from components.ingest.forms._heads import disguise
+from components.ingest.forms._heads import brief, disguise
 from components.ingest.forms._names import ending, listed, split_of, split_of_path, without_split
 from components.ingest.forms._rows import Rows, classes_of_columns, squared
 from components.ingest.place import Place
 
 CHUNK = 8192  # images at a time
+_DEFLATE = 1032  # how many times smaller zip makes zeros
+_DAMAGED = (
+    zipfile.BadZipFile, zlib.error, ValueError, EOFError, OSError, KeyError, NotImplementedError, RuntimeError,
+    tokenize.TokenError,
+)  # fmt: skip
 _USUAL = {
     "image": ("x", "image", "images", "img", "imgs", "data", "inputs"),
     "label": ("y", "label", "labels", "target", "targets", "classes"),
@@ -71,12 +77,14 @@ class _Array:
         """Yield the array's rows, some at a time; raise `BadInput` if it ends too early or is damaged."""
         row = math.prod(self.shape[1:]) * self.dtype.itemsize
         rows = self.shape[0] if self.fortran else CHUNK
+        # No more than a file can hold is asked for, however much a damaged header announces.
+        most = self.path.stat().st_size * (1 if self.path.suffix.lower() == ".npy" else _DEFLATE)
         try:
             with _opened(self.path, self.key) as file:
                 _header(file)
                 for start in range(0, self.shape[0], max(rows, 1)):
                     wanted = min(rows, self.shape[0] - start)
-                    content = file.read(wanted * row)
+                    content = file.read(min(wanted * row, most))
                     if len(content) < wanted * row:
                         raise BadInput(
                             f"{self.where} is truncated: its header announces {list(self.shape)} {self.dtype.name}, "
@@ -86,8 +94,8 @@ class _Array:
                     flat = np.frombuffer(content, self.dtype)
                     array = flat.reshape(shape, order="F" if self.fortran else "C")
                     yield array.astype(self.dtype.newbyteorder("="), copy=False)
-        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
-            raise BadInput(f"{self.where} is damaged: {error}") from None
+        except _DAMAGED as error:
+            raise BadInput(f"{self.where} is damaged: {brief(error)}") from None
 
     def whole(self) -> npt.NDArray[Any]:
         """Return all of it."""
@@ -123,11 +131,11 @@ def _arrays(file: str, path: Path) -> Iterator[_Array]:
                     f"{array.where} holds Python objects, which are never loaded; save it as numbers or texts"
                 )
             yield array
-    except (zipfile.BadZipFile, zlib.error, ValueError, EOFError) as error:
+    except _DAMAGED as error:
         with path.open("rb") as opened:
             head = opened.read(256)
         what = "" if head.startswith(b"PK") else disguise(head)
-        raise BadInput(f"{file} is no file of NumPy's: it {what or f'cannot be read: {error}'}") from None
+        raise BadInput(f"{file} is no file of NumPy's: it {what or f'cannot be read: {brief(error)}'}") from None
 
 
 def read(place: Place, fields: Fields) -> Iterator[Batch]:
@@ -203,6 +211,13 @@ def _split(split: str, parts: dict[str, _Array], names: list[str]) -> Iterator[B
                 f"{next(iter(parts.values())).key}; name them with `{kind}_field`"
             )
     images = parts["image"]
+    if images.dtype.kind not in "biuf" or len(images.shape) < 2:
+        raise BadInput(
+            f"{images.where} is {images.dtype.name} of shape {list(images.shape)}, expected numbers [n, height, width]"
+            "; name another array with `image_field`"
+        )
+    if not parts["label"].shape:
+        raise BadInput(f"{parts['label'].where} is a single value, expected a label for each image")
     labels = classes_of_columns(parts["label"].whole(), parts["label"].where)
     others: dict[str, Any] = {kind: parts[kind].whole() for kind in ("split", "group", "weight") if kind in parts}
     described: dict[str, npt.NDArray[Any]] = {"label": labels, **others}

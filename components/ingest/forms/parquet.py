@@ -20,7 +20,7 @@ import numpy.typing as npt
 from components.contract.errors import BadInput, is_disk_full
 from components.ingest.forms import Batch, Fields, _rows
 from components.ingest.forms._files import Beside
-from components.ingest.forms._heads import disguise
+from components.ingest.forms._heads import brief, disguise
 from components.ingest.forms._names import ending, find, in_order, listed, say_unused, split_of_path
 from components.ingest.forms._pictures import Pictures
 from components.ingest.forms._rows import Rows, narrowed, squared
@@ -56,7 +56,7 @@ def read(place: Place, fields: Fields) -> Iterator[Batch]:
                     beside = Beside(place, name, pictures)
                     one = _File(place, name, file.schema_arrow, fields, pictures, beside, said, unlabelled)
                     yield from one.batches(file)
-            except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
+            except (pa.ArrowInvalid, pa.ArrowNotImplementedError, UnicodeDecodeError, OSError) as error:
                 if is_disk_full(error):
                     raise
                 raise BadInput(f"{name} is no sound Parquet file: {_why(path, error)}") from None
@@ -72,7 +72,7 @@ def _why(path: Path, error: Exception) -> str:
         head = file.read(256)
     if head[:4] == b"PAR1" and "magic" in str(error):
         return "it begins as one, but its end is missing: it is truncated"
-    return f"it {what}" if (what := disguise(head)) else str(error).splitlines()[0]
+    return f"it {what}" if (what := disguise(head)) else brief(error)
 
 
 @dataclass

@@ -1,6 +1,7 @@
 # mypy: allow-untyped-defs, allow-untyped-calls
 """The same digits in every form give the same images; and what is no form is said."""
 
+import random
 import sys
 from pathlib import Path
 
@@ -69,6 +70,41 @@ def test_the_store_gives_what_the_folder_gives(form, tmp_path, s3):
         assert np.array_equal(local[split][0], remote[split][0])
         assert local[split][1:] == remote[split][1:]
     assert [path for path in (tmp_path / "scratch").rglob("*") if path.is_file()] == []
+
+
+@pytest.mark.parametrize("form", WRITERS)
+def test_whatever_is_damaged_is_a_sentence_or_read(form, tmp_path):
+    folder = tmp_path / "source"
+    folder.mkdir()
+    WRITERS[form](folder, digits(12))
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    chance, said = random.Random(form), []  # noqa: S311
+    for _ in range(60):
+        path = chance.choice(files)
+        whole = path.read_bytes()
+        path.write_bytes(damaged(whole, chance))
+        try:
+            read(folder, tmp_path / "scratch")
+        except BadInput as error:
+            said.append(str(error))
+        path.write_bytes(whole)
+    assert len(said) > 20
+    assert [text for text in said if "\n" in text or len(text) > 600] == []
+
+
+def damaged(content, chance):
+    """Return a file cut off, with other bytes in it, with some left out, or with more of them."""
+    at = chance.randrange(len(content))
+    bits = bytes([chance.randrange(256)])
+    few = chance.randrange(1, 50)
+    return chance.choice(
+        (
+            content[:at],
+            content[:at] + bits + content[at + 1 :],
+            content[:at] + content[at + few :],
+            content[:at] + bits * few,
+        )
+    )
 
 
 def test_a_single_file_is_a_source(tmp_path):

@@ -78,6 +78,17 @@ def test_images_without_labels_are_left_out_and_that_is_said(tmp_path, capsys):
     assert "npz: left out, as there are no labels: a.npz x_test" in capsys.readouterr().out
 
 
+def test_a_header_that_announces_more_than_there_can_be(tmp_path):
+    file = io.BytesIO()
+    np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": (64, 2**20, 2**30)})
+    (tmp_path / "images.npy").write_bytes(file.getvalue() + X.tobytes())
+    np.save(tmp_path / "labels.npy", Y)
+    with pytest.raises(
+        BadInput, match=r"images.npy is truncated: its header announces \[64, 1048576, 1073741824\] uint8"
+    ):
+        read(tmp_path, tmp_path / "scratch")
+
+
 def packed(**arrays):
     file = io.BytesIO()
     np.savez(file, **arrays)
@@ -127,6 +138,9 @@ def flipped(content):
             packed(x=X, y=np.where(Y == 4, np.nan, Y)),
             "a.npz x 2: the label is missing; give it one, or take the image out",
         ),
+        (packed(x=X, y=5), "a.npz y is a single value, expected a label for each image"),
+        (packed(x=Y, y=Y), "a.npz x is uint8 of shape [64], expected numbers [n, height, width]; name another array"),
+        (packed(x=X.astype(str), y=Y), "a.npz x is str96 of shape [64, 28, 28], expected numbers [n, height, width]"),
         (packed(x=X, y=np.zeros((64, 2, 2))), "a.npz y: the labels have shape [64, 2, 2], expected one for each image"),
         (packed(x=X, y=Y)[:-50], "a.npz is no file of NumPy's: it cannot be read: File is not a zip file"),
         (b"<html>", "a.npz is no file of NumPy's: it is a web page or a message of a server, not data"),

@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from components.contract.errors import BadInput
 from components.ingest.forms import Batch, Fields, _rows
-from components.ingest.forms._heads import disguise
+from components.ingest.forms._heads import brief, disguise
 from components.ingest.forms._names import ending, find, in_order, is_clutter, listed, split_of_path
 from components.ingest.forms._pictures import ENDINGS, Pictures
 from components.ingest.forms._rows import collected
@@ -143,4 +143,6 @@ def _members(name: str, path: Path) -> Iterator[tuple[str, bytes]]:
                 if file.read(512) != bytes(512):  # an archive ends with blocks of zeros, and tarfile does not mind
                     raise tarfile.ReadError("its end is missing")
         except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile) as error:
-            raise BadInput(f"{name} is truncated or damaged at byte {offset}, where a file begins: {error}") from None
+            raise BadInput(
+                f"{name} is truncated or damaged at byte {offset}, where a file begins: {brief(error)}"
+            ) from None
