@@ -60,7 +60,8 @@ def _off_centre(weights: npt.NDArray[np.float32]) -> npt.NDArray[np.int64]:
     exact = weights.astype(np.int64)
     size = exact.shape[1]
     total = np.maximum(1, exact.sum(axis=1))
-    return (2 * (exact @ np.arange(size)) + total) // (2 * total) - size // 2
+    off: npt.NDArray[np.int64] = (2 * (exact @ np.arange(size)) + total) // (2 * total) - size // 2
+    return off
 
 
 def _hash(values: npt.NDArray[np.float32], down: npt.NDArray[np.int64], right: npt.NDArray[np.int64]) -> Hashes:

@@ -19,9 +19,9 @@ THUMBNAIL = 32  # pixels that an image is made no larger than, where its coarse 
 
 @dataclass(frozen=True)
 class Look:
-    """What was seen in a split: of each of its n images, and of all together. No sum is of fractions, so
-    every machine sees the same.
+    """What was seen in a split: of each of its n images, and of all together.
 
+    No sum is of fractions, so that every machine sees the same.
     `digests`, uint64 [n, 2], are equal for equal images alone. `sums` and `squares` are those of an image's values,
     `low` and `high` its least and greatest one, `white` how many are 255. `edge_low` and `edge_high` are those of its
     outermost ring, `edges` the mean there. `class_sums`, int64 [classes, h, w] (or [classes, h, w, 3]), are sums of
@@ -59,7 +59,9 @@ class Look:
     @cached_property
     def contrasts(self) -> npt.NDArray[np.float64]:
         """The standard deviation of each image's values."""
-        made: npt.NDArray[np.float64] = np.sqrt((self.squares * self.size - self.sums**2).astype(np.float64)) / self.size
+        made: npt.NDArray[np.float64] = (
+            np.sqrt((self.squares * self.size - self.sums**2).astype(np.float64)) / self.size
+        )
         return made
 
     @cached_property
@@ -90,14 +92,9 @@ def look(split: Split, classes: int) -> Look:
         labels = split.labels[start : start + len(images)]
         for label in np.unique(labels):
             class_sums[label] += small(images[labels == label], THUMBNAIL).sum(axis=0, dtype=np.int64).reshape(-1)
-    return Look(
-        shape,
-        split.labels,
-        *(np.concatenate(parts) for parts in zip(*seen, strict=True)),
-        histogram=histogram.tolist(),
-        class_counts=np.bincount(split.labels, minlength=classes),
-        class_sums=class_sums.reshape(classes, *thumbnail),
-    )
+    measured: list[Any] = [np.concatenate(parts) for parts in zip(*seen, strict=True)]
+    counts = np.bincount(split.labels, minlength=classes)
+    return Look(shape, split.labels, *measured, histogram.tolist(), counts, class_sums.reshape(classes, *thumbnail))
 
 
 def pieces(images: Images) -> Iterator[tuple[int, Images]]:
@@ -116,7 +113,8 @@ def small(images: Images, longest: int) -> Images:
         return images
     rows, columns = height // factor, width // factor
     cut = images[:, : rows * factor, : columns * factor].reshape(count, rows, factor, columns, factor, *channels)
-    return (cut.sum(axis=(2, 4), dtype=np.uint32) // factor**2).astype(np.uint8)
+    made: Images = (cut.sum(axis=(2, 4), dtype=np.uint32) // factor**2).astype(np.uint8)
+    return made
 
 
 def grey(images: Images) -> Images:

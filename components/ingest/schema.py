@@ -7,6 +7,8 @@
     class_shares   the share of each class in the training images
     range          the least and the greatest pixel value of the training images
     splits         of each the number of images, and of each class
+
+One that is given as a reference may say less.
 """
 
 import json
