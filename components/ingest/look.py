@@ -14,6 +14,7 @@ from components.artifacts.dataset import Split
 Images = npt.NDArray[np.uint8]
 Numbers = npt.NDArray[Any]
 PIXELS = 2**21  # values at a time
+MEASURES = ("digests", "sums", "squares", "low", "high", "white", "edge_low", "edge_high", "edges")
 THUMBNAIL = 32  # pixels that an image is made no larger than, where its coarse look is enough
 
 
@@ -92,9 +93,15 @@ def look(split: Split, classes: int) -> Look:
         labels = split.labels[start : start + len(images)]
         for label in np.unique(labels):
             class_sums[label] += small(images[labels == label], THUMBNAIL).sum(axis=0, dtype=np.int64).reshape(-1)
-    measured: list[Any] = [np.concatenate(parts) for parts in zip(*seen, strict=True)]
-    counts = np.bincount(split.labels, minlength=classes)
-    return Look(shape, split.labels, *measured, histogram.tolist(), counts, class_sums.reshape(classes, *thumbnail))
+    measured: dict[str, Any] = dict(zip(MEASURES, map(np.concatenate, zip(*seen, strict=True)), strict=True))
+    return Look(
+        shape=shape,
+        labels=split.labels,
+        **measured,
+        histogram=histogram.tolist(),
+        class_counts=np.bincount(split.labels, minlength=classes),
+        class_sums=class_sums.reshape(classes, *thumbnail),
+    )
 
 
 def pieces(images: Images) -> Iterator[tuple[int, Images]]:

@@ -58,10 +58,10 @@ def near_duplicates(images: Sequence[Images], labels: npt.NDArray[np.uint8], kep
     pairs = pairs[:MOST]
     all_of_them = _All(images, np.cumsum([0, *map(len, images)]))
     needed = _needed(all_of_them, labels, chosen)
-    alike = np.zeros(len(pairs), bool)
+    nearly = np.zeros(len(pairs), bool)
     for number, some in enumerate(_some(pairs)):
-        alike[number * AT_ONCE :][: len(some)] = _likeness(some, all_of_them) >= needed[labels[some[:, 0]]]
-    found = pairs[alike]
+        nearly[number * AT_ONCE :][: len(some)] = _likeness(some, all_of_them) >= needed[labels[some[:, 0]]]
+    found = pairs[nearly]
     return Near(found[np.lexsort((found[:, 1], found[:, 0]))], left_out)
 
 

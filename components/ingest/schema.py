@@ -66,7 +66,8 @@ def obtain(place: str) -> Reference | None:
         return None
     with tempfile.TemporaryDirectory(prefix="tapeline-") as scratch:
         if place.endswith(".json"):
-            return Reference(place, _read(place, _fetched(place, Path(scratch) / SCHEMA)))
+            path = _fetched(place, Path(scratch) / SCHEMA)
+            return Reference(place, _read(place, path), digest=artifact.sha256(path))
         folder = location.fetch(place, Path(scratch) / "reference")
         missing = [name for name in SPLITS if not (folder / f"{name}-images.npy").is_file()]
         if missing:

@@ -28,7 +28,7 @@ from components.artifacts.findings import Rule, ranked
 from components.contract.errors import BadInput
 from components.contract.plugins import Plugins
 from components.ingest.look import Look, look
-from components.ingest.near import near_duplicates
+from components.ingest.near import Near, near_duplicates
 from components.ingest.schema import Reference, Schema, infer
 from components.ingest.statistics import describe
 
@@ -45,7 +45,7 @@ class At(NamedTuple):
     """An image: its split, and its number there."""
 
     split: str
-    index: int
+    number: int
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class Where:
     """An image, the name of its class, and where it came from."""
 
     split: str
-    index: int
+    number: int
     label: str
     origin: str
 
@@ -97,12 +97,12 @@ class Data:
 
     def where(self, at: At) -> Where:
         """Return an image with what is known of it."""
-        label = self.class_names[int(self.splits[at.split].labels[at.index])]
-        return Where(at.split, at.index, label, self.origins[at.split][at.index])
+        label = self.class_names[int(self.splits[at.split].labels[at.number])]
+        return Where(at.split, at.number, label, self.origins[at.split][at.number])
 
     def label(self, at: At) -> int:
         """Return the label of an image."""
-        return int(self.splits[at.split].labels[at.index])
+        return int(self.splits[at.split].labels[at.number])
 
     @cached_property
     def copies(self) -> list[list[At]]:
@@ -126,7 +126,7 @@ class Data:
         return self._near.left_out
 
     @cached_property
-    def _near(self) -> Any:
+    def _near(self) -> Near:
         _, first = np.unique(self._digests, axis=0, return_index=True)
         kept = np.zeros(len(self._digests), bool)
         kept[first] = True

@@ -192,7 +192,7 @@ RULES = (
     Rule("brightness", "warning", "the mean of each split's pixels against that of train",
          "Check whether one of the files is scaled otherwise.", brightness),
     Rule("pixel-range", "warning", "the least and the greatest pixel of each split",
-         "Set `scale` to unit if the pixels are meant to be 0 to 1; else scale them to 0 to 255.", values),
+         "Set `value_range` to the values that are black and white, as 0,1.", values),
     Rule("blank", "warning", "the range of each image's pixels",
          "Take them out, or read them again: nothing can be learned from them.", blank),
     Rule("inverted", "warning", "each image's edge and inside against the mean image", "Invert these images.",
