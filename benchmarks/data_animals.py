@@ -108,7 +108,8 @@ BROKEN = (
         "black": every(plain(0)), "white": every(plain(255)), "grey training": every(plain(99), splits=("train",)),
     }, "blank one-image-class repeated shared conflicting-labels brightness pixel-range drift-pixels")
     | _broken("blank", {
-        "a few black ones": some("train", 0.02, plain(0)), "one white one to test with": some("test", 0.002, plain(255)),
+        "a few black ones": some("train", 0.02, plain(0)),
+        "one white one to test with": some("test", 0.002, plain(255)),
         "a fifth nearly grey": some("train", 0.2, plain(120, 3)), "grey ones": some("validation", 0.1, plain(128)),
     }, ODD + " repeated conflicting-labels shared")
     | _broken("inverted-split", {

@@ -15,6 +15,7 @@ Images = npt.NDArray[np.uint8]
 Numbers = npt.NDArray[Any]
 PIXELS = 2**21  # values at a time
 MEASURES = ("digests", "sums", "squares", "low", "high", "white", "edge_low", "edge_high", "edges")
+WHITE = 250  # value from which a pixel is white
 THUMBNAIL = 32  # pixels that an image is made no larger than, where its coarse look is enough
 
 
@@ -24,9 +25,9 @@ class Look:
 
     No sum is of fractions, so that every machine sees the same.
     `digests`, uint64 [n, 2], are equal for equal images alone. `sums` and `squares` are those of an image's values,
-    `low` and `high` its least and greatest one, `white` how many are 255. `edge_low` and `edge_high` are those of its
-    outermost ring, `edges` the mean there. `class_sums`, int64 [classes, h, w] (or [classes, h, w, 3]), are sums of
-    thumbnails.
+    `low` and `high` its least and greatest one, `white` how many are at least WHITE. `edge_low` and `edge_high` are
+    those of its outermost ring, `edges` the mean there. `class_sums`, int64 [classes, h, w] (or [classes, h, w, 3]),
+    are sums of thumbnails.
     """
 
     shape: tuple[int, ...]
@@ -145,7 +146,7 @@ def _measures(images: Images, flat: Images) -> tuple[Numbers, ...]:
         squares,
         flat.min(axis=1),
         flat.max(axis=1),
-        (flat == 255).sum(axis=1),
+        (flat >= WHITE).sum(axis=1),
         edge.min(axis=1),
         edge.max(axis=1),
         edge.sum(axis=1, dtype=np.int64) / edge.shape[1],

@@ -22,6 +22,9 @@ FOLLOWERS = 4  # that each hash is compared with, in each order
 STEP = 4  # bits between two rotations
 MOST = 40_000  # pairs that are compared pixel by pixel, the likest first
 PLAIN = 6.0  # standard deviation of the values of an image, below which there is nothing to compare
+WHITEST = 127  # white, in 7 bits
+GLARE = 0.2  # of an image that is white, from which what is not white has to be alike as well
+REST_ALIKE = 0.97  # how much, then
 MOVED = 1  # pixels by which one of them may be moved
 
 SAMPLE = 512  # images of a class among which neighbours are looked for
@@ -91,8 +94,8 @@ def _candidates(hashed: Hashes) -> tuple[Pairs, npt.NDArray[np.int64]]:
             *(np.vecdot(frequencies[some[:, 0]], frequencies[some[:, 1]]) for some in _some(pairs)),
         ]
     ).astype(np.int64)
-    like = products >= CANDIDATE * 127**2
-    return pairs[like], products[like]
+    enough = products >= CANDIDATE * 127**2
+    return pairs[enough], products[enough]
 
 
 def _different(pairs: Pairs, count: int) -> Pairs:
@@ -166,8 +169,23 @@ def _likeness(pairs: Pairs, all_of_them: _All) -> Numbers:
     for down in range(2 * margin + 1):
         for right in range(2 * margin + 1):
             moved = second[:, down : down + height - 2 * margin, right : right + width - 2 * margin]
-            best = np.maximum(best, _correlation(inner, moved.reshape(len(pairs), -1)))
+            moved = moved.reshape(len(pairs), -1)
+            like = _correlation(inner, moved)
+            glaring = np.flatnonzero((like >= ALIKE) & ((inner == WHITEST).mean(axis=1) > GLARE))
+            like[glaring] *= _without_white(inner[glaring], moved[glaring]) >= REST_ALIKE
+            best = np.maximum(best, like)
     return best
+
+
+def _without_white(first: npt.NDArray[np.float32], second: npt.NDArray[np.float32]) -> Numbers:
+    """Return the correlations of what is not white in both rows, so that the same glare makes no two images alike."""
+    kept = ~((first == WHITEST) & (second == WHITEST))
+    counts = np.maximum(1, kept.sum(axis=1, keepdims=True))
+    one, other = (
+        np.where(kept, each - (each * kept).sum(axis=1, keepdims=True) / counts, 0) for each in (first, second)
+    )
+    made: Numbers = np.vecdot(one, other) / np.sqrt(np.maximum(1, np.vecdot(one, one) * np.vecdot(other, other)))
+    return made
 
 
 def _correlation(first: npt.NDArray[np.float32], second: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:

@@ -104,6 +104,13 @@ def _read(place: str, path: Path) -> Schema:
             raise BadInput(f"reference: {place} has {name}, which no schema has; known are {', '.join(KINDS)}")
         if not isinstance(value, KINDS[name]):
             raise BadInput(f"reference: {name} in {place} must be {KINDS[name].__name__}, not {type(value).__name__}")
-    if len(schema.get("shape", [0, 0])) != 2 or len(schema.get("range", [0, 0])) != 2:
-        raise BadInput(f"reference: shape and range in {place} must be two numbers each")
+    if not all(_whole(schema.get(name, [0, 0])) and len(schema.get(name, [0, 0])) == 2 for name in ("shape", "range")):
+        raise BadInput(f"reference: shape and range in {place} must be two whole numbers each")
+    for name, split in schema.get("splits", {}).items():
+        if not isinstance(split, dict) or not _whole(split.get("class_counts", [])):
+            raise BadInput(f"reference: {name} of splits in {place} must have class_counts, a list of whole numbers")
     return schema
+
+
+def _whole(values: Any) -> bool:
+    return isinstance(values, list) and all(type(value) is int and value >= 0 for value in values)

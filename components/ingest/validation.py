@@ -161,11 +161,11 @@ def inspect(
 def validate(data: Data) -> list[Finding]:
     """Return what the rules find, the most severe first; raise `BadInput` for a check that fails."""
     found = []
-    for rule in rules():
+    for file, rule in _files():
         try:
             seen = list(rule.find(data))
         except Exception as error:
-            raise BadInput(f"the rule {rule.id} in components/ingest/checks fails: {_said(error)}") from error
+            raise BadInput(f"the rule {rule.id} in {file} fails: {_said(error)}") from error
         found += [_finding(data, rule, each) for each in seen]
     return ranked(found)
 
@@ -184,10 +184,15 @@ def _finding(data: Data, rule: Rule, seen: Evidence) -> Finding:
     )  # fmt: skip
 
 
-@cache
 def rules() -> tuple[Rule, ...]:
     """Return the rules of all files in checks/; raise `BadInput` for a file that has none."""
-    made: list[Rule] = []
+    return tuple(rule for _, rule in _files())
+
+
+@cache
+def _files() -> tuple[tuple[str, Rule], ...]:
+    """Return the rules, each with the name of its file."""
+    made: list[tuple[str, Rule]] = []
     for name, path in CHECKS.files.items():
         try:
             module = CHECKS.load(name)
@@ -201,7 +206,7 @@ def rules() -> tuple[Rule, ...]:
                 f"the check {path.name} must have RULES, a tuple of Rule(id, severity, looks_at, remedy, find), with a "
                 f"severity of {', '.join(findings.SEVERITIES)}"
             )
-        made += own
+        made += [(path.name, rule) for rule in own]
     return tuple(made)
 
 

@@ -18,7 +18,7 @@ FAINT = 8  # values between the least and the greatest one of an image that hard
 EDGE = 32  # within which the edges of most images are, where images have a ground
 MOST = 0.75  # of the images, then
 LOOKED_AT = 2000  # images with odd edges, of a split
-WHITE = 0.35  # of an image's pixels at 255, more than of most
+GLARE = 0.35  # of an image's pixels that are white, more than of most
 
 Numbers = npt.NDArray[Any]
 
@@ -126,8 +126,9 @@ def frame(data: Data) -> Iterator[Evidence]:
 
 def _grounded(data: Data) -> bool:
     """Tell whether nearly all images have the same ground at their edges."""
-    edges = data.looks["train"].edges
-    return bool((np.abs(edges - np.median(edges)) <= EDGE).mean() >= MOST)
+    look = data.looks["train"]
+    same = (np.abs(look.edges - np.median(look.edges)) <= EDGE).mean() >= MOST
+    return bool(same and not look.blank.all())
 
 
 def _odd_edges(data: Data, name: str) -> tuple[Numbers, Numbers]:
@@ -136,7 +137,10 @@ def _odd_edges(data: Data, name: str) -> tuple[Numbers, Numbers]:
     if not _grounded(data) or name in _inverted_splits(data):
         return nothing, nothing
     look, ground = data.looks[name], float(np.median(data.looks["train"].edges))
-    suspects = np.flatnonzero((np.abs(look.edges - ground) > 2 * EDGE) & ~look.blank)[:LOOKED_AT]
+    suspects = np.flatnonzero((np.abs(look.edges - ground) > 2 * EDGE) & ~look.blank)
+    if 2 * len(suspects) > len(look):  # it is the split that is another one, not some of its images
+        return nothing, nothing
+    suspects = suspects[:LOOKED_AT]
     usual = _inside(data.looks["train"].mean_image()[None].astype(np.uint8))[0]
     flipped = [
         _correlation(_inside(small(data.splits[name].images[each][None], THUMBNAIL))[0], usual) < -0.1
@@ -161,10 +165,10 @@ def saturated(data: Data) -> Iterator[Evidence]:
         if name in _inverted_splits(data):
             continue
         other, framed = _odd_edges(data, name)
-        found = np.flatnonzero((look.white >= (usual + WHITE) * look.size) & ~look.blank)
+        found = np.flatnonzero((look.white >= (usual + GLARE) * look.size) & ~look.blank)
         yield from _some(
             data, name, np.setdiff1d(found, [*other, *framed]),
-            f"saturated: at least {100 * (usual + WHITE):.0f} % of their pixels are 255, of most {100 * usual:.0f} %",
+            f"saturated: at least {100 * (usual + GLARE):.0f} % of their pixels are white, of most {100 * usual:.0f} %",
         )  # fmt: skip
 
 
@@ -199,6 +203,6 @@ RULES = (
          inverted),
     Rule("frame", "warning", "each image's outermost pixels against those of the rest",
          "Cut the frames off, as a network may learn them instead of what is inside.", frame),
-    Rule("saturated", "warning", "how many of each image's pixels are 255",
+    Rule("saturated", "warning", "how many of each image's pixels are white",
          "Look at how these images were taken or scaled: what was beyond white is lost.", saturated),
 )  # fmt: skip

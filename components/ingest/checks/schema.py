@@ -62,7 +62,7 @@ def _said(value: Any) -> str:
 
 RULES = (
     Rule("schema-shape", "error", "shape, channels and type against the reference's",
-         "Bring the images to the reference's size (`size`) and colours (`colour`), or give another `reference`.", shape),
+         "Bring the images to the reference's (`size`, `colour`), or give another `reference`.", shape),
     Rule("schema-classes", "error", "names and order of the classes against the reference's",
          "Bring the labels to the reference's classes and order, or give another `reference`.", classes),
     Rule("schema-range", "warning", "the range of the pixels against the reference's",
