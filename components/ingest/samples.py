@@ -43,7 +43,7 @@ def of_finding(data: Data, finding: Finding) -> tuple[Markup, str]:
         return Markup(""), ""
     columns = 2 * max(1, min(len(shown) // 2, 3)) if finding.pairs else min(len(shown), 6)
     sheet = page.contact_sheet(np.stack([_small(data, each) for each in shown[:6]]), min(columns, 6))
-    scale = max(1, 240 // sheet.shape[1])
+    scale = min(3, max(1, 240 // sheet.shape[1]))
     origins = "; ".join(_origin(each) for each in shown[:2])
     more = f"; {len(shown) - 2} more in findings.json" if len(shown) > 2 else ""
     kind = "pairs of images" if finding.pairs else "images"

@@ -51,11 +51,11 @@ def repeated(data: Data) -> Iterator[Evidence]:
 
 
 def conflicting(data: Data) -> Iterator[Evidence]:
-    """Find equal images whose labels are different: one of them must be wrong."""
+    """Find equal images whose labels are different: one of them must be wrong, unless they are blank."""
     pairs = []
     for group in data.copies:
         other = next((at for at in group if data.label(at) != data.label(group[0])), None)
-        if other:
+        if other and not data.looks[other.split].blank[other.number]:
             pairs.append((group[0], other))
     if pairs:
         share = len(pairs) / sum(len(look) for look in data.looks.values())
