@@ -5,9 +5,12 @@
     SPLIT-weights.npy   float32 [n], how much each image counts; only where the source says so
     SPLIT-origins.txt   a line for each image: the file that it came from, and where in it
     statistics.json     what is in it, in numbers
+    schema.json         what it is like, for the next one to be held against
+    findings.json       what validation found in it
 
 Its metadata: `image_shape`, `classes`, `class_names`, `splits` (images of each), `made_splits`, which the source
-did not have, and `source_sha256`.
+did not have, `source_sha256`, `validation` (the verdict), `errors` and `warnings`, and with a reference
+`reference_sha256`.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

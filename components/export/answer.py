@@ -3,10 +3,11 @@
 import math
 from collections.abc import Iterator, Sequence
 
+from components.artifacts.findings import at_least, verdict
 from components.artifacts.page import Answer
 from components.artifacts.record.reader import Record
 from components.artifacts.words import count, listed, percent
-from components.export.diagnosis import Finding, at_least, verdict
+from components.export.diagnosis import HEALTHY, Finding
 
 SAID = {"error": ("error",), "warning": ("warning",), "info": ("piece of advice", "pieces of advice")}
 FEW_STEPS = 30  # below which some rules see nothing
@@ -14,7 +15,7 @@ FEW_STEPS = 30  # below which some rules see nothing
 
 def answer(record: Record, findings: Sequence[Finding], fail_on: str) -> Answer:
     """Say whether the training is healthy, why, and what to do next; `findings` are sorted, the most severe first."""
-    worst, found = verdict(list(findings)), list(findings)
+    worst, found = verdict(findings, HEALTHY), list(findings)
     serious = at_least(found, "warning")
     if serious:
         start = "Something is wrong" if worst == "error" else "Not healthy"

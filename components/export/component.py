@@ -1,5 +1,6 @@
 """What the export step is."""
 
+from components.artifacts.findings import FAIL_ON
 from components.contract.declaration import Component, Input, Output, Parameters, parameter
 
 
@@ -7,10 +8,7 @@ class ExportParameters(Parameters):
     """What is exported."""
 
     snapshots: bool = parameter(True, "Export the whole gradients too, not only the tables")
-    fail_on: str = parameter(
-        "never", "Findings of this severity or a higher one end the step with exit code 5, with its report published",
-        choices=("never", "warning", "error"),
-    )  # fmt: skip
+    fail_on: str = FAIL_ON
 
 
 COMPONENT = Component(

@@ -4,12 +4,12 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from components.artifacts import findings as found
 from components.artifacts.record import noise
 from components.artifacts.record.reader import read
-from components.contract.errors import Blocked
 from components.export.checks import RULES
 from components.export.component import ExportParameters
-from components.export.diagnosis import at_least, diagnose, verdict, write_diagnosis
+from components.export.diagnosis import HEALTHY, diagnose
 from components.export.report import write_report
 from components.export.tables import write_events, write_parquet
 
@@ -27,7 +27,7 @@ def export(
     findings = diagnose(record, RULES)
     write_parquet(record, scale, gradient_tables)
     write_events(record, gradient_tables)
-    write_diagnosis(gradient_tables / "diagnosis.json", findings, RULES)
+    found.write(gradient_tables / "diagnosis.json", findings, RULES, HEALTHY)
     snapshots = record.snapshots() if parameters.snapshots else []
     if snapshots:
         (gradient_tables / "snapshots").mkdir()
@@ -36,21 +36,16 @@ def export(
     write_report(report, record, scale, findings, parameters.fail_on)
     print(
         f"{len(record.steps):,} steps, {len(record.variables)} variables, {len(record.stats_steps):,} with statistics, "
-        f"{len(snapshots)} snapshots: {verdict(findings)}"
+        f"{len(snapshots)} snapshots: {found.verdict(findings, HEALTHY)}"
     )
-    for finding in findings:
-        print(f"  {finding.severity}: {finding.rule}: {finding.sentence}")
-        print(f"    {finding.remedy}")
-    if parameters.fail_on != "never" and (blocking := at_least(findings, parameters.fail_on)):
-        rules = ", ".join(dict.fromkeys(finding.rule for finding in blocking))
-        raise Blocked(f"fail_on: {parameters.fail_on}, and there is {rules}; the report says more", outputs=["report"])
+    found.say(findings)
+    found.end_on(parameters.fail_on, findings)
     return {
         "gradient_tables": {
             "steps": len(record.steps),
             "snapshots": len(snapshots),
             "level": record.level,
-            "diagnosis": verdict(findings),
-            "errors": sum(finding.severity == "error" for finding in findings),
-            "warnings": sum(finding.severity == "warning" for finding in findings),
+            "diagnosis": found.verdict(findings, HEALTHY),
+            **found.counts(findings),
         }
     }

@@ -8,13 +8,14 @@ import numpy as np
 from markupsafe import Markup
 
 from components.artifacts import page
+from components.artifacts.findings import verdict
 from components.artifacts.record.columns import GLOBAL_NORM
 from components.artifacts.record.noise import NoiseScale
 from components.artifacts.record.reader import Record
 from components.artifacts.words import percent
 from components.export import figures, heat
 from components.export.answer import answer
-from components.export.diagnosis import Finding, verdict
+from components.export.diagnosis import HEALTHY, Finding
 
 FINDINGS = 30  # that are shown; all are in diagnosis.json
 VARIABLES = 200  # rows of a table
@@ -63,7 +64,7 @@ def write_report(path: Path, record: Record, scale: NoiseScale | None, findings:
 
 
 def _facts(record: Record, scale: NoiseScale | None, findings: list[Finding]) -> list[tuple[str, str]]:
-    facts = [("diagnosis", verdict(findings))]
+    facts = [("diagnosis", verdict(findings, HEALTHY))]
     if record.epochs:
         last = record.epochs[-1]
         facts += [

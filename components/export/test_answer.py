@@ -33,7 +33,7 @@ def record(*, level="full", steps=40, statistics=4, validation=((0.5, 0.8), (0.2
 
 
 def finding(rule, severity):
-    return Finding(rule, severity, "", 1, 40, f"Something about {rule}.", {}, f"Mend {rule}.")
+    return Finding(rule, severity, f"Something about {rule}.", {}, f"Mend {rule}.", "", 1, 40)
 
 
 def test_healthy():

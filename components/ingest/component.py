@@ -1,5 +1,6 @@
 """What the ingest step is."""
 
+from components.artifacts.findings import FAIL_ON
 from components.contract.declaration import Component, Output, Parameters, parameter
 from components.ingest.forms import FORMS
 
@@ -43,6 +44,10 @@ class IngestParameters(Parameters):
     )  # fmt: skip
     test_size: int = parameter(0, "Images set apart for the test where the source does not; 0: a seventh", ge=0)
     seed: int = parameter(0, "Seed of everything random: the split, the weights, the order", ge=0, le=2**31 - 1)
+    reference: str = parameter(
+        "", "A data set that ingest made earlier (folder or s3:// prefix), or a schema.json, to compare with"
+    )
+    fail_on: str = FAIL_ON
     cache: str = parameter("~/.cache/tapeline", "Folder that keeps downloads", operational=True)
 
 

@@ -11,20 +11,22 @@ from typing import Any
 import numpy as np
 
 from components.artifacts import dataset as datasets
+from components.artifacts import findings as found_wrong
 from components.artifacts.dataset import SPLITS
 from components.artifacts.words import count
 from components.contract import location
-from components.contract.artifact import sha256
+from components.contract.artifact import canonical_json, sha256
 from components.contract.errors import BadInput
-from components.ingest import known
+from components.ingest import known, schema
 from components.ingest.component import IngestParameters
 from components.ingest.forms import Batch, Fields, choose
 from components.ingest.gather import Gathered, classes_of, gather
 from components.ingest.pixels import Shaper, shape_of
 from components.ingest.place import Place
 from components.ingest.report import write_report
+from components.ingest.schema import SCHEMA
 from components.ingest.splits import complete, together
-from components.ingest.statistics import describe
+from components.ingest.validation import SOUND, inspect, rules, validate
 
 FEW = 32  # files of a source whose digests are kept one by one
 
@@ -32,18 +34,22 @@ FEW = 32  # files of a source whose digests are kept one by one
 def ingest(parameters: IngestParameters, *, dataset: Path, report: Path) -> dict[str, dict[str, Any]]:
     """Write the splits train, validation and test of `parameters.source` to the folder `dataset`.
 
-    Raises `BadInput` for files that are not what they should be.
+    Raises `BadInput` for files that are not what they should be, and `Blocked` for findings at least as severe as
+    `fail_on`: then the report is published, and nothing else.
     """
-    shaper = Shaper(parameters)
+    shaper, reference = Shaper(parameters), schema.obtain(parameters.reference)
     # Beside what is made of it, so that it is on the disk that has room for it, and images need not fit into memory.
     with tempfile.TemporaryDirectory(prefix=".scratch-", dir=dataset) as scratch:
         with opened(parameters, Path(scratch)) as (batches, digests):
             found = gather(batches, shaper, Path(scratch) / "images")
         labels, class_names = classes_of(found, parameters.classes, parameters.class_names, parameters.first_label)
         splits = _written(parameters, found, labels.astype(np.uint8), dataset)
-    statistics = describe(splits, len(class_names))
-    datasets.write_statistics(dataset, statistics)
-    write_report(report, parameters.source, splits, statistics, class_names)
+    data = inspect(splits, {name: datasets.origins(dataset, name) for name in SPLITS}, class_names, reference)
+    findings = validate(data)
+    datasets.write_statistics(dataset, data.statistics)
+    (dataset / SCHEMA).write_bytes(canonical_json(data.schema))
+    found_wrong.write(dataset / "findings.json", findings, rules(), SOUND)
+    write_report(report, parameters.source, data, findings, parameters.fail_on)
     if shaper.resized:
         print(f"{count(shaper.resized, 'image')} brought to {shape_of(shaper.shape)} (fit: {parameters.fit})")
     size, colour = shape_of(found.shape[:2]), " in colour" if len(found.shape) == 3 else ""
@@ -51,6 +57,9 @@ def ingest(parameters: IngestParameters, *, dataset: Path, report: Path) -> dict
     for name, split in splits.items():
         apart = ", set apart by seed and class" if name in made else ""
         print(f"{name:10} {len(split.labels):6,} images of {size} pixels{colour}{apart}")
+    print(f"validation: {found_wrong.verdict(findings, SOUND)}")
+    found_wrong.say(findings)
+    found_wrong.end_on(parameters.fail_on, findings)
     return {
         "dataset": {
             "image_shape": list(found.shape),
@@ -59,6 +68,9 @@ def ingest(parameters: IngestParameters, *, dataset: Path, report: Path) -> dict
             "splits": {name: len(split.labels) for name, split in splits.items()},
             "made_splits": made,
             "source_sha256": _few(digests),
+            "validation": found_wrong.verdict(findings, SOUND),
+            **found_wrong.counts(findings),
+            **({"reference_sha256": reference.digest} if reference else {}),
         }
     }
 

@@ -1,125 +1,120 @@
-"""The page that shows what is in the data set: the answer in words, then the images, then numbers."""
+"""The page that shows what is in the data set: the answer in words, what was found, then the images, then numbers."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 from markupsafe import Markup
 
 from components.artifacts import page
-from components.artifacts.dataset import Split
-from components.artifacts.words import count
+from components.artifacts.findings import verdict
+from components.ingest import charts, samples
 from components.ingest.answer import answer
+from components.ingest.validation import SOUND, Data, Finding
 
-EXAMPLES = 14  # of each class, if the images are small
-WIDTH = 812  # of a row of them, in CSS pixels
-CLASSES = 30  # shown with examples
-NAMED = 24  # classes up to which each name fits below its bars
-
-Images = npt.NDArray[np.uint8]
+FINDINGS = 12  # that are shown; all are in findings.json
 
 
-def write_report(
-    path: Path,
-    source: str,
-    splits: Mapping[str, Split],
-    statistics: Mapping[str, Any],
-    class_names: Sequence[str],
-) -> None:
-    """Write the page; `statistics` are those of `describe`, and there is a name for each class."""
-    by_split, shape = statistics["splits"], splits["train"][0].shape[1:]
-    facts = [(f"{name} images", f"{split['count']:,}") for name, split in by_split.items()]
-    facts += [
-        ("classes", str(len(class_names))),
-        ("pixels", "×".join(map(str, shape))),
-        ("training mean ± sd", f"{by_split['train']['pixel_mean']:.4f} ± {_sd(by_split['train']):.4f}"),
-    ]
-    cut = f" The first {CLASSES} of {len(class_names)} classes." if len(class_names) > CLASSES else ""
-    sections = [
+def write_report(path: Path, source: str, data: Data, findings: Sequence[Finding], fail_on: str) -> None:
+    """Write the page; `fail_on` is the severity that ends the step."""
+    by_split = data.statistics["splits"]
+    sections = [*_findings(data, findings), *_near(data, findings), *_drift(data)]
+    cut = f" The first {samples.CLASSES} of {len(data.class_names)} classes." * (
+        len(data.class_names) > samples.CLASSES
+    )
+    sections += [
         page.Section(
-            "A look at it", "The first training images of each class." + cut,
-            _examples(splits["train"].images, splits["train"].labels, class_names), wide=True,
+            "A look at it", "The first training images of each class." + cut, samples.by_class(data), wide=True
         ),
         page.Section(
             "Classes", "The share of each class in each split; a good split keeps them alike.",
-            _class_chart(by_split, class_names),
+            charts.classes({name: (split["class_counts"], split["count"]) for name, split in by_split.items()},
+                           data.class_names),
         ),
         page.Section(
             "Pixels", "How often each value from black (0) to white (255) occurs in the training images; the scale is "
             "logarithmic.",
-            _pixel_chart(by_split["train"]),
+            charts.pixels(by_split["train"]),
         ),
         page.Section(
             "Splits", "Pixels are in 0 to 1. Repeated: images equal to an earlier one of the same split. Shared: "
             "different images that two splits have; any in test makes its verdict too kind.",
-            _splits(by_split) + _shared(statistics["across"]),
+            _splits(by_split) + _shared(data.statistics["across"]),
         ),
     ]  # fmt: skip
-    page.write(path, f"Data set: {source}", answer(statistics, class_names, shape), facts, sections)
+    page.write(path, f"Data set: {source}", answer(data, findings, fail_on), _facts(data, findings), sections)
 
 
-def _sd(split: Mapping[str, Any]) -> float:
-    return float(split["pixel_standard_deviation"])
+def _facts(data: Data, findings: Sequence[Finding]) -> list[tuple[str, str]]:
+    train = data.statistics["splits"]["train"]
+    return [
+        ("validation", verdict(findings, SOUND)),
+        *((f"{name} images", f"{len(look):,}") for name, look in data.looks.items()),
+        ("classes", str(len(data.class_names))),
+        ("pixels", "×".join(map(str, data.schema["shape"])) + (", colour" if data.schema["channels"] == 3 else "")),
+        ("training mean ± sd", f"{train['pixel_mean']:.4f} ± {train['pixel_standard_deviation']:.4f}"),
+    ]
+
+
+def _findings(data: Data, findings: Sequence[Finding]) -> Iterator[page.Section]:
+    """Yield the section of what was found, if anything was."""
+    if not findings:
+        return
+    notes = [
+        page.note(each.severity, each.rule, each.sentence, each.remedy, samples.of_finding(data, each))
+        for each in findings[:FINDINGS]
+    ]
+    more = f" {len(findings) - FINDINGS} more are in findings.json." if len(findings) > FINDINGS else ""
+    yield page.Section(
+        "Findings", "What the rules found, the worst first; and what to do about each." + more,
+        Markup('<div class="notes">{}</div>').format(Markup("").join(notes)), wide=True,
+    )  # fmt: skip
+
+
+def _near(data: Data, findings: Sequence[Finding]) -> Iterator[page.Section]:
+    """Yield the section of images that are nearly equal, side by side."""
+    pairs = [pair for each in findings if each.rule.startswith("near-") for pair in each.pairs]
+    pairs = list(dict.fromkeys(pairs))
+    if pairs:
+        shown = min(len(pairs), samples.PAIRS)
+        first = f" The first {shown} pairs of {len(data.near):,}." if len(data.near) > shown else ""
+        yield page.Section(
+            "Nearly equal images", "Two images that differ by brightness, noise, compression, or a pixel's move, and "
+            "where each came from." + first,
+            samples.side_by_side(data, pairs[:shown]), wide=True,
+        )  # fmt: skip
+
+
+def _drift(data: Data) -> Iterator[page.Section]:
+    """Yield what the reference is like, beside this data set."""
+    if data.reference is None:
+        return
+    counts = data.reference.schema.get("splits", {}).get("train", {}).get("class_counts", ())
+    if data.reference.schema.get("classes") == data.schema["classes"] and sum(counts):
+        own = data.statistics["splits"]["train"]
+        yield page.Section(
+            "Classes, against the reference", "The share of each class in the training images, here and there.",
+            charts.classes({"this data set": (own["class_counts"], own["count"]), "reference": (counts, sum(counts))},
+                           data.class_names),
+        )  # fmt: skip
+    before = data.reference.looks.get("train")
+    if before is not None:
+        now = data.looks["train"]
+        yield page.Section(
+            "Mean images, against the reference", "The mean of all training images, here and there; then how bright "
+            "the images are.",
+            samples.means(now, before) + charts.brightness(now.means, before.means),
+        )  # fmt: skip
 
 
 def _splits(by_split: Mapping[str, Any]) -> Markup:
     rows = [
-        (name, f"{split['count']:,}", f"{split['pixel_mean']:.4f}", f"{_sd(split):.4f}", f"{split['repeated']:,}")
+        (name, f"{split['count']:,}", f"{split['pixel_mean']:.4f}", f"{split['pixel_standard_deviation']:.4f}",
+         f"{split['repeated']:,}")
         for name, split in by_split.items()
-    ]
+    ]  # fmt: skip
     return page.table("Splits", ("split", "images", "mean", "sd", "repeated"), rows)
 
 
 def _shared(across: Mapping[str, int]) -> Markup:
     return page.table("Shared images", ("splits", "shared"), [(pair, f"{shared:,}") for pair, shared in across.items()])
-
-
-def _examples(images: Images, labels: npt.NDArray[np.uint8], class_names: Sequence[str]) -> Markup:
-    """Return a row of images for each class that has any."""
-    scale = max(1, 56 // images.shape[2])
-    most = max(2, min(EXAMPLES, WIDTH // (scale * (images.shape[2] + 1))))
-    rows = []
-    for label, name in list(enumerate(class_names))[:CLASSES]:
-        found = images[labels == label][:most]
-        if not len(found):
-            rows.append((name, Markup("none")))
-            continue
-        sheet = page.contact_sheet(found, most)
-        rows.append((name, page.picture(sheet, f"{count(len(found), 'image')} of class {name}", scale)))
-    return page.rows(rows)
-
-
-def _class_chart(by_split: Mapping[str, Any], class_names: Sequence[str]) -> Markup:
-    figure, axes = page.figure()
-    width = 0.8 / len(by_split)
-    positions = np.arange(len(class_names))
-    for index, (name, split) in enumerate(by_split.items()):
-        shares = 100 * np.array(split["class_counts"]) / split["count"]
-        axes.bar(positions + (index - (len(by_split) - 1) / 2) * width, shares, width, label=name)
-    places = range(0, len(class_names), -(-len(class_names) // NAMED))
-    texts = [page.labels(class_names)[i] for i in places]
-    upright = len(places) > 12 or max(map(len, texts)) > 2
-    axes.set_xticks(places, texts, rotation=90 if upright else 0)
-    axes.set_ylabel("share of the split, %")
-    figure.legend(loc="outside upper center", ncols=len(by_split))
-    train = by_split["train"]["class_counts"]
-    return page.svg(
-        figure, f"Bar chart of the share of {len(class_names)} classes in each split; in training the least frequent "
-        f"has {min(train):,} images and the most frequent {max(train):,}",
-    )  # fmt: skip
-
-
-def _pixel_chart(split: Mapping[str, Any]) -> Markup:
-    figure, axes = page.figure()
-    histogram = np.array(split["pixel_histogram"])
-    axes.stairs(histogram, np.arange(257), fill=True)
-    axes.set_yscale("log")
-    axes.set_ylim(bottom=0.8)
-    axes.set_xlabel("pixel value")
-    axes.set_ylabel("pixels")
-    black, white = (100 * histogram[value] / histogram.sum() for value in (0, 255))
-    return page.svg(
-        figure, f"Histogram of the pixel values of the training images: {black:.0f} % are 0 and {white:.0f} % are 255"
-    )  # fmt: skip

@@ -15,6 +15,7 @@ from components.contract.store.client import Store
 from components.ingest.component import COMPONENT
 from components.ingest.forms import idx
 from components.ingest.known.mnist import FILES
+from components.ingest.look import look
 from components.ingest.statistics import describe
 
 
@@ -59,9 +60,8 @@ def test_statistics_are_exact(ingested):
 def test_repeated_images_are_counted_within_and_across_splits():
     a, b, c = (np.full((1, 2, 2), value, np.uint8) for value in (1, 2, 3))
     labels = np.zeros(3, np.uint8)
-    statistics = describe(
-        {"train": Split(np.concatenate([a, a, b]), labels), "test": Split(np.concatenate([b, c, b]), labels)}, 2
-    )
+    splits = {"train": Split(np.concatenate([a, a, b]), labels), "test": Split(np.concatenate([b, c, b]), labels)}
+    statistics = describe({name: look(split, 2) for name, split in splits.items()})
     assert [statistics["splits"][name]["repeated"] for name in ("train", "test")] == [1, 1]
     assert statistics["across"] == {"train and test": 1}
 

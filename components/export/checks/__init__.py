@@ -5,8 +5,8 @@ Within a severity causes come before what may only be a consequence, such as a p
 Their limits were set on the failure zoo (benchmarks/zoo.py), which says how often each of them is right.
 """
 
+from components.artifacts.findings import Rule
 from components.export.checks import gradients, learning
-from components.export.diagnosis import Rule
 
 RULES = (
     Rule("not-finite", "error", "norms and loss of every step",

@@ -7,11 +7,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from components.artifacts.findings import at_least, verdict, write
 from components.artifacts.record import noise
 from components.artifacts.record.columns import GLOBAL_NORM, SCALARS, STATISTICS, role_of
 from components.artifacts.record.reader import Record, Variable
 from components.export.checks import RULES
-from components.export.diagnosis import at_least, diagnose, verdict, write_diagnosis
+from components.export.diagnosis import HEALTHY, diagnose
 
 NAMES = ("net/conv/kernel", "net/conv/bias", "net/logits/kernel", "net/logits/bias")
 SHAPES = ((3, 3, 1, 8), (8,), (200, 10), (10,))
@@ -150,7 +151,7 @@ BROKEN = [
 
 def test_a_sound_run_has_no_findings():
     assert diagnose(sound(), RULES) == []
-    assert verdict([]) == "healthy"
+    assert verdict([], HEALTHY) == "healthy"
 
 
 @pytest.mark.parametrize(("rule", "make", "sentence"), BROKEN, ids=[f"{case[0]}-{i}" for i, case in enumerate(BROKEN)])
@@ -216,7 +217,7 @@ def test_severities_are_ordered_and_written(tmp_path):
     findings = diagnose(log_of_zero(), RULES) + diagnose(at_chance(), RULES)
     assert {finding.rule for finding in at_least(findings, "warning")} == {"not-finite", "plateau", "shuffled-labels"}
     assert [finding.rule for finding in at_least(findings, "error")] == ["not-finite"]
-    write_diagnosis(tmp_path / "diagnosis.json", findings, RULES)
+    write(tmp_path / "diagnosis.json", findings, RULES, HEALTHY)
     document = json.loads((tmp_path / "diagnosis.json").read_text())
     assert document["verdict"] == "error"
     assert document["findings"][0] | {"remedy": ""} == {
