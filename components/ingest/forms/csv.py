@@ -26,7 +26,7 @@ from components.ingest.forms._rows import Rows, narrowed, squared
 from components.ingest.place import Place
 
 _METADATA = "metadata.csv"  # belongs to image folders
-_BLOCK = 8 * 2**20  # bytes of text at a time
+_BLOCK = 2**20  # bytes of text at a time
 _PASSED_OVER = ("", "id", "imageid", "index", "unnamed: 0")
 
 
@@ -161,7 +161,7 @@ def _blocks(table: _Table, path: Path) -> Iterator[Any]:
         return arrow.open_csv(
             pa.input_stream(str(path), compression="gzip" if _is_gzipped(path) else None),
             read_options=arrow.ReadOptions(
-                block_size=_BLOCK if table.pixels else 8 * _BLOCK,  # types are those of the first block
+                block_size=_BLOCK if table.pixels else 64 * _BLOCK,  # types are those of the first block
                 column_names=table.columns, skip_rows=int(table.header), use_threads=False,
             ),
             parse_options=arrow.ParseOptions(delimiter=table.delimiter, ignore_empty_lines=False),
