@@ -128,7 +128,8 @@ def small(images: Images, longest: int) -> Images:
     both = np.zeros((count, rows, columns, *channels), np.uint32)
     for each in range(factor):
         both += tall[:, :, each::factor]
-    return (both // factor**2).astype(np.uint8)
+    made: Images = (both // factor**2).astype(np.uint8)
+    return made
 
 
 def grey(images: Images) -> Images:
