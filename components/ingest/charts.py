@@ -39,7 +39,7 @@ def pixels(split: Mapping[str, Any]) -> Markup:
     histogram = np.array(split["pixel_histogram"])
     axes.stairs(histogram, np.arange(257), fill=True)
     axes.set_yscale("log")
-    axes.set_ylim(bottom=0.8)
+    axes.set_ylim(0.8, 3 * histogram.max())  # the uppermost label needs room
     axes.set_xlabel("pixel value")
     axes.set_ylabel("pixels")
     black, white = (100 * histogram[value] / histogram.sum() for value in (0, 255))

@@ -120,8 +120,15 @@ def small(images: Images, longest: int) -> Images:
     if factor == 1:
         return images
     rows, columns = height // factor, width // factor
-    cut = images[:, : rows * factor, : columns * factor].reshape(count, rows, factor, columns, factor, *channels)
-    made: Images = (cut.sum(axis=(2, 4), dtype=np.uint32) // factor**2).astype(np.uint8)
+    cut = images[:, : rows * factor, : columns * factor]
+    # Row by row and then column by column, which is far faster than a sum over two axes.
+    tall = np.zeros((count, rows, *cut.shape[2:]), np.uint32)
+    for each in range(factor):
+        tall += cut[:, each::factor]
+    both = np.zeros((count, rows, columns, *channels), np.uint32)
+    for each in range(factor):
+        both += tall[:, :, each::factor]
+    made: Images = (both // factor**2).astype(np.uint8)
     return made
 
 
@@ -137,7 +144,7 @@ def _measures(images: Images, flat: Images) -> tuple[Numbers, ...]:
     """Return what is measured of each image, in the order of the fields of `Look`."""
     digests = b"".join(hashlib.blake2b(image, digest_size=16).digest() for image in flat)
     exact = flat.astype(np.float64)  # whole numbers below 2^53: no order of adding changes a sum
-    squares = np.vecdot(exact, exact).astype(np.int64)
+    squares = np.einsum("ij,ij->i", exact, exact).astype(np.int64)
     sides = (images[:, 0], images[:, -1], images[:, 1:-1, 0], images[:, 1:-1, -1])
     edge = np.concatenate(sides, axis=1).reshape(len(images), -1)
     return (

@@ -9,7 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.animals import BROKEN
+from benchmarks.data_sound import scenes, small_digits
 from benchmarks.networks import NETWORKS
+from benchmarks.spoil import copied, every, framed, moved, noise, opposite, plain, scaled, some
 from benchmarks.zoo import enter
 from components.conftest import DIGITS, SHORT, SMALL, make
 from components.contract.artifact import sha256
@@ -51,9 +53,13 @@ def specimens(folder: Path) -> dict[str, Path]:
     odd = step(INGEST, "ingest-odd", {"source": _named(folder / "odd", _odd()), "cache": str(folder), **_SIZE})
     step(EVALUATE, "evaluate-named", {}, **healthy | {"dataset": odd / "dataset"})
 
+    compared = {"source": str(_write_npz(folder / "compared.npz")), "reference": str(digits)}
+    step(INGEST, "ingest-compared", compared)
+    step(INGEST, "ingest-colour", {"source": str(_write_npz(folder / "colour.npz", colour=True))})
+
     enter(NETWORKS)
-    noise = _write(folder / "many", _many())
-    many = step(INGEST, "ingest-many", {"source": str(noise), **_SIZE, "classes": MANY}) / "dataset"
+    random = _write(folder / "many", _many())
+    many = step(INGEST, "ingest-many", {"source": str(random), **_SIZE, "classes": MANY}) / "dataset"
     guess = training("loss", many, model="zoo-plain", epochs=1, batch_size=64, gradient_level="off")
     step(EVALUATE, "evaluate-many", {"min_accuracy": 0.001}, **guess)
 
@@ -76,6 +82,27 @@ def _write(folder: Path, arrays: Arrays) -> Path:
     for file, array in arrays.items():
         idx.write(folder / file, array)
     return folder
+
+
+def _write_npz(path: Path, *, colour: bool = False) -> Path:
+    """Write digits with something of everything that validation finds, or large scenes in colour."""
+    random = np.random.default_rng(0)
+    sets = scenes(0, (200, 200, 3), 210) if colour else small_digits()
+    if not colour:
+        for change in (
+            copied("train", "test", 0.1, moved(0, 1)), copied("train", "train", 0.03, noise(4), shift=2),
+            some("train", 0.02, opposite), some("test", 0.02, plain(0)), some("train", 0.03, framed(2, 255)),
+            copied("test", "train", 0.05), every(scaled(0.6, 60)),
+        ):  # fmt: skip
+            change(sets, random)
+    names = {"train": "train", "validation": "val", "test": "test"}
+    arrays = {
+        f"{letter}_{names[split]}": array
+        for split, pair in sets.items()
+        for letter, array in zip("xy", pair, strict=True)
+    }
+    np.savez(path, **arrays)  # type: ignore[arg-type]
+    return path
 
 
 def _named(folder: Path, arrays: Arrays) -> str:

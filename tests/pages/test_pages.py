@@ -13,7 +13,7 @@ ROOT = Path(__file__).parent.parent.parent
 SCREENSHOTS = ROOT / "run/screenshots/pages"
 FAULTS = (Path(__file__).parent / "faults.js").read_text(encoding="utf-8")
 NAMES = (
-    "ingest", "ingest-odd", "ingest-many",
+    "ingest", "ingest-odd", "ingest-compared", "ingest-colour", "ingest-many",
     "export-healthy", "export-loss", "export-diverged", "export-deep", "export-dead",
     "evaluate-rejected", "evaluate-named", "evaluate-many",
 )  # fmt: skip
