@@ -128,6 +128,12 @@ EFFECTS = {
         calibration, 300, CONV | {"epochs": 60},
         {"none": {}, "0.05": {"label_smoothing": 0.05}, "0.2": {"label_smoothing": 0.2}},
     ),
+    "augmentations": Effect(
+        clean, 5000, CONV | {"epochs": 20},
+        {names: {"augment": names} for names in (
+            "none", "shift", "rotate", "scale", "elastic", "erase", "mixup", "rotate,scale,shift,elastic"
+        )},
+    ),
 }  # fmt: skip
 
 

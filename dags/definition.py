@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from components.contract.artifact import Manifest
-from components.contract.declaration import Component, Parameters, did_you_mean
+from components.contract.declaration import NONE, Component, Parameters, did_you_mean
 from components.contract.errors import BadInput
 
 # The folders of components/ that every step may import, besides its own; each image has them.
@@ -140,7 +140,9 @@ def figures_of(manifest: bytes, place: str) -> dict[str, Any]:
 
 
 def bounds_of(schema: Mapping[str, Any]) -> str:
-    """Return between what a number must be, as a reader sees it, from its parameter's schema; empty without bounds."""
+    """Return what a number, or a choice of several, must be, from its parameter's schema; empty without bounds."""
+    if several := schema.get("examples"):
+        return f"{NONE}, or some of: {', '.join(several)}"
     signs = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
     return ", ".join(f"{sign} {schema[name]}" for name, sign in signs.items() if name in schema)
 

@@ -3,14 +3,16 @@
 python -m dags.reference [--check]
 """
 
+import json
 import sys
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
-from components.contract.declaration import NONE, Component, Input, Output, Parameters
+from components.contract.declaration import Component, Input, Output, Parameters
+from components.contract.kubeflow import OTHERS
 from dags.airflow_settings import PREFIX, Settings
 from dags.cluster import Cluster
-from dags.definition import bounds_of
+from dags.definition import Workflow, bounds_of
 from dags.picture import svg
 from dags.workflow import WORKFLOW
 
@@ -21,6 +23,7 @@ def main() -> None:
     """Write the pages; with --check, only say which ones are stale, and exit with 1 if any is."""
     pages = {f"components/{task.component.name}/README.md": page(task.component) for task in WORKFLOW.tasks}
     pages |= {"docs/airflow-settings.md": airflow_page(), "docs/workflow.svg": svg(WORKFLOW)}
+    pages["docs/presets.md"] = presets_page(WORKFLOW)
     if "--check" not in sys.argv[1:]:
         for name, text in pages.items():
             (ROOT / name).write_text(text, encoding="utf-8")
@@ -62,6 +65,33 @@ def airflow_page() -> str:
     return "\n".join(lines + _table("setting", Cluster)) + "\n"
 
 
+def presets_page(workflow: Workflow) -> str:
+    """Return the page of the workflow's presets, in the words of each caller, in Markdown."""
+    lines = [
+        "<!-- Made by `make docs` from dags/workflow.py. -->\n# Presets\n",
+        "Values for parameters of the workflow, under a name. `make run` knows the name, and what is given besides it",
+        "counts more; elsewhere the values are given themselves. What a preset reaches is in [results.md](results.md).",
+    ]
+    for name, values in workflow.presets.items():
+        listed = {each: value for each, value in values.items() if each in workflow.form}
+        others = {each: value for each, value in values.items() if each not in workflow.form}
+        lines += [
+            f"\n## {name}\n",
+            f'    make run ARGS="--preset {name}"\n',
+            "| parameter | value |\n|---|---|",
+            *(f"| `{each}` | `{value}` |" for each, value in values.items()),
+            f"\nIn Kubeflow's form {_fields(listed)}, and in its field `{OTHERS}`:\n",
+            f"    {json.dumps(others)}\n",
+            f"Airflow, as what `airflow dags trigger {workflow.name} --conf` takes:\n",
+            f"    {json.dumps(dict(values))}",
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def _fields(values: Mapping[str, object]) -> str:
+    return ", ".join(f"`{name}` is {value}" for name, value in values.items()) or "nothing is changed"
+
+
 def _table(title: str, parameters: type[Parameters], leave_out: Collection[str] = ()) -> list[str]:
     lines = [f"| {title} | default | | bounds |", "|---|---|---|---|"]
     for name, schema in parameters.model_json_schema()["properties"].items():
@@ -80,9 +110,6 @@ def _choices_or_bounds(schema: dict[str, object]) -> str:
     if choices := schema.get("enum"):
         assert isinstance(choices, list)
         return ", ".join(choices)
-    if several := schema.get("examples"):
-        assert isinstance(several, list)
-        return f"{NONE}, or some of: {', '.join(several)}"
     return bounds_of(schema)
 
 

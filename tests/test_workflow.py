@@ -1,4 +1,5 @@
 # mypy: allow-untyped-defs, allow-untyped-calls
+import json
 import re
 from dataclasses import replace
 
@@ -11,6 +12,9 @@ from components.export.component import COMPONENT as EXPORT
 from components.ingest.component import COMPONENT as INGEST
 from components.train.component import COMPONENT as TRAIN
 from dags.definition import Asset
+from dags.kubeflow_form import fields_of
+from dags.local import parse
+from dags.reference import presets_page
 from dags.workflow import WORKFLOW
 
 INGESTS, TRAINS, EXPORTS, EVALUATES = WORKFLOW.tasks
@@ -67,6 +71,15 @@ def exports(**changed):
             {"gate": replace(WORKFLOW.gate, threshold="min_acuracy")},
             "the gate has no parameter min_acuracy (did you mean min_accuracy?)",
         ),
+        (
+            {"presets": {"quick": {"epoch": 1}}},
+            "the preset quick: epoch: no such parameter (did you mean epochs?)",
+        ),
+        ({"presets": {"none": {"epochs": 0}}}, "the preset none: epochs: 0 is less than 1"),
+        (
+            {"presets": {"turned": {"rotate_degrees": 3.0}}},
+            "the preset turned: rotate_degrees: a parameter of augment rotate, but augment is none",
+        ),
         ({"form": ("epoch",)}, "the form: there is no parameter epoch (did you mean epochs?)"),
         (exports(checkpoints="snapshot"), "export: it has no parameter snapshot (did you mean snapshots?)"),
         ({"tasks": (INGESTS, TRAINS, EXPORTS)}, "the gate comes from evaluate, which is not a task before it"),
@@ -92,3 +105,41 @@ def test_everything_wrong_is_said_at_once():
         "seed: -1 is less than 0",
         "epochs: 0 is less than 1",
     ]
+
+
+def test_a_preset_is_values_for_parameters_and_what_is_given_besides_counts_more():
+    def parsed(*arguments):
+        return WORKFLOW.parameters_of(parse(WORKFLOW, list(arguments)).values)["train"]
+
+    best = WORKFLOW.presets["best"]
+    assert {name: getattr(parsed("--preset", "best"), name) for name in best} == dict(best)
+    assert parsed("--preset=best", "--epochs=1").epochs == 1
+    assert parsed("--preset=best", "--epochs=1").augment == best["augment"]
+    assert parsed("--seed=3").augment == "none"
+    with pytest.raises(BadInput, match=r"^preset: 'bset' is not one of best \(did you mean best\?\)$"):
+        parsed("--preset", "bset")
+
+
+def test_the_help_says_what_a_preset_is(capsys):
+    with pytest.raises(SystemExit):
+        parse(WORKFLOW, ["--help"])
+    said = " ".join(capsys.readouterr().out.split())
+    assert "--preset best" in said
+    assert "best: --model convnet-bn --epochs" in said
+
+
+def test_each_caller_can_paste_a_preset():
+    page = presets_page(WORKFLOW)
+    texts = [json.loads(line) for line in page.splitlines() if line.startswith("    {")]
+    best = WORKFLOW.presets["best"]
+    assert texts == [{name: value for name, value in best.items() if name not in WORKFLOW.form}, dict(best)]
+    for name in best.keys() & set(WORKFLOW.form):
+        assert f"`{name}` is {best[name]}" in page
+
+
+def test_a_choice_of_several_is_a_text_with_proposals_in_every_form():
+    schema = WORKFLOW.fields["augment"].model_json_schema()["properties"]["augment"]
+    assert (schema["type"], schema["default"], "enum" in schema) == ("string", "none", False)
+    assert schema["examples"] == ["elastic", "erase", "mixup", "rotate", "scale", "shift"]
+    field = fields_of(replace(WORKFLOW, form=("augment",)))["augment"]
+    assert (field.kind, field.default, list(field.choices)) == (str, "none", [])

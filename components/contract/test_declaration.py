@@ -18,12 +18,16 @@ from components.train.component import COMPONENT as TRAIN
 COMPONENTS = (INGEST, TRAIN, EXPORT, EVALUATE)
 
 
+CHANGES = "none, or some of turn, shift, fade, joined by commas"
+
+
 class Example(Parameters):
     epochs: int = parameter(5, "Passes", ge=1, le=9)
     rate: float = parameter(0.1, "Rate", gt=0)
     fast: bool = parameter(False, "Fast")
     model: str = parameter("simple", "Model", choices=("simple", "convnet"))
     cache: str = parameter("", "Cache", operational=True)
+    change: str = parameter("none", "Changes", several=("turn", "shift", "fade"))
 
 
 @pytest.mark.parametrize(
@@ -38,6 +42,23 @@ class Example(Parameters):
         ({"fast": "perhaps"}, "fast: 'perhaps' is neither true nor false"),
         ({"model": "simpel"}, "model: 'simpel' is not one of simple, convnet (did you mean simple?)"),
         ({"epoch": 1}, "epoch: no such parameter (did you mean epochs?)"),
+        (
+            {"change": "turn,shfit"},
+            f"change: 'shfit' is not one of them: {CHANGES} (did you mean shift?)",
+        ),
+        (
+            {"change": "turn,fade,turn"},
+            f"change: turn is named twice in 'turn,fade,turn'; it is {CHANGES}",
+        ),
+        (
+            {"change": "none,turn"},
+            f"change: 'none' is not one of them: {CHANGES}",
+        ),
+        ({"change": ""}, f"change: '' is not one of them: {CHANGES}"),
+        (
+            {"change": None},
+            f"change: 'None' is not one of them: {CHANGES}",
+        ),
         ({"epochs": 0, "rate": -1}, "epochs: 0 is less than 1\nrate: -1 is not more than 0"),
     ],
 )
@@ -77,13 +98,26 @@ def test_choices_keep_their_order_wherever_they_are_shown():
 
 def test_text_and_doubles_become_what_is_declared():
     assert dict(Example.checked({"epochs": "3", "rate": "1e-3", "fast": "true"})) == {
-        "epochs": 3, "rate": 0.001, "fast": True, "model": "simple", "cache": "",
+        "epochs": 3, "rate": 0.001, "fast": True, "model": "simple", "cache": "", "change": "none",
     }  # fmt: skip
     assert Example.checked({"epochs": 3.0}).epochs == 3
 
 
 def test_operational_parameters_are_no_part_of_the_provenance():
-    assert Example(cache="/elsewhere").provenance() == {"epochs": 5, "rate": 0.1, "fast": False, "model": "simple"}
+    assert Example(cache="/elsewhere").provenance() == {
+        "epochs": 5, "rate": 0.1, "fast": False, "model": "simple", "change": "none",
+    }  # fmt: skip
+
+
+def test_of_several_the_order_counts_and_blanks_do_not():
+    some = Example.checked({"change": " shift, turn "})
+    assert some.change == "shift,turn"
+    assert some.chosen("change") == ["shift", "turn"]
+    assert Example().chosen("change") == []
+    assert Example().chosen("model") == ["simple"]
+    assert Example.several("change") == ["turn", "shift", "fade"]
+    assert Example.choices("change") == Example.several("model") == []
+    assert "--augment none|elastic|erase|mixup|rotate|scale|shift,…" in parser_of(TRAIN).format_help()
 
 
 @pytest.mark.parametrize("component", COMPONENTS, ids=lambda component: component.name)

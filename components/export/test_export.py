@@ -1,10 +1,14 @@
 # mypy: allow-untyped-defs, allow-untyped-calls
+import base64
+import io
 import json
+import re
 import shutil
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 from safetensors.numpy import load_file, save_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -217,3 +221,31 @@ def test_a_record_that_is_none_is_refused(trained, tmp_path, change, message):
     path.write_text(json.dumps(json.loads(path.read_text()) | change))
     with pytest.raises(BadInput, match=message):
         read(tmp_path / "record")
+
+
+@pytest.mark.parametrize("colours", [(), (3,)])
+def test_what_training_saw_is_shown_in_pairs_of_rows(trained, exported, tmp_path, colours):
+    folder = tmp_path / "gradients"
+    shutil.copytree(trained / "gradients", folder)
+    random = np.random.default_rng(0)
+    given, augmented = (random.integers(0, 256, (8, 28, 28, *colours), np.uint8) for _ in range(2))
+    save_file({"given": given, "augmented": augmented}, folder / "sheet.safetensors")
+    document = json.loads((folder / "record.json").read_text())
+    document["settings"]["augment"] = "shift,erase"
+    (folder / "record.json").write_text(json.dumps(document))
+    (folder / "manifest.json").unlink()
+    artifact.seal(folder, component="train", output="gradients", parameters={}, inputs={}, metadata={})
+    page = (make(COMPONENT, {}, {"gradients": folder}, tmp_path) / "report" / "report.html").read_text()
+    assert (
+        "8 images of the first step in pairs of rows: above as they are, below after <code>shift, erase</code>" in page
+    )
+    section = page[page.index("What training saw") :]
+    (data, alt), *_ = re.findall(r'<img src="data:image/png;base64,([^"]*)" alt="([^"]*)"', section)
+    assert alt == "8 training images in pairs of rows: as they are, and below as they were learned from"
+    sheet = np.asarray(Image.open(io.BytesIO(base64.b64decode(data))))
+    assert sheet.shape == (4 * 29, 6 * 29, *colours)
+    for row, (images, first) in enumerate(((given, 0), (augmented, 0), (given, 6), (augmented, 6))):
+        for column, image in enumerate(images[first : first + 6]):
+            top, left = 29 * row, 29 * column
+            np.testing.assert_array_equal(sheet[top : top + 28, left : left + 28], image)
+    assert "What training saw" not in (exported / "report" / "report.html").read_text()

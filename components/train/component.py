@@ -32,6 +32,12 @@ class TrainParameters(Parameters):
         "none", "How training images are changed by chance, in this order: files in components/train/augmentations",
         several=AUGMENTATIONS.names,
     )  # fmt: skip
+    augment_share: float = parameter(
+        0.8,
+        "Share of the images whose pixels are moved (elastic, rotate, scale, shift); the others stay sharp",
+        gt=0,
+        le=1,
+    )
     step: str = parameter("plain", "Way to find gradients: a file in components/train/steps", choices=STEPS.names)
     loss: str = parameter("cross-entropy", "Loss: a file in components/train/losses", choices=LOSSES.names)
     class_weight: str = parameter(
@@ -98,6 +104,8 @@ class TrainParameters(Parameters):
             raise ValueError("geometric: 1 has no other powers; give 2 or more, or 0 for none")
         if self.gradient_level == "full" and not self.snapshot_every and not self.geometric:
             raise ValueError("gradient_level: full keeps whole gradients at no step; give snapshot_every or geometric")
+        if self.augment_share != type(self).model_fields["augment_share"].default and not self.chosen("augment"):
+            raise ValueError(f"augment_share: {self.augment_share:g} of the images, but augment is {self.augment}")
         if self.batch_size % self.replicas:
             raise ValueError(f"replicas: {self.replicas} cannot share {self.batch_size} images, the batch_size, evenly")
         if not math.log2(self.loss_scale).is_integer():

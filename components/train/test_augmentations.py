@@ -20,7 +20,8 @@ SHAPES = {"none": GREY, "grey": GREY[..., tf.newaxis], "colour": tf.stack([GREY,
 
 def augment(names, images, step=0, labels=None, **values):
     """Return what a step learns from, as arrays."""
-    chain = Augment(TrainParameters.checked({"augment": names, "batch_size": len(images)} | values))
+    given = {"augment": names, "batch_size": len(images), "augment_share": 1.0}
+    chain = Augment(TrainParameters.checked(given | values))
     found, targets = chain(
         tf.constant(images), with_weights(LABELS, None) if labels is None else labels, tf.constant(step)
     )
@@ -169,6 +170,13 @@ def test_mixup_of_weighed_images_weighs_each_label_by_its_own_image_and_of_a_tin
     found, labels = augment("mixup", GREY, mixup_alpha=1e-6)
     np.testing.assert_allclose(found, GREY.numpy(), atol=1e-3)
     assert np.isfinite(labels).all()
+
+
+def test_some_images_stay_as_sharp_as_they_are():
+    found, _ = augment("rotate,shift", tf.tile(GREY, [20, 1, 1]), augment_share=0.7, shift_pixels=5)
+    assert (found != np.tile(GREY, (20, 1, 1))).any(axis=(1, 2)).mean() == pytest.approx(0.7, abs=0.04)
+    with pytest.raises(BadInput, match=r"^augment_share: 0.5 of the images, but augment is none$"):
+        TrainParameters.checked({"augment_share": 0.5})
 
 
 def test_a_parameter_of_one_that_is_not_chosen_is_refused():

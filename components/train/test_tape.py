@@ -11,7 +11,7 @@ import tensorflow as tf
 from components.artifacts.model import pixels
 from components.contract.errors import BadInput
 from components.contract.plugins import Bound
-from components.models import MODELS, convnet, simple
+from components.models import MODELS, convnet, convnet_bn, simple
 from components.train import tape
 from components.train.component import LOSSES, OPTIMIZERS, STEPS, TRANSFORMS, TrainParameters
 from components.train.conftest import around
@@ -38,6 +38,7 @@ def network(seed=0):
 def test_the_models_have_the_parameters_that_they_are_known_by():
     assert simple.build((28, 28), 10).count_params() == 2_770_634
     assert convnet.build((28, 28), 10).count_params() == 29_066
+    assert convnet_bn.build((28, 28), 10).count_params() == 209_474
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -120,7 +121,7 @@ def test_every_file_is_a_choice():
     assert list(TRANSFORMS) == TrainParameters.choices("transform") == ["average", "centralize", "noise", "none"]
     assert list(STEPS) == ["adversarial", "dp-sgd", "gradient-penalty", "plain", "sam"]
     assert (list(LOSSES), list(OPTIMIZERS)) == (["cross-entropy", "focal"], ["adam", "adamw", "sgd"])
-    assert list(MODELS) == ["convnet", "simple"]
+    assert list(MODELS) == ["convnet", "convnet-bn", "simple"]
 
 
 def test_the_order_is_new_each_epoch_and_follows_from_the_seed():

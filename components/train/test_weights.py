@@ -1,16 +1,23 @@
 # mypy: allow-untyped-defs, allow-untyped-calls
 """Images that count more than others, and images with several labels: the same for every loss and every way."""
 
+import json
+import shutil
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 from keras import layers
 
+from components.artifacts import dataset as datasets
+from components.artifacts.record.reader import read
+from components.conftest import SHORT, make
+from components.contract import artifact
 from components.contract.errors import BadInput
 from components.contract.plugins import Bound
 from components.train import tape
-from components.train.component import LOSSES, STEPS, TrainParameters
+from components.train.component import COMPONENT, LOSSES, STEPS, TrainParameters
 from components.train.conftest import around
 from components.train.machine import data
 from components.train.machine.objective import Objective, main_classes, with_weights
@@ -119,3 +126,50 @@ def test_what_counts_is_how_weights_stand_to_each_other():
 def test_weights_that_are_none_are_refused(weights):
     with pytest.raises(BadInput, match="the weights of the train images must be 0 or more, and some above 0"):
         data.split_of("train", np.zeros((2, 2, 2), np.uint8), np.zeros(2, np.uint8), np.array(weights, np.float32))
+
+
+@pytest.fixture
+def weighted(ingested, tmp_path):
+    """Return a function that gives the digits weights, and trains on them."""
+
+    def learn(name, weights, **values):
+        dataset = tmp_path / name / "dataset"
+        shutil.copytree(ingested / "dataset", dataset)
+        (dataset / "manifest.json").unlink()
+        for split in ("train", "validation"):
+            labels = np.load(dataset / f"{split}-labels.npy")
+            np.save(dataset / f"{split}-weights.npy", weights(labels).astype(np.float32))
+        metadata = artifact.read(ingested / "dataset").metadata
+        artifact.seal(dataset, component="ingest", output="dataset", parameters={}, inputs={}, metadata=metadata)
+        return make(COMPONENT, SHORT | {"epochs": 1} | values, {"dataset": dataset}, tmp_path / name)
+
+    return learn
+
+
+def metrics(folder):
+    return json.loads((folder / "metrics" / "metrics.json").read_text())
+
+
+def test_images_that_all_weigh_the_same_are_learned_as_without_weights(ingested, weighted, tmp_path):
+    plain = make(COMPONENT, SHORT | {"epochs": 1}, {"dataset": ingested / "dataset"}, tmp_path / "plain")
+    same = weighted("same", lambda labels: np.full(len(labels), 3.0))
+    ours, theirs = read(same / "gradients"), read(plain / "gradients")
+    np.testing.assert_allclose(ours.values, theirs.values, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(  # the noise scale is looked at with the same weights
+        ours.stat("noise")[0], theirs.stat("noise")[0], rtol=1e-3
+    )
+    assert metrics(same)["weighted"] == ["train_loss", "validation_loss"]
+    assert "weighted" not in metrics(plain)
+
+
+@pytest.mark.parametrize("augment", ["none", "mixup"])
+def test_a_class_that_weighs_nothing_is_not_learned_and_counts_for_no_loss(weighted, augment):
+    values = {"epochs": 3, "augment": augment}
+    without = weighted("without", lambda labels: labels != 1, **values)
+    network = keras.models.load_model(without / "trained_model" / "model.keras", compile=False)
+    (images, labels, weights), last = datasets.read(without / "dataset", "validation"), metrics(without)["epochs"][-1]
+    logits = network.predict(images[..., np.newaxis].astype(np.float32) / 255, verbose=0)
+    losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels.astype(np.int32), logits).numpy()
+    assert last["validation_loss"] == pytest.approx(np.average(losses, weights=weights), rel=1e-4)
+    assert last["validation_accuracy"] == np.mean(logits.argmax(1) == labels)
+    assert not (logits.argmax(1) == 1).any()

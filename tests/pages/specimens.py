@@ -48,6 +48,7 @@ def specimens(folder: Path) -> dict[str, Path]:
 
     digits = step(INGEST, "ingest", SMALL) / "dataset"
     healthy = training("healthy", digits, **SHORT, gradient_level="full", stats_every=2)
+    training("augmented", digits, **SHORT, augment="rotate,elastic,shift,erase,mixup")
     strict = {"min_accuracy": 0.99, "min_recall": 0.5, "max_calibration_error": 0.01}
     step(EVALUATE, "evaluate-rejected", strict, **healthy, baseline=healthy["trained_model"])
     odd = step(INGEST, "ingest-odd", {"source": _named(folder / "odd", _odd()), "cache": str(folder), **_SIZE})

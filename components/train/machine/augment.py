@@ -20,6 +20,7 @@ class Augment:
 
     def __init__(self, parameters: TrainParameters) -> None:
         self.seed = parameters.seed
+        self.share = parameters.augment_share
         self.images = parameters.batch_size * parameters.accumulate  # of a step
         chosen = parameters.chosen(AUGMENTATIONS.kind)
         loaded = [(place, name, _load(name, parameters)) for place, name in enumerate(chosen)]
@@ -56,8 +57,19 @@ class Augment:
                     else:
                         moved = _moved(each, moved, seed)
                         found[name] = (moved,)
-            images = images if moved is None else sample(images, moved)
+            if moved is not None:
+                images = self._moved_of(images, sample(images, moved), at_step, group[0][0])
         return images[..., 0] if flat else images, labels, found
+
+    def _moved_of(self, images: tf.Tensor, moved: tf.Tensor, at_step: tf.Tensor, place: int) -> tf.Tensor:
+        """Return a share of the images moved, and the others as they are.
+
+        What is between pixels is blurred; a network that sees nothing else tells sharp images less well.
+        """
+        if self.share == 1:
+            return moved
+        seed = tf.random.experimental.stateless_fold_in(at_step, -1 - place)
+        return tf.where(tf.random.stateless_uniform([self.images, 1, 1, 1], seed) < self.share, moved, images)
 
 
 def _load(name: str, parameters: TrainParameters) -> Bound:

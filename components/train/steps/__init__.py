@@ -1,6 +1,7 @@
 """The ways to find gradients, one a file: `gradients(model, loss, images, labels)` returns loss, logits, gradients.
 
-`model` is the Keras model, `images` are float32 in 0..1 and of the shape that it takes, `labels` int32 [batch].
+`model` is the Keras model, `images` are float32 in 0..1 and of the shape that it takes. `labels` are int32 [batch], or
+float32 [batch, labels, 2] where images have weights or are mixed (machine/objective.py): `loss` can read either.
 `loss(labels, logits)` is the mean loss of the batch with all that Keras adds to it (`model.losses` of the last call),
 times `loss.scale`: divide by that what is compared with a number of your own. A gradient is a tensor for each variable
 of `variables_of(model)`; None and IndexedSlices are fine. A way must not change the model.
