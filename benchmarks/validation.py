@@ -8,7 +8,6 @@ import argparse
 import resource
 import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +35,7 @@ def main() -> None:
             counts = dict(zip(datasets.SPLITS, np.array([11, 1, 2]) * options.images // 14, strict=True))
         for split in datasets.SPLITS:
             if options.images:
-                images: Iterator[Any] = (random.integers(0, 256, (1, *size), np.uint8) for _ in range(counts[split]))
+                images: Any = (random.integers(0, 256, (1, *size), np.uint8) for _ in range(counts[split]))
                 labels = random.integers(0, 10, counts[split], dtype=np.uint8)
             else:
                 whole, labels = mnist()[split]
