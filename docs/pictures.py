@@ -78,6 +78,15 @@ def leaked(arrays: Arrays, _: np.random.Generator) -> None:
         arrays[TRAIN_LABELS] = np.concatenate([arrays[TRAIN_LABELS], arrays[labels][:100]])
 
 
+def nearly_leaked(arrays: Arrays, _: np.random.Generator) -> None:
+    """Copy training images into test, moved by a pixel and darker, a few of them with another label."""
+    copies = np.roll(arrays[TRAIN_IMAGES][:60], 1, axis=2) // 4 * 3
+    labels = arrays[TRAIN_LABELS][:60].copy()
+    labels[:6] = (labels[:6] + 1) % 10
+    arrays[TEST_IMAGES] = np.concatenate([arrays[TEST_IMAGES], copies])
+    arrays[TEST_LABELS] = np.concatenate([arrays[TEST_LABELS], labels])
+
+
 def inverted(arrays: Arrays, _: np.random.Generator) -> None:
     """Make the test images black on white."""
     arrays[TEST_IMAGES] = 255 - arrays[TEST_IMAGES]
@@ -118,6 +127,7 @@ CASES = {
     "test-mislabelled": Case("evaluate", ("Suspected labels",), {"model": "convnet", "epochs": 15}, mislabelled),
     "data-incomplete": Case("ingest", ("Classes", "Splits"), change=without_sevens),
     "data-leaks": Case("ingest", ("Classes", "Splits"), change=leaked),
+    "data-near": Case("ingest", ("Findings", "Nearly equal images"), change=nearly_leaked),
     "data-inverted": Case("ingest", ("Pixels", "Splits"), change=inverted),
 }
 
