@@ -218,7 +218,6 @@ def test_which_splits_were_made_is_said(ingested, capsys, tmp_path):
         "train         403 images of 28×28 pixels",
         "validation     36 images of 28×28 pixels, set apart by seed and class",
         "test           73 images of 28×28 pixels, set apart by seed and class",
-        "validation: sound",
     ]
 
 
