@@ -70,7 +70,7 @@ WORKFLOW = Workflow(
     presets={
         "best": {
             "model": "convnet-bn",
-            "epochs": 18,
+            "epochs": 20,
             "learning_rate": 0.004,
             "schedule": "one-cycle",
             "label_smoothing": 0.05,

@@ -79,7 +79,7 @@ def test_replicas_and_accumulated_batches_see_the_images_of_one_large_batch(inge
 def test_the_record_has_a_sheet_of_what_was_learned_from_only_where_images_are_augmented(augmented, trained):
     record, (given, found) = read(augmented / "gradients"), sheet(augmented)
     assert given.shape == found.shape == (24, 28, 28)
-    assert (given != found).any(axis=(1, 2)).all()
+    assert (given != found).any(axis=(1, 2)).mean() > 0.5  # some stay as they are
     assert record.settings["augment"] == ALL["augment"]
     without = read(trained / "gradients")
     assert without.sheet() is None

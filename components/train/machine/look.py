@@ -42,8 +42,8 @@ def at_augmented(training: Training, split: Split, channels: int, order: npt.NDA
     labels = labels_of(split, order, mixes=augment.mixes)
     given = images
     with blame("augment fails", *files_of(training.parameters)):
-        stages = tf.function(augment.stages)(images, labels, tf.constant(0))
-    images, _, found = stages
+        arguments = images, labels, tf.constant(0)
+        images, _, found = tf.function(augment.stages).get_concrete_function(*arguments)(*arguments)
     for name in augment.names:
         if not all(np.isfinite(each).all() for each in found[name]):
             file = AUGMENTATIONS.files[name].name
