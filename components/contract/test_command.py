@@ -22,7 +22,7 @@ def test_help_is_readable():
     text = call("components.train", "--help", COLUMNS="120").stdout
     assert "--batch-size INT" in text
     assert "Images in a batch (default: 128)" in text
-    assert "--model convnet|simple" in text
+    assert "--model convnet|convnet-bn|simple" in text
     assert "A checkpoint to go on from (optional)" in text
     assert "2 bad input" in text
 

@@ -132,7 +132,7 @@ def odd_settings(kind):
         case "as floats":  # what YAML and JSON tools make of whole numbers
             return {name: (float(value), value) for name, (type_, value) in defaults.items() if type_ is int}
         case "empty":
-            free = {name for name, field in fields().items() if "enum" not in field.json_schema_extra}
+            free = {name for name, field in fields().items() if not {"enum", "examples"} & {*field.json_schema_extra}}
             return {name: ("", "") for name, (type_, _) in defaults.items() if type_ is str and name in free}
         case _:
             return {}
@@ -168,7 +168,7 @@ def test_a_text_that_was_emptied_in_the_form_is_an_empty_text(learn, look_at):
     [
         ("epochs", 0, "0 is less than the minimum of 1"),
         ("epochs", 1.5, "1.5 is not of type 'integer'"),
-        ("model", "convent", "'convent' is not one of ['convnet', 'simple']"),
+        ("model", "convent", "'convent' is not one of ['convnet', 'convnet-bn', 'simple']"),
         ("momentum", 1, "1 is greater than or equal to the maximum of 1"),
         ("eager", "yes", "'yes' is not of type 'boolean'"),
     ],

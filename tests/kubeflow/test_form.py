@@ -89,7 +89,7 @@ def test_each_task_gets_its_share_of_the_json_and_no_more():
     [
         ({"epochs": 0}, "epochs: 0 is less than 1"),
         ({"epochs": 2.5}, "epochs: 2.5 is not a whole number"),
-        ({"model": "convnets"}, "model: 'convnets' is not one of convnet, simple (did you mean convnet?)"),
+        ({"model": "convnets"}, "model: 'convnets' is not one of convnet, convnet-bn, simple (did you mean convnet?)"),
         ({"gpu_count": "many"}, "gpu_count: 'many' is not a whole number"),
         ({"gpu_count": "-1"}, "gpu_count: -1 is less than 0"),
         ({"min_accuracy": 98}, "min_accuracy: 98 is more than 1"),
