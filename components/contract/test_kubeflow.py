@@ -147,7 +147,7 @@ def test_the_output_has_nothing_that_the_backend_refuses(tmp_path):
 
 
 def test_a_parameter_out_of_bounds_writes_nothing(tmp_path):
-    document = executor_input(("dataset", "report"), parameters={"validation_size": 0}, root=str(tmp_path / "x"))
-    with pytest.raises(BadInput, match="validation_size: 0 is less than 1"):
+    document = executor_input(("dataset", "report"), parameters={"validation_size": -1}, root=str(tmp_path / "x"))
+    with pytest.raises(BadInput, match="validation_size: -1 is less than 0"):
         run_for_kubeflow(INGEST, json.dumps(document))
     assert not (tmp_path / "x").exists()
