@@ -24,7 +24,6 @@ from components.contract import artifact
 from components.contract.artifact import canonical_json
 
 SPLITS = ("train", "validation", "test")
-CHUNK = 4096  # images at a time, where not all of them need be in memory
 
 
 class Split(NamedTuple):
@@ -33,11 +32,6 @@ class Split(NamedTuple):
     images: npt.NDArray[np.uint8]
     labels: npt.NDArray[np.uint8]
     weights: npt.NDArray[np.float32] | None = None
-
-    def chunks(self) -> Iterator[npt.NDArray[np.uint8]]:
-        """Yield the images, some at a time: what is mapped from a file is read as it is needed."""
-        for start in range(0, len(self.images), CHUNK):
-            yield np.asarray(self.images[start : start + CHUNK])
 
 
 def write(  # noqa: PLR0913 - one for each file

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from components.artifacts.dataset import CHUNK
 from components.contract.errors import BadInput
 from components.ingest.forms import Batch
 from components.ingest.pixels import Shaper
+
+CHUNK = 4096  # images that are in memory at a time
 
 
 @dataclass

@@ -43,9 +43,10 @@ def ingest(parameters: IngestParameters, *, dataset: Path, report: Path) -> dict
         with opened(parameters, Path(scratch)) as (batches, digests):
             found = gather(batches, shaper, Path(scratch) / "images")
         labels, class_names = classes_of(found, parameters.classes, parameters.class_names, parameters.first_label)
-        splits = _written(parameters, found, labels.astype(np.uint8), dataset)
-    data = inspect(splits, {name: datasets.origins(dataset, name) for name in SPLITS}, class_names, reference)
+        splits, origins = _written(parameters, found, labels.astype(np.uint8), dataset)
+    data = inspect(splits, origins, class_names, reference)
     findings = validate(data)
+    verdict = found_wrong.verdict(findings, SOUND)
     datasets.write_statistics(dataset, data.statistics)
     (dataset / SCHEMA).write_bytes(canonical_json(data.schema))
     found_wrong.write(dataset / "findings.json", findings, rules(), SOUND)
@@ -57,7 +58,7 @@ def ingest(parameters: IngestParameters, *, dataset: Path, report: Path) -> dict
     for name, split in splits.items():
         apart = ", set apart by seed and class" if name in made else ""
         print(f"{name:10} {len(split.labels):6,} images of {size} pixels{colour}{apart}")
-    print(f"validation: {found_wrong.verdict(findings, SOUND)}")
+    print(f"validation: {verdict}")
     found_wrong.say(findings)
     found_wrong.end_on(parameters.fail_on, findings)
     return {
@@ -68,7 +69,7 @@ def ingest(parameters: IngestParameters, *, dataset: Path, report: Path) -> dict
             "splits": {name: len(split.labels) for name, split in splits.items()},
             "made_splits": made,
             "source_sha256": _few(digests),
-            "validation": found_wrong.verdict(findings, SOUND),
+            "validation": verdict,
             **found_wrong.counts(findings),
             **({"reference_sha256": reference.digest} if reference else {}),
         }
@@ -112,19 +113,19 @@ def _few(digests: Mapping[str, str]) -> dict[str, str]:
 
 def _written(
     parameters: IngestParameters, found: Gathered, labels: "np.ndarray[Any, np.dtype[np.uint8]]", dataset: Path
-) -> dict[str, datasets.Split]:
-    """Write the images of each split, in the order of the source."""
+) -> tuple[dict[str, datasets.Split], dict[str, list[str]]]:
+    """Write the images of each split, in the order of the source; return the splits, and where each image came from."""
     units = together(found.digests, found.groups)
     names = complete(
         found.splits, labels.astype(np.int64), units, parameters.validation_size, parameters.test_size, parameters.seed
     )
     weights = None if found.weights is None else np.array(found.weights, np.float32)
-    written = {}
+    written, origins = {}, {}
     for name in SPLITS:
         chosen = np.flatnonzero(names == name)
         own = None if weights is None else weights[chosen]
         if own is not None and not own.any():
             raise BadInput(f"all {len(own):,} {name} images weigh 0; give some of them a weight above 0")
-        origins = [found.origins[i] for i in chosen]
-        written[name] = datasets.write(dataset, name, found.images(chosen), labels[chosen], own, origins)
-    return written
+        origins[name] = [found.origins[i] for i in chosen]
+        written[name] = datasets.write(dataset, name, found.images(chosen), labels[chosen], own, origins[name])
+    return written, origins

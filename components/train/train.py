@@ -75,7 +75,7 @@ def train(  # noqa: PLR0913 - one path for each input and output
         state.recorder.finish(settings, state.epochs)
         models.write(run.training.network, run.spec, trained_model)
         figures = run.figures()
-        weighted = {"weighted": run.weighted()} if run.weighted() else {}
+        weighted = {"weighted": names} if (names := run.weighted()) else {}
         (metrics / "metrics.json").write_bytes(canonical_json({"epochs": state.epochs} | figures | weighted))
         last = {name: value for name, value in (state.epochs or [{}])[-1].items() if name != "epoch"}
         count = run.training.network.count_params()

@@ -137,7 +137,7 @@ def _batches(place: Place, table: _Table, path: Path) -> Iterator[Batch]:
             continue
         for part, images in beside.images(columns["path"], origins):
             yield from Rows(
-                images, [f"{name}" for name in beside.resolved], columns["label"][part],
+                images, beside.resolved, columns["label"][part],
                 **{name: values[part] for name, values in more.items()},
             ).batches(split)  # fmt: skip
     if row == 1 + table.header:
