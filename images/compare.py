@@ -56,7 +56,7 @@ def files(name: str) -> dict[str, str]:
             with tarfile.open(fileobj=exported.stdout, mode="r|") as archive:
                 for each in archive:
                     content = archive.extractfile(each) if each.isfile() else None
-                    digest = hashlib.file_digest(content, "sha256").hexdigest() if content else ""
+                    digest = hashlib.file_digest(content, "sha256").hexdigest() if content else ""  # type: ignore[arg-type]
                     told = [each.type.decode(), oct(each.mode), f"{each.uid}:{each.gid}", each.linkname, digest]
                     found[each.name] = " ".join(filter(None, told))
         return {path: told for path, told in found.items() if path not in DOCKERS}
