@@ -13,6 +13,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
+import urllib3
+
 from components.contract.errors import BadInput, StoreUnavailable
 from components.contract.terminal import duration
 
@@ -44,11 +46,27 @@ def limit() -> float:
     return seconds
 
 
+def may_pass(status: int) -> bool:
+    """Tell whether an answer with that HTTP status may be another one soon: the server is ill, or has too much to do.
+
+    Not so 501 and 505: what it does not know today, it will not know in five minutes.
+    """
+    return (status >= 500 and status not in (501, 505)) or status in (408, 429)
+
+
+def asked(retry_after: str | None) -> float:
+    """Return after how many seconds a server wants to be asked again, as its header Retry-After says; 0 by default."""
+    try:
+        return max(0.0, urllib3.Retry().parse_retry_after(retry_after)) if retry_after else 0.0
+    except (urllib3.exceptions.InvalidHeader, ValueError, OverflowError):
+        return 0.0
+
+
 def patiently(what: str, function: Callable[[], T], passing: Callable[[Exception], MayPass | None]) -> T:
     """Return what `function` does, called again while its failure is one that may pass, as `passing` says.
 
-    Any other failure is raised as it is. Where none passes in time, raises `StoreUnavailable`, whose sentence is
-    "cannot", `what`, the last reason, and how long was waited.
+    Any other failure is raised as it is. Where it does not pass in time, raises `StoreUnavailable`, whose sentence is
+    "cannot", `what`, the last reason, and how long was waited; or the failure, if it is a `StoreUnavailable` itself.
     """
     began, tries = None, 0
     while True:
@@ -62,8 +80,11 @@ def patiently(what: str, function: Callable[[], T], passing: Callable[[Exception
             began = now if began is None else began
             waited = now - began
             if waited >= most:
-                after = f" (waited {duration(waited)})" if tries else ""
-                raise StoreUnavailable(f"cannot {what}: {failure.reason}{after}") from error
+                after = f"waited {duration(waited)}"
+                if isinstance(error, StoreUnavailable):
+                    error.add_note(after)
+                    raise
+                raise StoreUnavailable(f"cannot {what}: {failure.reason} ({after})") from error
         _tell(what, failure.reason, waited, most)
         pause = random.uniform(0.5, 1.0) * min(LONGEST_PAUSE, 0.2 * 2**tries)  # noqa: S311 - so that not all ask at once
         time.sleep(min(max(pause, failure.after), most - waited))

@@ -20,7 +20,7 @@ from botocore import exceptions as boto
 
 from components.contract.artifact import MANIFEST, File, Manifest, check
 from components.contract.errors import BadInput, StoreRefused
-from components.contract.store import failures
+from components.contract.store import connection, failures
 from components.contract.store.connection import CONNECTIONS, Connection
 from components.contract.store.failures import NotS3
 
@@ -33,15 +33,15 @@ CHUNK = 2**20
 class Store:
     """An S3 store that holds artifacts."""
 
-    def __init__(self, connection: Connection) -> None:
-        self.connection = connection
-        self.client = connection.client  # botocore's, for what is not done here
-        self.endpoint = connection.endpoint
+    def __init__(self, to: Connection) -> None:
+        self.connection = to
+        self.client = to.client  # botocore's, for what is not done here
+        self.endpoint = to.endpoint
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Self:
         """Find the store and the credentials, as connection.py says; the store itself is not asked yet."""
-        return cls(Connection(environment))
+        return cls(connection.to(environment))
 
     def publish(self, folder: Path, uri: str) -> None:
         """Upload the sealed artifact in `folder` to `uri`, the manifest last."""

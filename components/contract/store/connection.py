@@ -3,8 +3,10 @@
 A failure that may pass is waited out; any other is said in a sentence.
 """
 
+import functools
 import os
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -43,7 +45,6 @@ class Connection:
         The names are those that every S3 client reads (docs/store.md). Raises `BadInput` for what they cannot be, and
         `StoreUnavailable` if whoever gives credentials to a role is not there.
         """
-        waiting.limit()
         given = settings.read(environment)
         self.client: Any
         self.client, self.endpoint, self._credentials = waiting.patiently(
@@ -67,6 +68,36 @@ class Connection:
             return waiting.patiently(what, once, failures.passing)
         except failures.ERRORS as error:
             raise failures.explained(what, error) from error
+
+
+def to(environment: Mapping[str, str] = os.environ) -> Connection:
+    """Return the connection to the store that the environment describes; the same one as long as that is the same.
+
+    To make one takes a good part of a second, and those who give credentials to a role are to be asked rarely.
+    """
+    waiting.limit()  # what is wrong with it is said before it is needed
+    names = {name for name in os.environ if name.startswith("AWS_") or name.lower().endswith("_proxy")}
+    around = {name: os.environ.get(name, "") for name in (*names, "HOME", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")}
+    said = tuple(sorted((around | dict(environment)).items() if environment is not os.environ else around.items()))
+    places = (
+        environment.get("AWS_CONFIG_FILE") or "~/.aws/config",
+        environment.get("AWS_SHARED_CREDENTIALS_FILE") or "~/.aws/credentials",
+        environment.get("AWS_CA_BUNDLE") or environment.get("SSL_CERT_FILE") or "",
+    )
+    return _kept(os.getpid(), said, tuple(_written(place) for place in places))
+
+
+@functools.lru_cache(maxsize=4)
+def _kept(_process: int, said: tuple[tuple[str, str], ...], _files: tuple[int, ...]) -> Connection:
+    return Connection(dict(said))
+
+
+def _written(place: str) -> int:
+    """Return when a file was last written, in nanoseconds; 0 if it is not there."""
+    try:
+        return Path(place).expanduser().stat().st_mtime_ns
+    except (OSError, RuntimeError):  # no such file, or no such home
+        return 0
 
 
 def _connect(given: Settings, seconds: float) -> tuple[Any, str, Any]:

@@ -8,11 +8,10 @@ import urllib3
 from botocore import exceptions as boto
 from botocore.parsers import ResponseParserError
 
+from components.contract import waiting
 from components.contract.errors import BadInput, StepError, StoreRefused
 from components.contract.waiting import MayPass
 
-_PASSING_STATUS = {408, 429}
-_NEVER = {501, 505}  # not implemented: it will not be in five minutes either
 # A body that did not arrive, or not as it was sent, and a change at the same time: answered with 400 and 409.
 _PASSING_CODES = {
     "BadDigest", "ConditionalRequestConflict", "IncompleteBody", "OperationAborted", "RequestTimeout",
@@ -50,10 +49,10 @@ class NotS3(boto.BotoCoreError):  # type: ignore[misc]
 def passing(error: Exception) -> MayPass | None:
     """Return why a call failed if waiting may help, or None."""
     if isinstance(error, boto.ClientError):
-        status = status_of(error)
-        code = error.response.get("Error", {}).get("Code", "")
-        if (status >= 500 and status not in _NEVER) or status in _PASSING_STATUS or code in _PASSING_CODES:
-            return MayPass(_said(error), _after(error))
+        code = code_of(error)
+        if waiting.may_pass(status_of(error)) or code in _PASSING_CODES:
+            headers = error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
+            return MayPass(_said(error), waiting.asked(headers.get("retry-after")))
         return None
     return MayPass(_short(error)) if _of_the_connection(error) else None
 
@@ -104,15 +103,6 @@ def _of_the_connection(error: Exception) -> bool:
     return isinstance(
         error, boto.HTTPClientError | boto.IncompleteReadError | urllib3.exceptions.HTTPError | boto.ConnectionError
     )
-
-
-def _after(error: boto.ClientError) -> float:
-    """Return after how many seconds the store wants to be asked again; 0 if it does not say."""
-    header = error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("retry-after")
-    try:
-        return max(0.0, urllib3.Retry().parse_retry_after(header)) if header else 0.0
-    except (urllib3.exceptions.InvalidHeader, ValueError, OverflowError):
-        return 0.0
 
 
 def _said(error: boto.ClientError) -> str:
