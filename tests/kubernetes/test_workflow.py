@@ -28,7 +28,7 @@ STEPS = tuple(f"{WORKFLOW.name}-{task.name}" for task in WORKFLOW.tasks)
 
 def upload(store):
     for path in KNOWN["mnist"].obtain(parity.CACHE).values():
-        store.client.fput_object("tapeline", f"mnist/{path.name}", str(path))
+        store.client.put_object(Bucket="tapeline", Key=f"mnist/{path.name}", Body=path.read_bytes())
 
 
 @pytest.fixture(scope="module")
