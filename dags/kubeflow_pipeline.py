@@ -17,6 +17,7 @@ from components.contract.errors import BadInput
 from components.contract.kubeflow import OTHERS, names_of
 from dags import kubeflow_check
 from dags.cluster import (
+    CHECKPOINT_KEYS,
     CONFIG_KEYS,
     DOWNLOAD_KEYS,
     REGISTRY,
@@ -181,6 +182,8 @@ def _configured(made: Any, task: Task, labels: Mapping[str, str], cluster: Clust
     kubernetes.use_config_map_as_env(made, cluster.s3_config, CONFIG_KEYS, optional=True)
     if task.downloads:
         kubernetes.use_config_map_as_env(made, cluster.s3_config, DOWNLOAD_KEYS, optional=True)
+    if task.checkpoints:
+        kubernetes.use_config_map_as_env(made, cluster.s3_config, CHECKPOINT_KEYS, optional=True)
     if needs.gpu:
         made.set_accelerator_type(cluster.gpu_resource).set_accelerator_limit(form["gpu_count"])
         for name, value in cluster.node_selector.items():

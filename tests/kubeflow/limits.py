@@ -1,12 +1,13 @@
-# mypy: allow-untyped-defs, allow-untyped-calls
 """The limits of time in a compiled pipeline, and which of them would end a step before its own limit does."""
 
 import re
+from collections.abc import Mapping
+from typing import Any
 
 WEEK = 7 * 24 * 3600  # a try may wait as long for a node that has a GPU to spare
 
 
-def too_early(spec, kubernetes, own):
+def too_early(spec: Mapping[str, Any], kubernetes: Mapping[str, Any], own: Mapping[str, int]) -> list[str]:
     """Return a sentence for each limit that is less than what a task may need, `own` being its seconds for one try.
 
     A task may need all its tries, the waits between them, and a week of waiting for a node before each try.
@@ -29,10 +30,10 @@ def too_early(spec, kubernetes, own):
     return said
 
 
-def _limits(value, path):
+def _limits(value: Any, path: str) -> list[str]:
     """Return where something that sounds like a limit of time stands, but for those that are known."""
     found = []
-    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    items: Any = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for key, each in items:
         known = key in ("activeDeadlineSeconds", "backoffDuration", "backoffMaxDuration")
         if re.search("deadline|duration|timeout|ttl", str(key), re.IGNORECASE) and not known:

@@ -178,15 +178,21 @@ def test_credentials_come_from_a_secret_and_stand_nowhere(compiled):
     assert "env:" not in text
 
 
-def test_only_the_step_that_downloads_is_told_of_mirrors_and_proxies_which_may_be_missing(compiled):
+def test_a_step_is_told_of_what_concerns_it_and_all_of_it_may_be_missing(compiled):
     _, _, kubernetes = compiled
     platform = kubernetes["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+    more = {
+        "ingest": {
+            "mirror": "TAPELINE_MIRROR", "http-proxy": "HTTP_PROXY", "https-proxy": "HTTPS_PROXY",
+            "no-proxy": "NO_PROXY",
+        },
+        "train": {"checkpoints": "TAPELINE_CHECKPOINTS"},
+    }  # fmt: skip
     for task in WORKFLOW.tasks:
-        store, *way_out = platform[f"exec-{task.name}"]["configMapAsEnv"]
-        assert {item["envVar"] for item in store["keyToEnv"]} == {"AWS_ENDPOINT_URL", "AWS_REGION"}
-        assert [({item["envVar"] for item in each["keyToEnv"]}, each["optional"]) for each in way_out] == (
-            [({"TAPELINE_MIRROR", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"}, True)] if task.name == "ingest" else []
-        )
+        maps = platform[f"exec-{task.name}"]["configMapAsEnv"]
+        assert all(each["optional"] for each in maps)
+        told = {item["configMapKey"]: item["envVar"] for each in maps for item in each["keyToEnv"]}
+        assert told == {"endpoint": "AWS_ENDPOINT_URL", "region": "AWS_REGION"} | more.get(task.name, {})
 
 
 def test_limits_time_outs_retries_and_shared_memory(compiled):
