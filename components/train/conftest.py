@@ -22,7 +22,7 @@ from components.train.tape import Training
 OUTPUTS = ("trained_model", "gradients", "metrics")
 
 
-def train(ingested: Path, folder: Path, checkpoint: Path | None = None, **values: Any) -> Path:
+def train(ingested: Path, folder: Path, *, checkpoint: Any = None, **values: Any) -> Path:
     """Train shortly, in this process; return the folder with the outputs."""
     inputs = {"dataset": ingested / "dataset"} | ({"checkpoint": checkpoint} if checkpoint else {})
     return make(COMPONENT, SHORT | values, inputs, folder)

@@ -3,6 +3,7 @@
 
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -13,6 +14,7 @@ import pytest
 
 from components.contract import location
 from components.contract.errors import BadInput
+from components.contract.store.client import Store
 from components.train.conftest import checkpoint_of, command, digests, train
 
 
@@ -23,11 +25,10 @@ def names(place):
 
 
 def below(place):
-    from components.contract.store.client import Store
-
     if location.is_remote(str(place)):
         return Store.from_environment().names(str(place))
-    return [path.relative_to(place).as_posix() for path in place.rglob("*") if path.is_file()]
+    # Unlike a glob, a walk does not mind what is removed meanwhile.
+    return [os.path.relpath(f"{at}/{name}", place) for at, _, files in os.walk(place) for name in files]
 
 
 def hooked(call, code):
@@ -171,28 +172,39 @@ def test_asked_a_second_time_or_without_a_place_it_ends_at_once(ingested, tmp_pa
     assert not list(tmp_path.glob("place/*/*/manifest.json"))
 
 
-def kill_and_go_on(call, kills, chance):
-    """Call a training so often until it was killed so many times, at moments that `chance` chooses; then let it end."""
-    while kills:
-        process = subprocess.Popen(call, stdout=subprocess.PIPE, text=True, env=os.environ | {"PYTHONUNBUFFERED": "1"})
-        assert process.stdout
-        assert any("a step" in line for line in process.stdout)  # the next thing is the first step
-        time.sleep(chance.uniform(0, 0.5))
+def kill_and_go_on(call, place, kills, chance):
+    """Call a training so often until it was killed so many times, at moments that `chance` chooses; then let it end.
+
+    Every third time that is while it starts, else shortly after one of its next checkpoints. Returns what the last
+    call printed.
+    """
+    for number in range(kills):
+        process = subprocess.Popen(call, stdout=subprocess.DEVNULL)
+        if number % 3:
+            known, more = set(checkpoints_at(place)), chance.randrange(1, 4)
+            while process.poll() is None and len(set(checkpoints_at(place)) - known) < more:
+                time.sleep(0.01)
+            time.sleep(chance.uniform(0, 0.2))
+        else:
+            time.sleep(chance.uniform(0, 5))
         process.kill()
-        kills -= process.wait() == -signal.SIGKILL
-        process.stdout.close()
+        assert process.wait() == -signal.SIGKILL, "it came to its end, or failed, before it could be killed"
     return subprocess.run(call, check=True, capture_output=True, text=True).stdout
+
+
+def checkpoints_at(place):
+    return [name for name in below(place) if re.fullmatch(r".*/step-[^/]*/manifest\.json", name)]
 
 
 KILLS = int(os.environ.get("TAPELINE_KILLS", "6"))
 
 
 def test_killed_again_and_again_at_any_moment_a_run_ends_with_the_same_bytes(s3, ingested, tmp_path):
-    values = {"epochs": 5 * KILLS, "checkpoint_every": 4, "snapshot_every": 25, "stats_every": 3}
+    values = {"epochs": 3 * KILLS, "checkpoint_every": 4, "snapshot_every": 25, "stats_every": 3}
     straight = train(ingested, tmp_path / "straight", **values)
     chance = random.Random(17)  # noqa: S311 - no secret
     for name, place in (("local", tmp_path / "place"), ("remote", s3)):
         call = command(ingested, tmp_path / name, checkpoints=place, **values)
-        said = kill_and_go_on(call, KILLS // 2, chance)
+        said = kill_and_go_on(call, place, KILLS // 2, chance)
         assert "going on from step " in said
         assert digests(tmp_path / name) == digests(straight)

@@ -4,6 +4,9 @@
 import json
 import random
 import shutil
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -34,7 +37,7 @@ def sound(ingested, tmp_path_factory):
 @pytest.fixture(scope="module")
 def run(ingested, tmp_path_factory):
     """Return the same run, before its first step."""
-    parameters = TrainParameters(**SHORT)
+    parameters = TrainParameters.checked(SHORT)
     with prepared(parameters, lambda: load(ingested / "dataset"), tmp_path_factory.mktemp("record")) as ready:
         yield ready
 
@@ -87,7 +90,16 @@ def tensors(folder, name, change):
     seal_again(folder)
 
 
-def junk(folder, name, data):
+def changed(name, folder):
+    flip(folder / name, -9)
+
+
+def cut(name, end, folder):
+    path = folder / name
+    path.write_bytes(path.read_bytes()[:end])
+
+
+def junk(name, data, folder):
     (folder / name).write_bytes(data)
     seal_again(folder)
 
@@ -103,10 +115,10 @@ def another_part(folder):
     seal_again(part)
 
 
-DAMAGES = {
-    **{f"{name} changed": lambda at, name=name: flip(at / name, -9) for name in (*TENSORS, "position.json")},
-    **{f"{name} cut": lambda at, name=name: (at / name).write_bytes((at / name).read_bytes()[:-1]) for name in TENSORS},
-    **{f"{name} empty": lambda at, name=name: (at / name).write_bytes(b"") for name in (*TENSORS, "manifest.json")},
+DAMAGES: dict[str, Callable[[Path], object]] = {
+    **{f"{name} changed": partial(changed, name) for name in (*TENSORS, "position.json")},
+    **{f"{name} cut": partial(cut, name, -1) for name in TENSORS},
+    **{f"{name} empty": partial(cut, name, 0) for name in (*TENSORS, "manifest.json")},
     "position.json missing": lambda at: (at / "position.json").unlink(),
     "manifest.json no text": lambda at: (at / "manifest.json").write_bytes(b"\xff\x00"),
     "manifest.json of lists": lambda at: (at / "manifest.json").write_bytes(b"[" * 100_000),
@@ -115,12 +127,13 @@ DAMAGES = {
     "another dataset": lambda at: seal_again(at, inputs={"dataset": "0" * 64}),
     "another seed": lambda at: seal_again(at, parameters=artifact.read(at).parameters | {"seed": 3}),
     "another output": lambda at: seal_again(at, output="metrics"),
-    "a file too many": lambda at: junk(at, "more.txt", b""),
-    **{f"{name} junk": lambda at, name=name: junk(at, name, b"\xff" * 64) for name in (*TENSORS, "position.json")},
-    "position.json deep": lambda at: junk(at, "position.json", b"[" * 100_000),
-    "position.json empty": lambda at: junk(at, "position.json", b"{}"),
-    "position.json list": lambda at: junk(at, "position.json", b"[]"),
+    "a file too many": partial(junk, "more.txt", b""),
+    **{f"{name} junk": partial(junk, name, b"\xff" * 64) for name in (*TENSORS, "position.json")},
+    "position.json deep": partial(junk, "position.json", b"[" * 100_000),
+    "position.json empty": partial(junk, "position.json", b"{}"),
+    "position.json list": partial(junk, "position.json", b"[]"),
     "position.json at another step": lambda at: position(at, step=18),
+    "a step that nobody took": lambda at: (position(at, step=28), seal_again(at, metadata={"step": 28})),
     "position.json at no step": lambda at: position(at, step=-1),
     "position.json of words": lambda at: position(at, totals=["many"]),
     "position.json of no part": lambda at: position(at, part={"name": "../../x", "digest": "", "step": 1}),
@@ -133,16 +146,20 @@ DAMAGES = {
     ),
     "gradients.safetensors lacks one": lambda at: tensors(at, "gradients.safetensors", lambda each: each.popitem()),
     "pending.safetensors lacks one": lambda at: tensors(at, "pending.safetensors", lambda each: each.popitem()),
+    "pending.safetensors lacks a step": lambda at: tensors(
+        at, "pending.safetensors", lambda each: each.update({name: each[name][1:] for name in each})
+    ),
     "pending.safetensors is narrower": lambda at: tensors(
         at, "pending.safetensors", lambda each: each.update({"steps/rows": each["steps/rows"][:, :-1].copy()})
     ),
 }  # fmt: skip
 # All that is wrong with the last part of the record concerns each checkpoint that needs it.
-DAMAGED_PARTS = {
+DAMAGED_PARTS: dict[str, Callable[[Path], object]] = {
     "changed": lambda at: flip(part_of(at) / "snapshots/00000016.safetensors", -9),
     "missing": lambda at: shutil.rmtree(part_of(at)),
     "manifest missing": lambda at: (part_of(at) / "manifest.json").unlink(),
     "another one": another_part,
+    "without a file": lambda at: [path.unlink() for path in part_of(at).glob("snapshots/*")],
 }
 
 

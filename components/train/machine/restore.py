@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
+from components.artifacts.record.writer import BLOCK
 from components.contract import artifact, location
 from components.contract.artifact import Manifest
 from components.contract.errors import BadInput
@@ -137,7 +138,7 @@ def _check(manifest: Manifest, where: str, origin: Mapping[str, Any]) -> None:
 
 
 def _fit(found: Found, state: State, where: str) -> None:
-    """Raise `BadInput` unless the tensors are those of this run's variables."""
+    """Raise `BadInput` unless the tensors are those of this run's variables, after the step that it says."""
     variables = {name: _kind(each.shape, each.dtype) for name, each in state.variables().items()}
     kept = {name: _kind(each.shape, each.dtype) for name, each in found.variables.items()}
     if other := sorted(name for name in variables.keys() | kept.keys() if variables.get(name) != kept.get(name)):
@@ -147,6 +148,13 @@ def _fit(found: Found, state: State, where: str) -> None:
     gradients = {str(index): _kind(each.shape, each.dtype) for index, each in enumerate(state.gradients)}
     if gradients != {name: _kind(each.shape, each.dtype) for name, each in found.gradients.items()}:
         raise BadInput(f"{where} has other gradients than the model has variables: a file has changed since")
+    step, iterations = found.position.step, state.training.optimizer.iterations
+    taken = next(found.variables[name] for name, each in state.variables().items() if each is iterations)
+    recorded = [int(Path(name).stem) for name, _ in found.files() if name.startswith("steps/")]
+    pending = found.pending["steps/at"].tolist()
+    whole = step - step % BLOCK
+    if (int(taken), recorded, pending) != (step, [*range(1, whole + 1, BLOCK)], [*range(whole + 1, step + 1)]):
+        raise BadInput(f"{where} is of step {step}, but what it holds of optimizer or record is of other ones")
 
 
 def _kind(shape: Any, dtype: Any) -> tuple[tuple[int, ...], str]:
