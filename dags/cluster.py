@@ -17,6 +17,8 @@ CONFIG_KEYS = {"endpoint": "AWS_ENDPOINT_URL", "region": "AWS_REGION"}
 DOWNLOAD_KEYS = {
     "mirror": "TAPELINE_MIRROR", "http-proxy": "HTTP_PROXY", "https-proxy": "HTTPS_PROXY", "no-proxy": "NO_PROXY",
 }  # fmt: skip
+# What it may tell a step that goes on from its checkpoints: a place for those of all runs.
+CHECKPOINT_KEYS = {"checkpoints": "TAPELINE_CHECKPOINTS"}
 
 # Where the images are; a caller may give another registry, tag, or digest.
 REGISTRY = "tapeline"

@@ -78,7 +78,7 @@ class Runs:
 
     def training(self, run):
         """Return the process of a run's training once it has a checkpoint."""
-        checkpoint = re.compile(r"checkpoints/.*manifest\.json")
+        checkpoint = re.compile(r"checkpoints/.*/step-.*/manifest\.json")
         eventually("checkpoint", lambda: any(checkpoint.fullmatch(name) for name in self.names(run, "train")))
         (process,) = steps_of(run)
         return process

@@ -112,7 +112,7 @@ def _unscheduled(release, name):
 
 def _checkpoints(store):
     names = store.names("s3://tapeline/airflow/tapeline")
-    return [name for name in names if re.search(r"/train/checkpoints/.*/manifest.json$", name)]
+    return [name for name in names if re.search(r"/train/checkpoints/.*/step-[^/]*/manifest.json$", name)]
 
 
 def test_train_asks_for_a_gpu_and_waits_until_a_node_has_one(story):
@@ -122,7 +122,7 @@ def test_train_asks_for_a_gpu_and_waits_until_a_node_has_one(story):
 
 def test_a_killed_train_is_tried_again_and_goes_on_from_its_checkpoint(story):
     assert len(story.checkpoints) >= 1
-    assert int(re.findall(r"going on from step (\d+)", story.log)[-1]) % 100 == 0
+    assert int(re.findall(r"going on from step (\d+)", story.log)[-1]) >= 100
 
 
 def test_the_run_ends_well_and_leaves_no_pod_of_a_step(story):
