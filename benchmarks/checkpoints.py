@@ -24,7 +24,8 @@ def measure(steps: int, every: int, folder: Path) -> str:
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
     import tensorflow as tf
 
-    from components.contract import artifact, location
+    from components.contract import artifact
+    from components.contract import location as locations
     from components.train.component import TrainParameters
     from components.train.machine.checkpoint import Checkpoints
     from components.train.machine.data import Split
@@ -40,15 +41,15 @@ def measure(steps: int, every: int, folder: Path) -> str:
         return split, Split(split.images[:64], split.labels[:64]), 10
 
     written = {"step": 0, "record": 0}
-    publish = location.publish
+    publish = locations.publish
 
-    def counted(staged: Path, place: str) -> None:
-        kind = "record" if "/record/" in place else "step"
-        said = artifact.read(staged)
-        written[kind] += sum(file.bytes for file in said.files.values()) + (staged / artifact.MANIFEST).stat().st_size
-        publish(staged, place)
+    def counted(folder: Path, location: str) -> None:
+        kind = "record" if "/record/" in location else "step"
+        said = artifact.read(folder)
+        written[kind] += sum(file.bytes for file in said.files.values()) + (folder / artifact.MANIFEST).stat().st_size
+        publish(folder, location)
 
-    location.publish = counted
+    locations.publish = counted
     parameters = TrainParameters(
         model="convnet", batch_size=BATCH, epochs=steps // EPOCH, checkpoints=str(folder / "place"),
         checkpoint_every=every,
@@ -71,13 +72,13 @@ def measure(steps: int, every: int, folder: Path) -> str:
         began = time.perf_counter()
         assert Checkpoints(parameters, "0" * 64, "0" * 16).resume(run.state, None) == steps
         resumed = time.perf_counter() - began
-    location.publish = publish
-    count = steps // every
+    locations.publish = publish
+    count, saving = steps // every, checkpoints.seconds
     kept = sum(path.stat().st_size for path in (folder / "place").rglob("*") if path.is_file())
     return (
         f"| {steps:,} | {count} | {written['step'] / 1e6:.1f} MB | {written['record'] / 1e6:.1f} MB "
-        f"| {sum(written.values()) / steps / 1e3:.2f} kB | {kept / 1e6:.1f} MB | {checkpoints.seconds / count * 1000:.0f} ms "
-        f"| {checkpoints.seconds / whole:.1%} | {resumed:.1f} s |"
+        f"| {sum(written.values()) / steps / 1e3:.2f} kB | {kept / 1e6:.1f} MB | {saving / count * 1000:.0f} ms "
+        f"| {saving / whole:.1%} | {resumed:.1f} s |"
     )
 
 
