@@ -1,6 +1,7 @@
 # mypy: allow-untyped-defs, allow-untyped-calls
 """Whole trainings that are cut off, and go on to the same bytes as if they had not been."""
 
+import json
 import os
 import random
 import re
@@ -12,10 +13,11 @@ import time
 
 import pytest
 
+from components.conftest import SHORT
 from components.contract import location
 from components.contract.errors import BadInput
 from components.contract.store.client import Store
-from components.train.conftest import checkpoint_of, command, digests, train
+from components.train.conftest import OUTPUTS, checkpoint_of, command, digests, train
 
 
 def names(place):
@@ -108,6 +110,36 @@ def test_one_place_serves_all_runs_and_may_come_from_the_environment(ingested, t
     train(ingested, tmp_path / "three", epochs=1, seed=1, checkpoint_every=5)
     assert "going on from step 14 " in capsys.readouterr().out
     assert digests(tmp_path / "three") == digests(tmp_path / "alone")
+
+
+def test_kubeflow_calls_a_lost_training_again_with_the_same_words(s3, ingested, trained, tmp_path, monkeypatch):
+    """The place comes from the ConfigMap alone; its launcher starts each try without what another one left."""
+    monkeypatch.setenv("TAPELINE_CHECKPOINTS", f"{s3}/checkpoints")
+
+    def artifacts(places):
+        return {
+            name: {"artifacts": [{"name": name, "uri": f"minio://x/{name}", "customPath": str(path)}]}
+            for name, path in places.items()
+        }
+
+    document = {
+        "inputs": {
+            "parameterValues": SHORT | {"unlisted_parameters": {"checkpoint_every": 3.0}},
+            "artifacts": artifacts({"dataset": ingested / "dataset"}),
+        },
+        "outputs": {
+            "artifacts": artifacts({name: tmp_path / "out" / name for name in OUTPUTS}),
+            "outputFile": str(tmp_path / "output.json"),
+        },
+    }
+    call = [sys.executable, "-m", "components.train", "--executor-input", json.dumps(document)]
+    killed = subprocess.run(hooked(call, KILL_AT_18), check=False, capture_output=True)
+    assert killed.returncode == -signal.SIGKILL
+    shutil.rmtree(tmp_path / "out")
+    done = subprocess.run(call, check=True, capture_output=True, text=True)
+    assert "going on from step 18 (s3://" in done.stdout
+    assert digests(tmp_path / "out") == digests(trained)
+    assert set(json.loads((tmp_path / "output.json").read_text())["artifacts"]) == set(OUTPUTS)
 
 
 # Ends itself, as the machine would: first at the given step, later in the validation of the first epoch.
