@@ -12,8 +12,9 @@ from typing import Any, Self
 
 from pydantic import ValidationInfo, field_validator
 
-from components.contract.declaration import did_you_mean, parameter
+from components.contract.declaration import Component, did_you_mean, parameter
 from components.contract.errors import BadInput
+from dags import cluster
 from dags.cluster import NAME, REGISTRY, TAG, Cluster, parsed
 from dags.definition import Place, Workflow
 
@@ -21,6 +22,7 @@ PREFIX = "TAPELINE_AIRFLOW_"
 RUNNERS = ("process", "docker", "kubernetes")
 
 _PATH = r"[a-z0-9]+([._-]+[a-z0-9]+)*"
+_IMAGE = rf"[\w.-]+(:\d+)?(/{_PATH})*(:\w[\w.-]{{0,127}}|(:\w[\w.-]{{0,127}})?@sha256:[0-9a-f]{{64}})"
 # What a text must look like, and what to call it.
 _FORMS = {
     "store": (
@@ -53,6 +55,7 @@ class Settings(Cluster):
     python: str = parameter(".venv/bin/python", "process: the Python that has the steps' dependencies")
     registry: str = parameter(REGISTRY, "docker, kubernetes: where the images are")
     tag: str = parameter(TAG, "docker, kubernetes: their tag, or digest sha256:…")
+    images: dict[str, str] = parameter({}, "docker, kubernetes: the images of steps that are elsewhere, by their names")
     docker_options: str = parameter("", "docker: more options of `docker run`, such as --network=host")
     namespace: str = parameter("tapeline", "kubernetes: where the pods run")
     service_account: str = parameter("default", "kubernetes: the pods' service account; no token of it is mounted")
@@ -61,10 +64,18 @@ class Settings(Cluster):
         1800, "kubernetes: how long a step that can use a GPU may wait for a node and its image", ge=1
     )
 
-    @field_validator("parameters", mode="before")
+    @field_validator("parameters", "images", mode="before")
     @classmethod
     def _object(cls, value: Any) -> Any:
         return parsed(value, dict)
+
+    @field_validator("images")
+    @classmethod
+    def _images(cls, value: dict[str, str]) -> dict[str, str]:
+        for name, image in value.items():
+            if not re.fullmatch(_IMAGE, image):
+                raise ValueError(f"{name}: {image!r}: an image with its tag or digest is needed")
+        return value
 
     @field_validator("on_failure")
     @classmethod
@@ -100,6 +111,12 @@ class Settings(Cluster):
                 re.sub(r"^\w+", lambda name: f"{PREFIX}{name[0].upper()}", each) for each in str(error).splitlines()
             ]
             raise BadInput("\n".join(unknown + wrong)) from None
+        names = [task.name for task in workflow.tasks]
+        unknown += [
+            f"{PREFIX}IMAGES: no such step: {name}{did_you_mean(name, names)}"
+            for name in settings.images
+            if name not in names
+        ]
         try:
             workflow.parameters_of(settings.parameters)
         except BadInput as error:
@@ -107,6 +124,11 @@ class Settings(Cluster):
         if unknown:
             raise BadInput("\n".join(unknown))
         return settings
+
+
+def image_of(component: Component, settings: Settings) -> str:
+    """Return the image of a step."""
+    return settings.images.get(component.name) or cluster.image_of(component, settings.registry, settings.tag)
 
 
 def function_of(name: str) -> Any:
