@@ -13,6 +13,7 @@ from kubernetes.client import models as k8s
 from dags.cluster import labels_of
 from dags.workflow import WORKFLOW
 from tests.airflow.whole import Ti
+from tests.kubernetes import admission
 
 KUBECONFIG = {
     "apiVersion": "v1", "kind": "Config", "current-context": "none",
@@ -85,6 +86,7 @@ def test_a_pod_is_small_harmless_and_has_its_secret_by_reference(pods):
             "allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]},
         }  # fmt: skip
         assert spec["securityContext"] == {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
+        assert [*admission.restricted(spec), *admission.restricted_v2(spec)] == []
         assert (spec["automountServiceAccountToken"], spec["restartPolicy"]) == (False, "Never")
         assert spec["imagePullSecrets"] == [{"name": "registry"}]
         assert {item["name"]: item["valueFrom"] for item in container["env"]} == {

@@ -34,7 +34,8 @@
 {{/* On OpenShift the group of a volume is one of the namespace's range, and any other is refused; as JSON. */}}
 {{- define "tapeline.podSecurityContext" -}}
 {{- $context := .Values.podSecurityContext | default dict }}
-{{- if and (.Capabilities.APIVersions.Has "security.openshift.io/v1") (eq (toString $context.fsGroup) "65532") }}
+{{- $openshift := or (.Capabilities.APIVersions.Has "security.openshift.io/v1") (.Capabilities.APIVersions.Has "security.openshift.io/v1/SecurityContextConstraints") }}
+{{- if and $openshift (eq (toString $context.fsGroup) "65532") }}
 {{- $context = omit $context "fsGroup" }}
 {{- end }}
 {{- toJson $context }}
