@@ -4,19 +4,28 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from airflow.providers.cncf.kubernetes.operators.pod import KubernetesPodOperator
+from airflow.providers.cncf.kubernetes.pod_generator import PodGenerator
 from airflow.providers.cncf.kubernetes.utils.pod_manager import PodNotFoundException
 from airflow.sdk import Context
 from airflow.sdk.exceptions import AirflowException, AirflowSkipException
+from kubernetes.client import ApiClient
 from kubernetes.client import models as k8s
 from kubernetes.client.exceptions import ApiException
 
 from components.contract.declaration import argument
-from components.contract.errors import Blocked
+from components.contract.errors import BadInput, Blocked
 from dags import pod_ends
 from dags.airflow_process import failure, told
-from dags.airflow_settings import Settings
-from dags.cluster import CONFIG_KEYS, DOWNLOAD_KEYS, SECRET_KEYS, image_of, resources_of
+from dags.airflow_settings import PREFIX, Settings, image_of
+from dags.cluster import CONFIG_KEYS, DOWNLOAD_KEYS, PROXY_KEYS, SECRET_KEYS, TOKEN_KEYS, resources_of
 from dags.definition import Task
+
+HARMLESS_POD = k8s.V1PodSecurityContext(
+    run_as_non_root=True, seccomp_profile=k8s.V1SeccompProfile(type="RuntimeDefault")
+)
+HARMLESS = k8s.V1SecurityContext(
+    allow_privilege_escalation=False, read_only_root_filesystem=True, capabilities=k8s.V1Capabilities(drop=["ALL"])
+)
 
 
 class StepPod(KubernetesPodOperator):
@@ -40,10 +49,14 @@ class StepPod(KubernetesPodOperator):
         self._event: dict[str, Any] = {}
         self._own = tuple(argument(item.name, "") for item in component.outputs)
         limits = {"cpu": needs.cpu_limit, "memory": needs.memory_limit}
+        besides = _besides(settings)
+        own = besides.get("spec", {})
+        (container,) = own.get("containers", [{}])
         if needs.gpu:
-            options["node_selector"] = settings.node_selector
+            options["node_selector"] = own.get("nodeSelector", {}) | settings.node_selector
             options["tolerations"] = [
-                k8s.V1Toleration(**{_snake(key): value for key, value in each.items()}) for each in settings.tolerations
+                k8s.V1Toleration(**{_snake(key): value for key, value in each.items()})
+                for each in (*own.get("tolerations", ()), *settings.tolerations)
             ]
             if settings.gpu_count:
                 limits[settings.gpu_resource] = str(settings.gpu_count)
@@ -54,11 +67,12 @@ class StepPod(KubernetesPodOperator):
             mounts.append(k8s.V1VolumeMount(name="shm", mount_path="/dev/shm"))  # noqa: S108
         super().__init__(
             namespace=settings.namespace,
-            image=image_of(component, settings.registry, settings.tag),
+            pod_template_dict=besides or None,
+            image=image_of(component, settings),
             image_pull_secrets=[k8s.V1LocalObjectReference(name) for name in settings.pull_secret.split()],
             cmds=component.command,
             arguments=list(arguments),
-            env_vars=_variables(settings, step),
+            env_vars=_variables(settings, step, {each["name"] for each in container.get("env", ())}),
             container_resources=k8s.V1ResourceRequirements(
                 requests={"cpu": needs.cpu, "memory": needs.memory}, limits=limits
             ),
@@ -66,13 +80,8 @@ class StepPod(KubernetesPodOperator):
             volume_mounts=mounts,
             service_account_name=settings.service_account,
             automount_service_account_token=False,
-            security_context=k8s.V1PodSecurityContext(
-                run_as_non_root=True, seccomp_profile=k8s.V1SeccompProfile(type="RuntimeDefault")
-            ),
-            container_security_context=k8s.V1SecurityContext(
-                allow_privilege_escalation=False, read_only_root_filesystem=True,
-                capabilities=k8s.V1Capabilities(drop=["ALL"]),
-            ),
+            security_context=None if "securityContext" in own else HARMLESS_POD,
+            container_security_context=None if "securityContext" in container else HARMLESS,
             deferrable=True,
             poll_interval=5,
             logging_interval=30,
@@ -150,22 +159,44 @@ class StepPod(KubernetesPodOperator):
             raise failure(ti, self.task_id, end.exit_code, lines, pod_ends.why(remote_pod)) from error
 
 
-def _variables(settings: Settings, task: Task) -> list[k8s.V1EnvVar]:
+def _variables(settings: Settings, task: Task, others: set[str]) -> list[k8s.V1EnvVar]:
     """Return the store's address and credentials, by reference: no value passes through Airflow.
 
-    A step that downloads may also be told of the way out.
+    The ways out are there, too, where the ConfigMap says them. All are optional but the store's address: the pod may
+    have a role instead of keys, and without either the step says what is missing. `others` are said elsewhere.
     """
     references: dict[str, k8s.V1EnvVarSource] = {}
-    for key, name in SECRET_KEYS.items():
-        selector = k8s.V1SecretKeySelector(key=key, name=settings.s3_secret)
+    for key, name in (SECRET_KEYS | TOKEN_KEYS).items():
+        selector = k8s.V1SecretKeySelector(key=key, name=settings.s3_secret, optional=True)
         references[name] = k8s.V1EnvVarSource(secret_key_ref=selector)
-    for key, name in CONFIG_KEYS.items():
-        selector = k8s.V1ConfigMapKeySelector(key=key, name=settings.s3_config)
+    for key, name in (CONFIG_KEYS | PROXY_KEYS | (DOWNLOAD_KEYS if task.downloads else {})).items():
+        optional = None if key in CONFIG_KEYS else True
+        selector = k8s.V1ConfigMapKeySelector(key=key, name=settings.s3_config, optional=optional)
         references[name] = k8s.V1EnvVarSource(config_map_key_ref=selector)
-    for key, name in DOWNLOAD_KEYS.items() if task.downloads else ():
-        selector = k8s.V1ConfigMapKeySelector(key=key, name=settings.s3_config, optional=True)
-        references[name] = k8s.V1EnvVarSource(config_map_key_ref=selector)
-    return [k8s.V1EnvVar(name, value_from=reference) for name, reference in references.items()]
+    return [k8s.V1EnvVar(name, value_from=source) for name, source in references.items() if name not in others]
+
+
+def _besides(settings: Settings) -> dict[str, Any]:
+    """Return what each pod has besides; raise `BadInput` for what Kubernetes' client does not know, and would drop."""
+    if not settings.pod:
+        return {}
+    try:
+        known = ApiClient().sanitize_for_serialization(PodGenerator.deserialize_model_dict(settings.pod))
+    except (AttributeError, TypeError, ValueError) as error:
+        raise BadInput(f"{PREFIX}POD: that is no Pod: {error}") from None
+    if known != settings.pod:
+        raise BadInput(f"{PREFIX}POD: {_unknown(settings.pod, known)}: a Pod has no such key")
+    return settings.pod
+
+
+def _unknown(given: Any, known: Any) -> str:
+    """Return the path of the first key that is given and not known."""
+    if isinstance(given, list) and isinstance(known, list):
+        given, known = dict(enumerate(given)), dict(enumerate(known))
+    for key, value in given.items() if isinstance(given, dict) else ():
+        if value != (there := (known or {}).get(key)):
+            return f"{key}.{_unknown(value, there)}".rstrip(".")
+    return ""
 
 
 def _base(pod: k8s.V1Pod) -> k8s.V1Container:

@@ -12,9 +12,9 @@ from typing import Any, Self
 
 from pydantic import ValidationInfo, field_validator
 
-from components.contract.declaration import did_you_mean, parameter
+from components.contract.declaration import Component, did_you_mean, parameter
 from components.contract.errors import BadInput
-from dags import cluster_rules, docker_options
+from dags import cluster, cluster_rules, docker_options
 from dags.cluster import REGISTRY, TAG, Cluster, parsed
 from dags.cluster_rules import NAME
 from dags.definition import Workflow
@@ -24,6 +24,9 @@ RUNNERS = ("process", "docker", "kubernetes")
 
 _PATH = r"[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*"  # a part of an image's name
 _HOST = r"[a-z0-9]([a-z0-9-]*[a-z0-9])?"
+_REGISTRY = rf"((localhost|{_HOST}(\.{_HOST})+)(:\d{{1,5}})?|{_HOST}:\d{{1,5}}|{_PATH})(/{_PATH})*"
+_TAG = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}"
+_IMAGE = rf"{_REGISTRY}(:{_TAG}|(:{_TAG})?@sha256:[0-9a-f]{{64}})"
 _IN_BUCKET = r"(/(?!\.{1,2}(/|$))[\w!.*'()=+,:@-]+)*"
 # What a text must look like, how long it may be, and what to call it.
 _FORMS = {
@@ -33,11 +36,8 @@ _FORMS = {
     ),
     "gpu_pool": (r"\S(.*\S)?", 256, "the name of a pool"),
     "python": (r"\S(.*\S)?", 4096, "the path of a Python"),
-    "registry": (
-        rf"((localhost|{_HOST}(\.{_HOST})+)(:\d{{1,5}})?|{_HOST}:\d{{1,5}}|{_PATH})(/{_PATH})*", 200,
-        "a registry, as registry.example/tapeline,",
-    ),
-    "tag": (r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}|sha256:[0-9a-f]{64}", 200, "a tag, or a digest sha256:… of 64 digits,"),
+    "registry": (_REGISTRY, 200, "a registry, as registry.example/tapeline,"),
+    "tag": (rf"{_TAG}|sha256:[0-9a-f]{{64}}", 200, "a tag, or a digest sha256:… of 64 digits,"),
     "pull_secret": (rf"({NAME}( {NAME})*)?", 2000, "the name of a Secret, or several with a space between them,"),
 }  # fmt: skip
 LONGEST = 400  # of a sentence about a setting
@@ -59,6 +59,7 @@ class Settings(Cluster):
     python: str = parameter(".venv/bin/python", "process: the Python that has the steps' dependencies")
     registry: str = parameter(REGISTRY, "docker, kubernetes: where the images are")
     tag: str = parameter(TAG, "docker, kubernetes: their tag, or digest sha256:…")
+    images: dict[str, str] = parameter({}, "docker, kubernetes: the images of steps that are elsewhere, by their names")
     docker_options: str = parameter("", "docker: more options of `docker run`, such as --network=host")
     namespace: str = parameter("tapeline", "kubernetes: where the pods run")
     service_account: str = parameter("default", "kubernetes: the pods' service account; no token of it is mounted")
@@ -79,6 +80,15 @@ class Settings(Cluster):
     @classmethod
     def _object(cls, value: Any) -> Any:
         return parsed(value, dict)
+
+    @field_validator("images", mode="before")
+    @classmethod
+    def _images(cls, value: Any) -> Any:
+        images = parsed(value, dict)
+        for name, image in images.items():
+            if not isinstance(image, str) or not re.fullmatch(_IMAGE, image, re.ASCII):
+                raise ValueError(f"{name}: {image!r} is no image with its tag or digest, as registry.example/train:1.2")
+        return images
 
     @field_validator("on_failure")
     @classmethod
@@ -121,10 +131,21 @@ class Settings(Cluster):
                 re.sub(r"^\w+", lambda name: f"{PREFIX}{name[0].upper()}", each) for each in str(error).splitlines()
             ]
             raise BadInput("\n".join(map(_shortened, unknown + wrong))) from None
+        names = [task.name for task in workflow.tasks]
+        unknown += [
+            f"{PREFIX}IMAGES: no such step: {name}{did_you_mean(name, names)}"
+            for name in settings.images
+            if name not in names
+        ]
         unknown += [f"{PREFIX}PARAMETERS: {each}" for each in wrong_parameters(workflow, settings.parameters)]
         if unknown:
             raise BadInput("\n".join(map(_shortened, unknown)))
         return settings
+
+
+def image_of(component: Component, settings: Settings) -> str:
+    """Return the image of a step."""
+    return settings.images.get(component.name) or cluster.image_of(component, settings.registry, settings.tag)
 
 
 def function_of(name: str) -> Callable[[Any], Any]:

@@ -14,20 +14,18 @@ from dags import docker_options
 from dags.airflow_pages import Report, reports_of
 from dags.airflow_places import checkpoints_of, hand_over, output_of
 from dags.airflow_process import ROOT, Step, told
-from dags.airflow_settings import Settings, wrong_parameters
-from dags.cluster import image_of, labels_of, resources_of
+from dags.airflow_settings import Settings, image_of, wrong_parameters
+from dags.cluster import labels_of, resources_of
 from dags.definition import Task, Workflow
 
-# What a container is told of the store. The values stay in the environment, out of sight.
+# What a container is told of the store and of the way out, in capital and in small letters, as both are usual. The
+# values stay in the environment, out of sight.
 STORE_VARIABLES = (
     "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_REGION", "AWS_DEFAULT_REGION",
     "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN",
+    "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "all_proxy", "no_proxy",
 )  # fmt: skip
-# What one that downloads is told of the way out, in capital and in small letters, as both are usual.
-DOWNLOAD_VARIABLES = (
-    "TAPELINE_MIRROR", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY",
-    "http_proxy", "https_proxy", "all_proxy", "no_proxy",
-)  # fmt: skip
+DOWNLOAD_VARIABLES = ("TAPELINE_MIRROR",)
 
 
 def step(
@@ -105,11 +103,7 @@ def _docker_run(workflow: Workflow, task: Task, settings: Settings) -> list[str]
         command.append(f"--shm-size={needs.shared_memory.removesuffix('i').lower()}")
     if needs.gpu and settings.gpu_count:
         command.append(f"--gpus={settings.gpu_count}")
-    return [
-        *command,
-        *docker_options.words(settings.docker_options),
-        image_of(task.component, settings.registry, settings.tag),
-    ]
+    return [*command, *docker_options.words(settings.docker_options), image_of(task.component, settings)]
 
 
 def _check(workflow: Workflow) -> Callable[[Context], None]:

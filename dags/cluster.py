@@ -13,11 +13,11 @@ from dags.definition import Resources, Task, Workflow
 
 # Kubeflow's own keys of a store's credentials -> the names that every S3 client reads.
 SECRET_KEYS = {"accesskey": "AWS_ACCESS_KEY_ID", "secretkey": "AWS_SECRET_ACCESS_KEY"}
+TOKEN_KEYS = {"sessiontoken": "AWS_SESSION_TOKEN"}  # which the same Secret may have
 CONFIG_KEYS = {"endpoint": "AWS_ENDPOINT_URL", "region": "AWS_REGION"}
-# Keys that the same ConfigMap may have -> what they tell a step that downloads of the way out.
-DOWNLOAD_KEYS = {
-    "mirror": "TAPELINE_MIRROR", "http-proxy": "HTTP_PROXY", "https-proxy": "HTTPS_PROXY", "no-proxy": "NO_PROXY",
-}  # fmt: skip
+# Keys that the same ConfigMap may have -> what they tell a step of the way out, and one that downloads.
+PROXY_KEYS = {"http-proxy": "HTTP_PROXY", "https-proxy": "HTTPS_PROXY", "no-proxy": "NO_PROXY"}
+DOWNLOAD_KEYS = {"mirror": "TAPELINE_MIRROR"}
 # What it may tell a step that goes on from its checkpoints: a place for those of all runs.
 CHECKPOINT_KEYS = {"checkpoints": "TAPELINE_CHECKPOINTS"}
 
@@ -37,6 +37,9 @@ class Cluster(Parameters):
     memory: str = parameter("", "Memory for such a step, as 16Gi; empty: as the workflow says")
     s3_secret: str = parameter("tapeline-store", f"Secret with the keys {' and '.join(SECRET_KEYS)} of the store")
     s3_config: str = parameter("tapeline-store", f"ConfigMap with the keys {' and '.join(CONFIG_KEYS)} of the store")
+    pod: dict[str, Any] = parameter(
+        {}, "What the pod of each step has besides: a Pod of `metadata` and `spec`, whose container is `base`"
+    )
 
     @field_validator("node_selector", "tolerations", mode="before")
     @classmethod
@@ -47,6 +50,20 @@ class Cluster(Parameters):
     @classmethod
     def _taken(cls, value: Any, info: ValidationInfo) -> Any:
         return _RULES[str(info.field_name)](value)
+
+    @field_validator("pod", mode="before")
+    @classmethod
+    def _pod(cls, value: Any) -> Any:
+        pod = parsed(value, dict)
+        metadata, spec = (parsed(pod.get(part, {}), dict) for part in ("metadata", "spec"))
+        for part, given, known in (("", pod, ("metadata", "spec")), ("metadata.", metadata, ("labels", "annotations"))):
+            for key in given:
+                if key not in known:
+                    raise ValueError(f"{part}{key}: only {' and '.join(known)} can be added")
+        containers = parsed(spec.get("containers", []), list)
+        if [parsed(each, dict).get("name") for each in containers] not in ([], ["base"]):
+            raise ValueError("spec.containers: only one of the name base can be there, the step's own")
+        return pod and {"metadata": metadata, "spec": {"containers": [{"name": "base"}]} | spec}
 
 
 _RULES: dict[str, Callable[[Any], Any]] = {

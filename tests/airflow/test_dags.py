@@ -230,16 +230,17 @@ def test_a_container_gets_no_secret_by_argument_and_may_do_little(monkeypatch):
         "--label=app.kubernetes.io/component=train",
         "--env=AWS_ENDPOINT_URL", "--env=AWS_ENDPOINT_URL_S3", "--env=AWS_REGION", "--env=AWS_DEFAULT_REGION",
         "--env=AWS_ACCESS_KEY_ID", "--env=AWS_SECRET_ACCESS_KEY", "--env=AWS_SESSION_TOKEN",
+        "--env=HTTP_PROXY", "--env=HTTPS_PROXY", "--env=ALL_PROXY", "--env=NO_PROXY",
+        "--env=http_proxy", "--env=https_proxy", "--env=all_proxy", "--env=no_proxy",
         "--shm-size=2g", "--gpus=1", "--network=host", "--volume=/a b:/c",
         f"tapeline/train@sha256:{'ab' * 32}", "python", "-m", "components.train",
     ]  # fmt: skip
 
 
-def test_only_a_container_that_downloads_is_told_of_mirrors_and_proxies(monkeypatch):
+def test_only_a_container_that_downloads_is_told_of_mirrors(monkeypatch):
     tasks = bag("docker", monkeypatch)["tapeline"].task_dict
-    way_out = {"--env=TAPELINE_MIRROR", "--env=HTTPS_PROXY", "--env=https_proxy", "--env=NO_PROXY"}
-    assert way_out <= {*tasks["ingest"].command}
-    assert not way_out & {*tasks["train"].command}
+    assert "--env=TAPELINE_MIRROR" in tasks["ingest"].command
+    assert "--env=TAPELINE_MIRROR" not in tasks["train"].command
 
 
 def test_the_command_line_of_airflow_finds_no_error_and_says_one():

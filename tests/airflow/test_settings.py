@@ -35,6 +35,7 @@ WRONG = {
         "'https://registry.example': a registry, as registry.example/tapeline, is needed",
     ),
     "tag": ("sha256:abc", "'sha256:abc': a tag, or a digest sha256:… of 64 digits, is needed"),
+    "images": ('{"trian": "r/train:1"}', "no such step: trian (did you mean train?)"),
     "docker_options": ("--env 'A", '"--env \'A": No closing quotation: quotes come in pairs'),
     "namespace": ("Steps", "'Steps': a namespace's name is small letters, digits and hyphens between them, 63 at most"),
     "service_account": (
@@ -49,6 +50,10 @@ WRONG = {
     "tolerations": ('[{"kye": "a"}]', '\'[{"kye": "a"}]\': no such key of a toleration: kye (did you mean key?)'),
     "cpu": ("many", "'many': not an amount as Kubernetes writes it, such as 500m or 4, 1024 at most"),
     "memory": ("16 GB", "'16 GB': not an amount as Kubernetes writes it, such as 512Mi or 16Gi, from 64Mi to 64Ti"),
+    "pod": (
+        '{"spec": {"containers": [{"name": "side"}]}}',
+        '\'{"spec": {"containers": [{"name": "side"}]}}\': spec.containers: only one of the name base can be there, ',
+    ),
     "s3_secret": ("My Secret", "'My Secret': small letters, digits, hyphens and dots between them are needed, as Kub"),
     "s3_config": (
         "",
@@ -89,6 +94,11 @@ MORE = {
     "tag": (
         "", "a b", ":v1", "-v1", ".v1", "v/1", "vé", "v1\n", "v" * 129, "sha256:" + "A" * 64, "sha512:" + "a" * 64,
         "latest@sha256:" + "a" * 64,
+    ),
+    "images": (*_JSON, "[]", '{"train": "train"}', '{"train": 3}', '{"train": "A/b:1"}', '{"train": "a b:1"}'),
+    "pod": (
+        *_JSON, "[]", '{"kind": "Pod"}', '{"metadata": []}', '{"metadata": {"name": "x"}}', '{"spec": 3}',
+        '{"spec": {"containers": {}}}', '{"spec": {"containers": [3]}}', '{"spec": {"containers": [{}, {}]}}',
     ),
     "docker_options": (
         '--env "A', "--env A\\", "busybox", "--network host busybox", "-q busybox", "--env", "--env --network=host",

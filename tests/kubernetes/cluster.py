@@ -51,12 +51,6 @@ def unserved(reason: str) -> None:
     (pytest.fail if os.environ.get("CI") else pytest.skip)(f"the cluster cannot serve it: {reason}")
 
 
-def template(*values: str, chart: Path = CHART) -> str:
-    """Return what the chart renders to, without a cluster."""
-    flags = [flag for value in values for flag in ("--set", value)]
-    return call(["helm", "template", RELEASE, str(chart), "--namespace=here", "--kube-version=1.34.0", *flags])
-
-
 class Namespace:
     """A namespace of the cluster, and a release of the chart in it."""
 

@@ -1,15 +1,12 @@
 """The cluster, and releases of the chart in it."""
 
 import json
-import shutil
 from collections.abc import Iterator
 
 import pytest
 
 from tests.kubernetes.cluster import CLUSTER, Namespace, call, namespace, unserved
 
-if not shutil.which("helm"):
-    collect_ignore = ["test_chart.py"]
 DEFAULT = "storageclass.kubernetes.io/is-default-class"
 
 
