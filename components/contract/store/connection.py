@@ -14,6 +14,7 @@ import botocore.session
 from botocore import UNSIGNED
 from botocore import exceptions as boto
 from botocore.config import Config
+from botocore.handlers import BUILTIN_HANDLERS
 
 from components.contract import waiting
 from components.contract.errors import BadInput, StepError
@@ -125,7 +126,7 @@ def _connect(given: Settings, seconds: float) -> tuple[Any, str, Any]:
     endpoint = client.meta.endpoint_url
     if wrong := settings.wrong_with(endpoint):
         raise BadInput(settings.not_an_address("endpoint_url of the profile", endpoint, wrong))
-    client.meta.events.register("before-parse.s3", _check_length)
+    _check_first(client.meta.events)
     return client, endpoint, credentials
 
 
@@ -152,10 +153,24 @@ def _is_here(endpoint: str) -> bool:
     return host in ("localhost", "::1") or host.startswith("127.")
 
 
-def _check_length(response_dict: dict[str, Any], operation_model: Any, **_: object) -> None:
-    """Raise unless the answer is there whole: botocore would take a shorter one for what it says."""
+def _check_first(events: Any) -> None:
+    """Have each answer looked at before botocore looks, which would take a page for an answer that broke off."""
+    name = "before-parse.s3.*"
+    theirs = [handler for at, handler, *_ in BUILTIN_HANDLERS if at == name]
+    for handler in theirs:
+        events.unregister(name, handler)
+    for handler in (_check, *theirs):
+        events.register(name, handler)
+
+
+def _check(response_dict: dict[str, Any], operation_model: Any, **_: object) -> None:
+    """Raise unless the answer is there whole, and no page: botocore would take either for what can be read in it."""
     expected, body = response_dict["headers"].get("content-length"), response_dict["body"]
     if operation_model.http["method"] == "HEAD" or not isinstance(body, bytes):  # it has none, or is a stream
         return
     if expected and len(body) < int(expected):
         raise boto.IncompleteReadError(actual_bytes=len(body), expected_bytes=int(expected))
+    begins = body.lstrip()[:9].lower()
+    page = not begins.startswith(b"<") or begins.startswith((b"<html", b"<!doctype"))
+    if response_dict["status_code"] < 300 and begins and page:
+        raise failures.NotS3(error="it is a page, such as that of a login, or no XML")
