@@ -64,11 +64,14 @@ airflow: ## Start a whole Airflow here, with the DAGs; ARGS="--unpause --port 80
 images: ## Build the images of the steps; ARGS=NAME: another one of images/list (needs Docker)
 	@images/build $(ARGS)
 
-sbom: ## Write run/sbom/IMAGE.cdx.json, the Python packages of each image
-	$(DEV) sh -c 'mkdir -p run/sbom; images/list | while read -r _ name _ group; do \
-	  [ $$group = - ] || $$UV export --locked --quiet --no-default-groups --group $$group --format cyclonedx1.5 \
-	    --output-file run/sbom/$$name.cdx.json 2>/dev/null >&2 || exit 1; \
-	done && ls run/sbom'
+sbom: ## Write run/sbom/IMAGE.cdx.json, the packages of each image, and docs/licences.md
+	$(DEV) python -m images.sbom $(ARGS)
+
+reproducible: ## Build images twice from nothing, and compare every file; ARGS=NAME
+	$(DEV) python -m images.compare $(ARGS)
+
+audit: ## Ask OSV whether a vulnerability is known of any locked package (needs api.osv.dev)
+	$(DEV) sh -c '$$UV audit --locked --preview-features audit-command'
 
 ##@ Maintenance
 format: ## Format the code

@@ -1,16 +1,21 @@
 """A step as a pod: Airflow's KubernetesPodOperator, with what this workflow asks of a cluster."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from airflow.providers.cncf.kubernetes.operators.pod import KubernetesPodOperator
 from airflow.providers.cncf.kubernetes.pod_generator import PodGenerator
+from airflow.providers.cncf.kubernetes.utils.pod_manager import PodNotFoundException
+from airflow.sdk import Context
 from airflow.sdk.exceptions import AirflowException, AirflowSkipException
 from kubernetes.client import ApiClient
 from kubernetes.client import models as k8s
+from kubernetes.client.exceptions import ApiException
 
-from components.contract.errors import BadInput
-from dags.airflow_process import failure
+from components.contract.declaration import argument
+from components.contract.errors import BadInput, Blocked
+from dags import pod_ends
+from dags.airflow_process import failure, told
 from dags.airflow_settings import PREFIX, Settings, image_of
 from dags.cluster import CONFIG_KEYS, DOWNLOAD_KEYS, PROXY_KEYS, SECRET_KEYS, TOKEN_KEYS, resources_of
 from dags.definition import Task
@@ -30,8 +35,19 @@ class StepPod(KubernetesPodOperator):
     brought over every half minute; its events and the state of its containers are in the task's log.
     """
 
-    def __init__(self, *, step: Task, settings: Settings, arguments: Sequence[str], **options: Any) -> None:
+    def __init__(
+        self,
+        *,
+        step: Task,
+        settings: Settings,
+        arguments: Sequence[str],
+        on_blocked: Callable[[Context], None],
+        **options: Any,
+    ) -> None:
         component, needs = step.component, resources_of(step, settings)
+        self.on_blocked = on_blocked
+        self._event: dict[str, Any] = {}
+        self._own = tuple(argument(item.name, "") for item in component.outputs)
         limits = {"cpu": needs.cpu_limit, "memory": needs.memory_limit}
         besides = _besides(settings)
         own = besides.get("spec", {})
@@ -79,6 +95,50 @@ class StepPod(KubernetesPodOperator):
             **options,
         )  # fmt: skip
 
+    @property
+    def called_with(self) -> Sequence[str]:
+        """Return the arguments of the step: those of its pod, which an earlier try may have started."""
+        arguments: Sequence[str] = _base(self.pod).args if self.pod else self.arguments
+        return arguments
+
+    def get_or_create_pod(self, pod_request_obj: k8s.V1Pod, context: Context) -> k8s.V1Pod:
+        """Return the pod: one of an earlier try that still runs, if it does the same, or a new one.
+
+        Airflow goes by the names of DAG, run and task, which a run that was cleared, or deleted and triggered again,
+        shares with its past. A pod with other inputs, parameters or image is ended, and one that has failed is left.
+        """
+        try:
+            pod = self._get_or_create(pod_request_obj, context)
+        except ApiException as error:
+            refused = f"{self.task_id}: Kubernetes refuses its pod: {pod_ends.message_of(error)}"
+            raise told(context["ti"], AirflowException(refused)) from error
+        return pod
+
+    def _get_or_create(self, pod_request_obj: k8s.V1Pod, context: Context) -> k8s.V1Pod:
+        pod = super().get_or_create_pod(pod_request_obj, context)
+        failed = pod.status and pod.status.phase == "Failed"
+        if pod is pod_request_obj or (self._does(pod) == self._does(pod_request_obj) and not failed):
+            return pod
+        self.log.warning("the pod %s is of an earlier try that failed or did something else", pod.metadata.name)
+        self.patch_already_checked(pod)  # so that no try finds it again
+        if not failed:
+            self.pod_manager.delete_pod(pod)
+        return super().get_or_create_pod(pod_request_obj, context)
+
+    def _does(self, pod: k8s.V1Pod) -> tuple[str, list[str]]:
+        """Return what decides about the bytes that a pod makes: all but the places of its outputs."""
+        container = _base(pod)
+        return container.image, [each for each in container.args if not each.startswith(self._own)]
+
+    def trigger_reentry(self, context: Context, event: dict[str, Any]) -> Any:
+        """Go on when the triggerer has seen something; a pod that is gone is said in a sentence."""
+        self._event = event
+        try:
+            return super().trigger_reentry(context, event)
+        except PodNotFoundException as error:
+            gone = f"{self.task_id}: its pod {event['name']} is gone, as when a node is lost or somebody deletes it"
+            raise told(context["ti"], AirflowException(gone)) from error
+
     def cleanup(self, pod: k8s.V1Pod, remote_pod: k8s.V1Pod, *arguments: Any, **options: Any) -> None:
         """Clean up as Airflow does, but take the step's exit code and its last words for what they are."""
         try:
@@ -86,10 +146,17 @@ class StepPod(KubernetesPodOperator):
         except AirflowSkipException:
             raise
         except AirflowException as error:
-            if not (end := _end(remote_pod)):
-                raise
-            ti = options["context"]["ti"]
-            raise failure(ti, self.task_id, end.exit_code, (end.message or "").splitlines()) from error
+            context, ti = options["context"], options["context"]["ti"]
+            if remote_pod.status.phase in ("Pending", "Running"):  # it would go on without its task
+                self.pod_manager.delete_pod(remote_pod)
+            if not (end := pod_ends.end_of(remote_pod)) or not end.exit_code:
+                late = self._event["message"] if self._event.get("status") == "timeout" else ""
+                why = "; ".join(filter(None, (late, pod_ends.why(remote_pod)))) or str(error)
+                raise told(ti, AirflowException(f"{self.task_id}: {why}")) from error
+            if end.exit_code == Blocked.exit_code:
+                self.on_blocked(context)
+            lines = (end.message or "").splitlines()
+            raise failure(ti, self.task_id, end.exit_code, lines, pod_ends.why(remote_pod)) from error
 
 
 def _variables(settings: Settings, task: Task, others: set[str]) -> list[k8s.V1EnvVar]:
@@ -132,10 +199,9 @@ def _unknown(given: Any, known: Any) -> str:
     return ""
 
 
-def _end(pod: k8s.V1Pod) -> k8s.V1ContainerStateTerminated | None:
-    """Return how the step ended in a pod; None where it did not come to begin."""
-    states = [status.state for status in pod.status.container_statuses or () if status.name == "base"]
-    return next((state.terminated for state in states if state.terminated), None)
+def _base(pod: k8s.V1Pod) -> k8s.V1Container:
+    """Return the container of the step, also where a cluster adds others."""
+    return next(container for container in pod.spec.containers if container.name == "base")
 
 
 def _snake(key: str) -> str:

@@ -17,6 +17,7 @@ from components.contract.errors import BadInput
 from components.contract.kubeflow import OTHERS, names_of
 from dags import kubeflow_check, kubeflow_pod
 from dags.cluster import (
+    CHECKPOINT_KEYS,
     CONFIG_KEYS,
     DOWNLOAD_KEYS,
     PROXY_KEYS,
@@ -36,6 +37,11 @@ from dags.kubeflow_form import Field, fields_of, given
 from dags.workflow import WORKFLOW
 
 RETRIES = 2
+# What kfp calls the longest wait is to Argo a deadline for all tries together, counted from the start of the first one,
+# waits for a node and for each other included; without one kfp writes an hour, and the backend takes none for 0. So it
+# is out of reach: each try has a limit of its own, and there are few of them.
+# argo-workflows, workflow/controller/operator.go, processNodeRetries.
+NO_DEADLINE = f"{10 * 365 * 24 * 3600}s"
 
 
 def build(  # noqa: PLR0913 - all that may be fixed
@@ -167,9 +173,7 @@ def _configured(made: Any, task: Task, labels: Mapping[str, str], cluster: Clust
     """Set what Kubernetes is to do with a task."""
     needs = resources_of(task, cluster)
     made.set_display_name(task.component.title)
-    # Argo counts the longest wait from the start of the first try, so it must outlast them all.
-    longest = f"{(RETRIES + 1) * needs.timeout_seconds}s"
-    made.set_retry(RETRIES, backoff_duration="30s", backoff_factor=2.0, backoff_max_duration=longest)
+    made.set_retry(RETRIES, backoff_duration="30s", backoff_factor=2.0, backoff_max_duration=NO_DEADLINE)
     made.set_caching_options(True)  # a step's result follows from its parameters and inputs alone
     made.set_cpu_request(needs.cpu).set_cpu_limit(needs.cpu_limit)
     made.set_memory_request(needs.memory).set_memory_limit(needs.memory_limit)
@@ -181,6 +185,8 @@ def _configured(made: Any, task: Task, labels: Mapping[str, str], cluster: Clust
     kubernetes.use_config_map_as_env(made, cluster.s3_config, CONFIG_KEYS | PROXY_KEYS, optional=True)
     if task.downloads:
         kubernetes.use_config_map_as_env(made, cluster.s3_config, DOWNLOAD_KEYS, optional=True)
+    if task.checkpoints:
+        kubernetes.use_config_map_as_env(made, cluster.s3_config, CHECKPOINT_KEYS, optional=True)
     kubeflow_pod.add(made, cluster.pod)
     if needs.gpu:
         made.set_accelerator_type(cluster.gpu_resource).set_accelerator_limit(form["gpu_count"])

@@ -76,7 +76,7 @@ def run_task(task: Task, parameters: Parameters, done: Mapping[str, Done], place
         return Done(outputs, None)
     began = time.monotonic()
     given = dict(parameters)
-    checkpoints = place.folder / "checkpoints" / key
+    checkpoints = place.folder / "checkpoints"
     if place.cache and task.checkpoints and not given[task.checkpoints]:
         given[task.checkpoints] = checkpoints.absolute()
     named = (*inputs.items(), *outputs.items(), *given.items())
@@ -87,7 +87,7 @@ def run_task(task: Task, parameters: Parameters, done: Mapping[str, Done], place
             place.say(f"its report: {report}")
         raise
     if task.checkpoints:
-        shutil.rmtree(checkpoints.parent, ignore_errors=True)  # those of a run that was given up, too
+        shutil.rmtree(checkpoints, ignore_errors=True)  # those of a run that was given up, too
     keep_report(component, outputs, place)
     return Done(outputs, time.monotonic() - began)
 

@@ -23,7 +23,7 @@ def machine(tmp_path):
     programs.mkdir()
     (clone / "dags").mkdir(parents=True)
     (clone / "components/ingest/known").mkdir(parents=True)
-    for name in ("Makefile", "pyproject.toml", "uv.lock", "dags/environment", "dags/doctor.py"):
+    for name in ("Makefile", "pyproject.toml", "uv.lock", "dags/environment", "dags/uv.txt", "dags/doctor.py"):
         shutil.copy(ROOT / name, clone / name)
     shutil.copy(ROOT / "components/ingest/known/mnist.py", clone / "components/ingest/known/mnist.py")
     for name in TOOLS:

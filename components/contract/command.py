@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
+from components.contract import ending
 from components.contract.declaration import NONE, Component, Parameters, did_you_mean, flag
 from components.contract.errors import BadInput, StepError, Terminated, of_the_machine
 from components.contract.terminal import show_in_any_encoding
@@ -22,7 +23,6 @@ _EPILOG = """\
 Each input and output is a path, or an s3://bucket/prefix in the store that AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID and
 AWS_SECRET_ACCESS_KEY name. Exit codes: 1 the work failed, 2 bad input, 3 the store refused, 4 the store is
 unavailable (worth another try), 5 what was found blocks what would come next, 130 interrupted, 143 terminated."""
-_ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 class Parser(argparse.ArgumentParser):
@@ -98,9 +98,7 @@ def guard(name: str, function: Callable[[], None], *, verbose: bool = False, kub
     word error, since the page of a log marks such lines there.
     """
     show_in_any_encoding()
-    for number in _ENDING:
-        if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:  # as nohup has it
-            signal.signal(number, _terminate)
+    ending.listen()
     try:
         function()
         print(end="", flush=True)
@@ -161,9 +159,3 @@ def _say(name: str, text: str, *, kubeflow: bool) -> None:
     if TERMINATION_LOG.is_file():
         with contextlib.suppress(OSError):
             TERMINATION_LOG.write_text(sentence[:4000], encoding="utf-8")
-
-
-def _terminate(number: int, _frame: object) -> NoReturn:
-    for each in _ENDING:
-        signal.signal(each, signal.SIG_IGN)  # once is enough: cleaning up is not to be interrupted
-    raise Terminated(number)

@@ -34,13 +34,17 @@ class Blocked(StepError):
 
 
 class StoreRefused(StepError):
-    """The object store answered no: wrong secret, no such bucket, no such key."""
+    """The object store answered no: wrong secret, no such bucket, no such key; `code` is S3's word for it, if any."""
 
     exit_code = 3
 
+    def __init__(self, message: str, code: str = "") -> None:
+        super().__init__(message)
+        self.code = code
+
 
 class StoreUnavailable(StepError):
-    """The object store did not answer, or answered that it cannot now, after every retry."""
+    """The object store did not answer, or answered that it cannot now, as long as it was waited for."""
 
     exit_code = 4
 

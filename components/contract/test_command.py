@@ -65,7 +65,9 @@ def test_a_store_that_refuses_is_exit_code_3_and_one_that_is_away_4(s3):
     refused = call(*arguments, "--dataset=s3://nowhere/x")
     assert refused.returncode == 3
     assert refused.stderr.endswith("there is no such bucket\n")
-    away = call(*arguments, f"--dataset={s3}/dataset", AWS_ENDPOINT_URL="http://127.0.0.1:9")
+    away = call(
+        *arguments, f"--dataset={s3}/dataset", AWS_ENDPOINT_URL="http://127.0.0.1:9", TAPELINE_WAIT_SECONDS="0.5"
+    )
     assert away.returncode == 4
     assert "Traceback" not in refused.stderr + away.stderr
 

@@ -144,7 +144,7 @@ def test_declarations_and_help_import_nothing_heavy():
         "import sys, dags.workflow\n"
         "from components.contract.command import parser_of\n"
         "for task in dags.workflow.WORKFLOW.tasks: parser_of(task.component).format_help()\n"
-        "heavy = {'tensorflow', 'keras', 'numpy', 'minio', 'matplotlib', 'pyarrow', 'kfp', 'airflow', 'sklearn'}\n"
+        "heavy = {'tensorflow', 'keras', 'numpy', 'botocore', 'matplotlib', 'pyarrow', 'kfp', 'airflow', 'sklearn'}\n"
         "assert not heavy & set(sys.modules), heavy & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", script], check=True)

@@ -38,7 +38,8 @@ class Mirror(http.server.ThreadingHTTPServer):
 
 @pytest.fixture(autouse=True)
 def _network_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Take away what this machine's own environment says of proxies and mirrors."""
+    """Take away what this machine's own environment says of proxies and mirrors; nobody is waited for."""
+    monkeypatch.setenv("TAPELINE_WAIT_SECONDS", "0")
     for name in list(os.environ):
         if name.lower().endswith("_proxy") or name in ("TAPELINE_MIRROR", "SSL_CERT_FILE"):
             monkeypatch.delenv(name)

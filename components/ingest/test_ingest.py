@@ -192,7 +192,7 @@ def test_validation_cannot_take_everything(tmp_path):
 def test_files_in_the_store_give_the_same_splits(s3, files, ingested, tmp_path):
     store = Store.from_environment()
     for file in FILES:
-        store.client.fput_object("tests", f"{s3[11:]}/{file}", str(files / file))
+        store.client.put_object(Bucket="tests", Key=f"{s3[11:]}/{file}", Body=(files / file).read_bytes())
     made = make(COMPONENT, SMALL | {"source": s3}, {}, tmp_path / "out")
     assert arrays_of(made) == arrays_of(ingested)
 

@@ -89,10 +89,12 @@ class TrainParameters(Parameters):
         ge=1, le=64,
     )  # fmt: skip
     checkpoints: str = parameter(
-        "", "Folder or s3:// prefix for checkpoints; a run that was cut off goes on from the newest one there",
+        "", "Folder or s3:// prefix for checkpoints, of any runs; one that was cut off goes on from its newest there",
         operational=True,
     )  # fmt: skip
-    checkpoint_every: int = parameter(500, "Steps from one checkpoint to the next", ge=1, operational=True)
+    checkpoint_every: int = parameter(
+        0, "Steps from one checkpoint to the next; 0: so many as take a minute", ge=0, operational=True
+    )
 
     @model_validator(mode="after")
     def _whole(self) -> Self:

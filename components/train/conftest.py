@@ -8,13 +8,41 @@ from typing import Any
 import keras
 import pytest
 
+from components.conftest import SHORT, make
+from components.contract import artifact
+from components.contract.declaration import argument
 from components.contract.plugins import Bound, Plugins
-from components.train.component import LOSSES, OPTIMIZERS, STEPS, TRANSFORMS, TrainParameters
+from components.train.component import COMPONENT, LOSSES, OPTIMIZERS, STEPS, TRANSFORMS, TrainParameters
 from components.train.machine.augment import Augment
 from components.train.machine.objective import Objective
 from components.train.machine.schedule import learning_rate
 from components.train.machine.transform import Transform
 from components.train.tape import Training
+
+OUTPUTS = ("trained_model", "gradients", "metrics")
+
+
+def train(ingested: Path, folder: Path, *, checkpoint: Any = None, **values: Any) -> Path:
+    """Train shortly, in this process; return the folder with the outputs."""
+    inputs = {"dataset": ingested / "dataset"} | ({"checkpoint": checkpoint} if checkpoint else {})
+    return make(COMPONENT, SHORT | values, inputs, folder)
+
+
+def command(ingested: Path, folder: Path, **values: Any) -> list[str]:
+    """Return the command that trains shortly in a process of its own."""
+    places = {"dataset": ingested / "dataset"} | {name: folder / name for name in OUTPUTS}
+    return [sys.executable, "-m", "components.train", *(argument(*each) for each in (SHORT | values | places).items())]
+
+
+def digests(folder: Path) -> dict[str, str]:
+    """Return the digest of each output of a training."""
+    return {name: artifact.digest(folder / name) for name in OUTPUTS}
+
+
+def checkpoint_of(place: Path, step: int) -> Path:
+    """Return the one checkpoint of a step in a place that only one run has used."""
+    (found,) = place.glob(f"*/step-{step:08}-*")
+    return found
 
 
 def around(network: keras.Model, parameters: TrainParameters, optimizer: Any = None) -> Training:

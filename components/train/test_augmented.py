@@ -18,6 +18,7 @@ from components.contract.declaration import argument
 from components.contract.errors import BadInput
 from components.models import MODELS
 from components.train.component import AUGMENTATIONS, COMPONENT, LOSSES, STEPS, TrainParameters
+from components.train.conftest import checkpoint_of
 from components.train.train import check
 
 OUTPUTS = ("trained_model", "gradients", "metrics")
@@ -53,7 +54,7 @@ def augmented(ingested, tmp_path_factory):
 
 
 def test_a_resumed_run_ends_with_the_bytes_of_an_uninterrupted_one(ingested, augmented, tmp_path):
-    resumed = train(ingested, tmp_path, checkpoint=augmented / "checkpoints" / "step-00000005", **ALL)
+    resumed = train(ingested, tmp_path, checkpoint=checkpoint_of(augmented / "checkpoints", 5), **ALL)
     for output in OUTPUTS:
         assert artifact.digest(resumed / output) == artifact.digest(augmented / output)
 

@@ -14,6 +14,7 @@ from components.contract import artifact
 from components.contract.errors import BadInput, StepError
 from components.models import MODELS
 from components.train.component import COMPONENT, LOSSES, STEPS, TRANSFORMS
+from components.train.conftest import checkpoint_of
 
 # A small network, with room for what is tried.
 MODEL = """
@@ -109,7 +110,7 @@ def test_a_resumed_run_ends_with_the_bytes_of_an_uninterrupted_one(ingested, tmp
     places = tmp_path / "checkpoints"
     straight = train(ingested, tmp_path / "one", checkpoints=str(places), checkpoint_every=5, **values)
     # The file's own variables are as they were left, so what comes out follows from the checkpoint alone.
-    resumed = train(ingested, tmp_path / "two", checkpoint=places / "step-00000005", **values)
+    resumed = train(ingested, tmp_path / "two", checkpoint=checkpoint_of(places, 5), **values)
     for output in ("trained_model", "gradients", "metrics"):
         assert artifact.digest(resumed / output) == artifact.digest(straight / output)
 
@@ -277,15 +278,22 @@ def test_a_step_that_moves_the_weights_is_looked_at_without_a_trace(ingested, tm
     np.testing.assert_allclose(stats["by hand"][0], stats["ours"][0], rtol=1e-3)
 
 
-def test_a_checkpoint_of_a_file_that_has_changed_is_refused(ingested, tmp_path, own):
-    places = str(tmp_path / "checkpoints")
-    train(ingested, tmp_path / "one", model=own(MODELS, "mine", model()), checkpoints=places, checkpoint_every=7)
+def test_a_checkpoint_of_a_file_that_has_changed_is_not_met_and_is_refused_if_it_is_given(
+    ingested, tmp_path, own, capsys
+):
+    places = tmp_path / "checkpoints"
+    values = {"model": own(MODELS, "mine", model()), "checkpoints": str(places), "checkpoint_every": 7}
+    train(ingested, tmp_path / "one", **values)
+    before = checkpoint_of(places, 7)
     changed = own(MODELS, "mine2", model("hidden = layers.BatchNormalization()(hidden)"))
     MODELS["mine"] = MODELS[changed]
     with pytest.raises(
         BadInput, match=r"has other variables than the model has now, among them .*: a file has changed"
     ):
-        train(ingested, tmp_path / "two", model="mine", checkpoints=places, checkpoint_every=7)
+        train(ingested, tmp_path / "two", model="mine", checkpoint=before)
+    train(ingested, tmp_path / "two", **values)
+    assert "going on" not in capsys.readouterr().out
+    assert len(list(places.iterdir())) == 2
 
 
 def test_the_learning_of_frozen_parts_and_unconnected_ones_is_recorded(ingested, tmp_path, own):

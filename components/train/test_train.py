@@ -3,37 +3,16 @@
 
 import json
 import shutil
-import signal
 import subprocess
-import sys
 
 import keras
 import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from components.conftest import SHORT, make
-from components.contract import artifact, location
-from components.contract.declaration import argument
+from components.contract import artifact
 from components.contract.errors import BadInput, StepError
-from components.train.component import COMPONENT
-
-OUTPUTS = ("trained_model", "gradients", "metrics")
-
-
-def train(ingested, folder, checkpoint=None, **values):
-    inputs = {"dataset": ingested / "dataset"} | ({"checkpoint": checkpoint} if checkpoint else {})
-    return make(COMPONENT, SHORT | values, inputs, folder)
-
-
-def command(ingested, folder, **values):
-    """Return the command that trains in a process of its own."""
-    places = {"dataset": ingested / "dataset"} | {name: folder / name for name in OUTPUTS}
-    return [sys.executable, "-m", "components.train", *(argument(*each) for each in (SHORT | values | places).items())]
-
-
-def digests(folder):
-    return {name: artifact.digest(folder / name) for name in OUTPUTS}
+from components.train.conftest import OUTPUTS, checkpoint_of, command, digests, train
 
 
 def test_it_learns(trained):
@@ -89,39 +68,14 @@ def test_the_same_seed_gives_the_same_bytes_and_another_one_others(ingested, tra
     assert all(other[name] != digests(trained)[name] for name in OUTPUTS)
 
 
-def test_a_killed_run_goes_on_to_the_same_bytes(s3, ingested, trained, tmp_path):
-    """Killed without warning by SIGKILL, the same command finishes what it had begun."""
-    call = command(ingested, tmp_path, checkpoints=s3, checkpoint_every=3)
-    kill_at_step_18 = (
-        "import os, runpy, signal, sys\n"
-        "from components.contract import location\n"
-        "publish = location.publish\n"
-        "def dying(folder, place):\n"
-        "    publish(folder, place)\n"
-        f"    if place.endswith('step-00000018'): os.kill(os.getpid(), {signal.SIGKILL:d})\n"
-        "location.publish = dying\n"
-        "sys.argv[0] = 'train'\n"
-        "runpy.run_module('components.train', run_name='__main__')\n"
-    )
-    killed = subprocess.run([sys.executable, "-c", kill_at_step_18, *call[3:]], check=False, capture_output=True)
-    assert killed.returncode == -signal.SIGKILL
-    assert [path.name for path in tmp_path.iterdir() if not path.name.startswith(".")] == []
-    assert location.children(s3) == ["step-00000012", "step-00000015", "step-00000018"]
-    done = subprocess.run(call, check=True, capture_output=True, text=True)
-    assert f"going on from step 18 ({s3}/step-00000018)" in done.stdout
-    assert digests(tmp_path) == digests(trained)
-    assert location.children(s3) == ["step-00000024", "step-00000027"]
-
-
 def test_replicas_share_the_images_and_record_the_gradient_of_all(ingested, tmp_path):
     """Two of them in processes of their own, where devices can still be set up."""
-    places, values = tmp_path / "checkpoints", {"accumulate": 2, "clip_norm": 0.5}
+    place, values = tmp_path / "checkpoints", {"accumulate": 2, "clip_norm": 0.5}
     one = train(ingested, tmp_path / "one", **values)
-    for name, more in (
-        ("two", {"checkpoints": places, "checkpoint_every": 9}),
-        ("resumed", {"checkpoint": places / "step-00000009"}),
-    ):
-        subprocess.run(command(ingested, tmp_path / name, replicas=2, **values, **more), check=True)
+    more = {"checkpoints": place, "checkpoint_every": 9}
+    subprocess.run(command(ingested, tmp_path / "two", replicas=2, **values, **more), check=True)
+    more = {"checkpoint": checkpoint_of(place, 9)}
+    subprocess.run(command(ingested, tmp_path / "resumed", replicas=2, **values, **more), check=True)
     two, resumed = tmp_path / "two", tmp_path / "resumed"
     assert digests(resumed) == digests(two)
     record = json.loads((one / "gradients" / "record.json").read_text())
@@ -134,23 +88,6 @@ def test_replicas_share_the_images_and_record_the_gradient_of_all(ingested, tmp_
             scale = np.nanmax(np.abs(expected), axis=tuple(range(expected.ndim - 1)))
             np.testing.assert_array_equal(np.isnan(got), np.isnan(expected))  # cosines of step 1
             assert (np.nan_to_num(np.abs(got - expected)) <= 1e-3 * scale).all(), f"{file} {name}"
-
-
-@pytest.mark.parametrize("step", [10, 14, 15])  # the 16th has statistics that look back at the 15th
-def test_from_a_given_checkpoint_within_or_after_an_epoch(ingested, trained, tmp_path, step):
-    places = tmp_path / "checkpoints"
-    train(ingested, tmp_path / "one", checkpoints=str(places), checkpoint_every=step)
-    resumed = train(ingested, tmp_path / "two", checkpoint=places / f"step-{step:08}")
-    assert digests(resumed) == digests(tmp_path / "one") == digests(trained)
-
-
-def test_a_checkpoint_of_another_run_is_refused(ingested, tmp_path):
-    places = str(tmp_path / "checkpoints")
-    train(ingested, tmp_path / "one", checkpoints=places, checkpoint_every=14)
-    with pytest.raises(BadInput, match="is of another run: epochs 2 there, 3 here; give an empty place"):
-        train(ingested, tmp_path / "two", checkpoints=places, epochs=3)
-    with pytest.raises(BadInput, match="is not a checkpoint, but the output metrics of train"):
-        train(ingested, tmp_path / "two", checkpoint=tmp_path / "one" / "metrics")
 
 
 def test_levels_keep_what_they_say(ingested, tmp_path):

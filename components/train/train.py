@@ -3,8 +3,9 @@
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,8 @@ import numpy.typing as npt
 
 from components.contract import artifact, quiet
 from components.contract.artifact import canonical_json
-from components.contract.errors import BadInput, StepError
+from components.contract.ending import Asked, held
+from components.contract.errors import BadInput
 from components.contract.plugins import Bound
 
 with quiet.importing():
@@ -26,12 +28,13 @@ from components.train.component import STEPS, TrainParameters
 from components.train.machine import look
 from components.train.machine.assemble import assemble, files_of
 from components.train.machine.blame import blame
-from components.train.machine.checkpoint import Checkpoints
+from components.train.machine.checkpoint import Checkpoints, with_place
 from components.train.machine.compiled import compile_steps
 from components.train.machine.data import Split, batches, labels_of, load, noise
 from components.train.machine.devices import choose_devices
+from components.train.machine.diverged import ADVICE, Diverged, check_finite
 from components.train.machine.graph import Traced
-from components.train.machine.plan import Plan, plan
+from components.train.machine.plan import Pace, Plan, plan
 from components.train.machine.progress import Progress
 from components.train.machine.state import State
 from components.train.tape import Training
@@ -51,8 +54,9 @@ def train(  # noqa: PLR0913 - one path for each input and output
     The same dataset, parameters and seed give the same bytes, also after an interruption: from a checkpoint the run
     goes on as if it had not been cut off. Raises `BadInput` for what does not fit, `Diverged` for a loss that does.
     """
+    parameters = with_place(parameters)
     with prepared(parameters, lambda: load(dataset), gradients) as run:
-        checkpoints = Checkpoints(parameters, artifact.digest(dataset))
+        checkpoints = Checkpoints.of(parameters, dataset)
         step = checkpoints.resume(run.state, checkpoint)
         print(run.summary())
         try:
@@ -189,25 +193,33 @@ def prepared(
 
 
 def learn(run: Run, step: int, checkpoints: Checkpoints) -> None:
-    """Go on from `step` to the end of the last epoch, writing record, checkpoints and progress on the way."""
+    """Go on from `step` to the end of the last epoch, writing record, checkpoints and progress on the way.
+
+    Whoever ends the process waits for what is being computed, so that a checkpoint of it can be published.
+    """
     parameters, state, per_epoch = run.parameters, run.state, run.steps_per_epoch
-    with Progress(parameters.epochs, per_epoch, start=step) as progress:
-        for epoch in range(step // per_epoch + 1, parameters.epochs + 1):
+    with (
+        Progress(parameters.epochs, per_epoch, start=step) as progress,
+        held() if checkpoints.place else nullcontext(Asked()) as asked,
+    ):
+        pace = Pace()
+        for epoch in range(len(state.epochs) + 1, parameters.epochs + 1):
             order = batches(parameters.seed, epoch, len(run.splits[0].labels), per_epoch, run.batch)
             began = time.perf_counter()
             first, done = step, (epoch - 1) * per_epoch
-            for end, observed in run.plan.calls(step, epoch * per_epoch):
-                loss = advance(run, step, order[step - done : end - done], observed=observed)
+            for end, observed in run.plan.calls(step, epoch * per_epoch, pace.steps):
+                with pace.of(end - step):
+                    loss = advance(run, step, order[step - done : end - done], observed=observed)
                 step = end
-                if step < epoch * per_epoch:
-                    checkpoints.save_if_due(state, step)
+                checkpoints.pause(state, step, asked)
                 progress.step(step, loss)
             seconds = time.perf_counter() - began
-            metrics = state.end_epoch(epoch, per_epoch, *evaluate(run.training, run.splits[1], run.spec.channels))
+            pause = partial(checkpoints.pause, state, step, asked)
+            found = evaluate(run.training, run.splits[1], run.spec.channels, pause)
+            metrics = state.end_epoch(epoch, per_epoch, *found)
             progress.end_epoch(metrics, (step - first) * run.batch / seconds)
             if not np.isfinite(metrics["validation_loss"]):
                 raise Diverged(f"the validation loss is {metrics['validation_loss']} after step {step}; {ADVICE}")
-            checkpoints.save_if_due(state, step)
 
 
 def advance(run: Run, step: int, order: npt.NDArray[np.int32], *, observed: bool) -> float:
@@ -223,8 +235,13 @@ def advance(run: Run, step: int, order: npt.NDArray[np.int32], *, observed: bool
     return float(values[-1, 0])
 
 
-def evaluate(training: Training, split: Split, channels: int, batch: int = 1000) -> tuple[float, float]:
-    """Return the data's loss, as it is trained on, with the images' weights, and the accuracy, of a whole split."""
+def evaluate(
+    training: Training, split: Split, channels: int, pause: Callable[[], None], batch: int = 1000
+) -> tuple[float, float]:
+    """Return the data's loss, as it is trained on, with the images' weights, and the accuracy, of a whole split.
+
+    `pause` is called after each batch.
+    """
     loss, correct = 0.0, 0
     for start in range(0, len(split.labels), batch):
         labels = split.labels[start : start + batch]
@@ -232,20 +249,5 @@ def evaluate(training: Training, split: Split, channels: int, batch: int = 1000)
         values = training.loss.values(labels_of(split, tf.range(start, start + len(labels))), logits)
         loss += float(tf.reduce_sum(values)) if values.shape.rank else float(values) * len(labels)
         correct += int(tf.math.count_nonzero(tf.argmax(logits, axis=1, output_type=tf.int32) == labels))
+        pause()
     return loss / len(split.labels), correct / len(split.labels)
-
-
-ADVICE = "try a lower learning_rate, or diverged=publish to have export explain it"
-
-
-class Diverged(StepError):
-    """The loss is no longer a finite number."""
-
-
-def check_finite(step: int, losses: npt.NDArray[np.float32]) -> None:
-    """Raise `Diverged` naming the first of the steps after `step` of which a loss is not a finite number."""
-    finite = np.isfinite(losses).all(axis=1)
-    if not finite.all():
-        first = int(np.argmin(finite))
-        wrong = losses[first][~np.isfinite(losses[first])][0]
-        raise Diverged(f"the loss is {wrong} at step {step + first + 1}; {ADVICE}")

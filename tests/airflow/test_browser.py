@@ -194,10 +194,9 @@ def test_a_report_is_shown_only_to_whom_the_task_is_shown_and_nothing_else_is(le
     code, answer = get(f"tapeline/{learned}/evaluate/report")
     assert (code, answer.headers["content-type"]) == (200, "text/html; charset=utf-8")
     assert answer.headers["content-security-policy"].startswith("sandbox; default-src 'none'; ")
-    place = f"s3://tapeline/airflow/tapeline/{learned}"
     assert [get(f"tapeline/{learned}/evaluate/report", token)[0] for token in (stranger, "x")] == [403, 403]
     assert httpx.get(f"{airflow.address}/tapeline/tapeline/{learned}/evaluate/report").status_code == 401
-    assert runs.store.manifest(f"{place}/evaluate/metrics") is not None
+    assert runs.store.manifest(runs.said(learned, "evaluate", "metrics")["uri"]) is not None
     others = (
         f"tapeline/{learned}/evaluate/metrics", f"tapeline/{learned}/train/gradients",
         f"other/{learned}/evaluate/report", f"tapeline_reevaluate/{learned}/evaluate/report",

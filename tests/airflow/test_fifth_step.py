@@ -28,9 +28,10 @@ def test_the_dag_has_it_after_what_it_reads(tmp_path, runner):
                 TAPELINE_AIRFLOW_RUNNER=runner, AIRFLOW__CORE__DAGBAG_IMPORT_TIMEOUT="60")  # fmt: skip
     title, upstream, owner, arguments, image, again = json.loads(said.splitlines()[-1])
     assert (title, upstream, owner) == ("Write the model's card", ["evaluate", "train"], "nobody")
-    run = "s3://tapeline/airflow/{{ dag.dag_id }}/{{ run_id }}"
     assert arguments == [
-        f"--trained-model={run}/train/trained_model", f"--metrics={run}/evaluate/metrics", f"--card={run}/card/card",
+        "--trained-model={{ place_of(ti, 'train', 'trained_model') }}",
+        "--metrics={{ place_of(ti, 'evaluate', 'metrics') }}",
+        "--card=s3://tapeline/airflow/{{ dag.dag_id }}/{{ run_id }}/card/{{ ti.id }}/card",
         "--owner={{ params.owner or '' }}",
     ]  # fmt: skip
     assert ("tapeline/card:v7" in image) == (runner != "process")

@@ -7,12 +7,9 @@ from typing import Any
 
 import pytest
 from airflow.dag_processing.dagbag import DagBag
-from airflow.sdk.exceptions import AirflowException, AirflowFailException
-from kubernetes.client import models as k8s
 
 from dags.cluster import labels_of
 from dags.workflow import WORKFLOW
-from tests.airflow.whole import Ti
 from tests.kubernetes import admission
 
 KUBECONFIG = {
@@ -48,27 +45,8 @@ def pods(make):
     return make(
         NAMESPACE="steps", REGISTRY="registry.example/tapeline", TAG="1.2.3", GPU_COUNT="1",
         NODE_SELECTOR='{"disk": "ssd"}', PULL_SECRET="registry",  # noqa: S106 - its name
-        TOLERATIONS='[{"key": "nvidia.com/gpu", "operator": "Exists", "tolerationSeconds": 60}]',
+        TOLERATIONS='[{"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoExecute"}]',
     )  # fmt: skip
-
-
-@pytest.fixture
-def pod_of(monkeypatch):
-    """Return the task of a step, and its pod as it is after an exit code and a last message."""
-
-    def made(name, code, message):
-        monkeypatch.setenv("TAPELINE_AIRFLOW_RUNNER", "kubernetes")
-        task = DagBag(os.environ["AIRFLOW__CORE__DAGS_FOLDER"]).dags["tapeline"].task_dict[name]
-        task.log_events_on_failure = False  # there is no cluster to ask
-        task.patch_already_checked = task.process_pod_deletion = task.is_istio_enabled = lambda *_, **__: None
-        end = k8s.V1ContainerStateTerminated(exit_code=code, message=message)
-        status = k8s.V1ContainerStatus(name="base", image="", image_id="", ready=False, restart_count=0,
-                                       state=k8s.V1ContainerState(terminated=end))  # fmt: skip
-        pod = k8s.V1Pod(metadata=k8s.V1ObjectMeta(name="pod"), spec=k8s.V1PodSpec(containers=[]),
-                        status=k8s.V1PodStatus(phase="Failed", container_statuses=[status]))  # fmt: skip
-        return task, pod, Ti()
-
-    return made
 
 
 def test_a_pod_is_small_harmless_and_has_its_secret_by_reference(pods):
@@ -116,7 +94,7 @@ def test_only_train_asks_for_a_gpu_and_its_node(pods):
                 "limits": {"cpu": "8", "memory": "12Gi", "nvidia.com/gpu": "1"},
             }
             assert spec["nodeSelector"] == {"disk": "ssd"}
-            assert spec["tolerations"] == [{"key": "nvidia.com/gpu", "operator": "Exists", "tolerationSeconds": 60}]
+            assert spec["tolerations"] == [{"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoExecute"}]
             assert {"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": "2Gi"}} in spec["volumes"]
         else:
             assert "nvidia.com/gpu" not in resources["limits"]
@@ -164,24 +142,8 @@ def test_what_a_deployment_adds_is_in_each_pod_beside_what_a_step_has_itself(mak
         assert BESIDES["spec"]["containers"][0]["env"][0] in container["env"]
 
 
-@pytest.mark.parametrize(
-    ("code", "message", "sentence", "final"),
-    [
-        (
-            2,
-            "train: epochs: 0 is less than 1",
-            "train: epochs: 0 is less than 1 (exit code 2: the same call would",
-            True,
-        ),
-        (4, "epoch 1/5\ntrain: the store does not answer", "train: the store does not answer (exit code 4)", False),
-        (137, "epoch 1/5", "train ended with exit code 137: it was killed, as when memory is short", False),
-        (1, None, "train ended with exit code 1", False),
-    ],
-)
-def test_a_pod_that_failed_says_what_its_step_said(pod_of, code, message, sentence, final):
-    task, failed, told = pod_of("train", code, message)
-    with pytest.raises(AirflowException) as error:
-        task.cleanup(pod=failed, remote_pod=failed, xcom_result=None, context={"ti": told})
-    assert str(error.value).startswith(sentence)
-    assert isinstance(error.value, AirflowFailException) is final
-    assert told.told["failure"] == {"sentence": str(error.value), "exit_code": code}
+def test_a_key_that_no_pod_has_is_refused_rather_than_dropped(monkeypatch):
+    monkeypatch.setenv("TAPELINE_AIRFLOW_RUNNER", "kubernetes")
+    monkeypatch.setenv("TAPELINE_AIRFLOW_POD", '{"spec": {"tolerations": [{"key": "a"}, {"kye": "b"}]}}')
+    (trace,) = DagBag(os.environ["AIRFLOW__CORE__DAGS_FOLDER"]).import_errors.values()
+    assert trace.rstrip().endswith("BadInput: TAPELINE_AIRFLOW_POD: spec.tolerations.1.kye: a Pod has no such key")

@@ -53,10 +53,7 @@ def containers():
 def digests(settings):
     """Return the digests of the one run in the store."""
     store = Store.from_environment(settings)
-    (run,) = {name.split("/")[0] for name in store.names("s3://tapeline/airflow/tapeline")}
-    return parity.in_store(
-        store, lambda component, output: f"s3://tapeline/airflow/tapeline/{run}/{component}/{output}"
-    )
+    return parity.in_store(store, parity.places_in(store, "s3://tapeline/airflow/tapeline"))
 
 
 def test_processes_give_the_same_bytes_as_make_run(airflow):

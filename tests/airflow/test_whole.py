@@ -11,6 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import httpx
 import psutil
 import pytest
 
@@ -19,6 +20,11 @@ from tests.airflow.whole import steps_of
 from tests.waiting import eventually
 
 LONG = {"epochs": 200, "checkpoint_every": 100}  # 2,800 steps: long enough to be disturbed, short enough to end
+
+
+def artifacts(runs, place):
+    """Return the digests of all files of finished artifacts below a place."""
+    return {name: digest for name, digest in runs.store.digests(place).items() if "/checkpoints/" not in name}
 
 
 def test_a_blessed_model_is_judged_again(runs, scheduled):
@@ -42,10 +48,12 @@ def test_the_assets_say_where_they_are_and_how_good(runs, scheduled):
     events = runs.airflow.call("GET", "assets/events?order_by=timestamp")["asset_events"]
     found = {event["name"]: event["extra"] for event in events if event["source_run_id"] == scheduled}
     place = f"s3://tapeline/airflow/tapeline/{scheduled}"
-    assert found["tapeline_dataset"]["uri"] == f"{place}/ingest/dataset"
-    assert found["tapeline_gradients"]["uri"] == f"{place}/train/gradients"
-    model = found["tapeline_model"]
-    assert (model["trained_model"], model["dataset"]) == (f"{place}/train/trained_model", f"{place}/ingest/dataset")
+    tries = {step: runs.task(scheduled, step)["id"] for step in ("ingest", "train")}
+    dataset, model = f"{place}/ingest/{tries['ingest']}/dataset", found["tapeline_model"]
+    assert (found["tapeline_dataset"]["uri"], found["tapeline_dataset"]["inputs"]) == (dataset, {})
+    assert found["tapeline_gradients"]["uri"] == f"{place}/train/{tries['train']}/gradients"
+    assert found["tapeline_gradients"]["inputs"] == {"dataset": dataset}
+    assert (model["trained_model"], model["dataset"]) == (f"{place}/train/{tries['train']}/trained_model", dataset)
     assert model["verdict"] == "blessed"
     assert model["accuracy"] == runs.said(scheduled, "evaluate", "metrics")["accuracy"] > 0.2
 
@@ -67,8 +75,14 @@ def test_a_backfill_runs_too(runs, scheduled):
     assert runs.said(run, "train", "gradients")["digest"] == runs.said(scheduled, "train", "gradients")["digest"]
 
 
-def test_a_run_by_the_api_makes_the_same_bytes_and_a_model_below_its_threshold_is_no_asset(runs, scheduled):
-    run = runs.trigger(min_accuracy=1)
+@pytest.fixture(scope="module")
+def night(runs, scheduled):  # noqa: ARG001 - a run at a time: the scheduled one first
+    """Start a run with an id and a threshold that no model reaches."""
+    return runs.trigger(run="nightly+2026:11~a", min_accuracy=1)
+
+
+def test_a_run_by_the_api_makes_the_same_bytes_and_a_model_below_its_threshold_is_no_asset(runs, scheduled, night):
+    run = night
     state, tasks = runs.end_of(run)
     assert (state, tasks["evaluate"], tasks["bless"]) == ("success", "success", "skipped")
     assert runs.note(run).startswith("test accuracy ")
@@ -78,19 +92,62 @@ def test_a_run_by_the_api_makes_the_same_bytes_and_a_model_below_its_threshold_i
         assert runs.said(run, step, output)["digest"] == runs.said(scheduled, step, output)["digest"]
 
 
-def test_bad_input_fails_at_once_and_somebody_is_told(runs):
-    run = runs.trigger(batch_size=4096)
+def test_a_task_that_is_cleared_alone_reads_what_the_others_made_before(runs, night):
+    judged, first = runs.task(night, "evaluate")["id"], runs.said(night, "evaluate", "metrics")
+    runs.clear(night, "evaluate")
+    assert runs.end_of(night)[0] == "success"
+    second = runs.said(night, "evaluate", "metrics")
+    assert first | {"uri": second["uri"]} == second  # the same bytes of the same inputs at another place
+    assert judged in first["uri"]
+    assert runs.task(night, "evaluate")["id"] in second["uri"]
+    assert first["uri"] != second["uri"]
+    assert second["inputs"]["trained_model"] == runs.said(night, "train", "trained_model")["uri"]
+
+
+def test_a_run_that_is_cleared_after_an_upgrade_overwrites_nothing(runs, night):
+    place = f"s3://tapeline/airflow/tapeline/{night}/"
+    before, there = runs.digests(night), artifacts(runs, place)
+    runs.upgrade()
+    runs.clear(night)
+    assert runs.end_of(night)[0] == "success"
+    after, left = runs.digests(night), artifacts(runs, place)
+    assert {name for name in before if before[name] != after[name]} >= {"ingest/dataset", "train/trained_model"}
+    assert left | there == left
+    assert len(left) == 2 * len(there) - 3  # the three outputs of evaluate were made twice before
+
+
+def test_a_run_that_is_deleted_may_be_triggered_again_and_bad_input_fails_at_once_and_somebody_is_told(runs, night):
+    there = artifacts(runs, f"s3://tapeline/airflow/tapeline/{night}/")
+    checkpoints = [name for name in runs.names(night, "train") if name.startswith("checkpoints/")]
+    runs.airflow.call("DELETE", f"dags/tapeline/dagRuns/{night}")
+    run = runs.trigger(run=night, batch_size=4096, validation_size=128)
+    assert run == night
     assert runs.end_of(run) == ("failed", {
         "ingest": "success", "train": "failed",
         "export": "upstream_failed", "evaluate": "upstream_failed", "bless": "upstream_failed",
     })  # fmt: skip
     assert runs.task(run, "train")["try_number"] == 1
-    sentence = "train: batch_size: 4096 images a step, but there are only 448 to train on (exit code 2"
+    sentence = "train: batch_size: 4096 images a step, but there are only 384 to train on (exit code 2"
     assert sentence in runs.log(run, "train", 1)
     assert runs.note(run).replace("\\", "").startswith(sentence)
-    assert runs.names(run, "train") == []
+    left = artifacts(runs, f"s3://tapeline/airflow/tapeline/{night}/")
+    assert left | there == left
+    assert len(left) == len(there) + 2  # of ingest
+    assert [name for name in runs.names(run, "train") if name.startswith("checkpoints/")] == checkpoints
     alarms = Path(os.environ["ALARMS"])
     eventually("alarm", lambda: alarms.exists() and f"train: {sentence}" in alarms.read_text())
+
+
+def test_what_blocks_a_run_is_in_a_report_that_opens(runs):
+    run = runs.trigger(invert=True, fail_on="warning")
+    state, tasks = runs.end_of(run)
+    assert (state, tasks["ingest"], tasks["train"]) == ("failed", "failed", "upstream_failed")
+    assert "exit code 5" in runs.note(run)
+    assert "[Ingest and validate](tapeline/tapeline/" in runs.note(run)
+    links = runs.airflow.call("GET", f"dags/tapeline/dagRuns/{run}/taskInstances/ingest/links")["extra_links"]
+    headers = {"Authorization": f"Bearer {runs.airflow.token()}"}
+    page = httpx.get(f"{runs.airflow.address}/{links['Report']}", headers=headers)
+    assert (page.status_code, "Data set" in page.text) == (200, True)
 
 
 def test_a_killed_step_is_tried_again_and_goes_on_from_its_checkpoint(runs):

@@ -3,14 +3,16 @@
 
 import json
 import re
+import shutil
 import socket
+from pathlib import Path
 
 import psutil
 import pytest
 
 from components.conftest import DIGITS
 from components.contract.store.client import Store
-from dags.airflow_local import start
+from dags.airflow_local import ROOT, start
 from dags.airflow_settings import Settings
 from dags.workflow import WORKFLOW
 from tests.waiting import eventually
@@ -20,6 +22,7 @@ SETTINGS = {
     "TAPELINE_AIRFLOW_PARAMETERS": json.dumps(SMALL | {"min_accuracy": 0.2}),
     "TAPELINE_AIRFLOW_RETRY_SECONDS": "1",
     "TAPELINE_AIRFLOW_ON_FAILURE": "tests.airflow.alarm:note",
+    "TAPELINE_AIRFLOW_PYTHON": "tests/airflow/python",
     "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.2",
     # A scheduler that is gone is noticed after this many seconds rather than 30.
     "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "10",
@@ -28,13 +31,18 @@ SETTINGS = {
 
 
 class Ti:
-    """A task instance that keeps what it is told."""
+    """A task instance that keeps what it is told, in a run in which some tasks have handed over something."""
 
-    def __init__(self):
-        self.told = {}
+    id = "01"
+
+    def __init__(self, handed=()):
+        self.told, self.handed = {}, dict(handed)
 
     def xcom_push(self, key, value):
         self.told[key] = value
+
+    def xcom_pull(self, task_ids, key):
+        return self.handed.get((task_ids, key))
 
 
 class Runs:
@@ -44,9 +52,23 @@ class Runs:
         self.airflow = airflow
         self.store = Store.from_environment(airflow.environment)
 
-    def trigger(self, dag="tapeline", **values):
-        answer = self.airflow.call("POST", f"dags/{dag}/dagRuns", {"logical_date": None, "conf": values})
-        return answer["dag_run_id"]
+    def trigger(self, dag="tapeline", *, run=None, **values):
+        body = {"logical_date": None, "conf": values, "dag_run_id": run}
+        return self.airflow.call("POST", f"dags/{dag}/dagRuns", body)["dag_run_id"]
+
+    def clear(self, run, *tasks):
+        """Clear these tasks of a run and no other, or the whole run."""
+        body = {"dag_run_id": run, "dry_run": False, "only_failed": False, "task_ids": tasks or None}
+        self.airflow.call("POST", "dags/tapeline/clearTaskInstances", body)
+
+    def upgrade(self):
+        """Have ingest be of another release from now on, with a parameter more; its artifacts are others."""
+        copy = Path(self.airflow.environment["UPGRADED"])
+        shutil.copytree(ROOT / "components", copy / "components", ignore=shutil.ignore_patterns("__pycache__"))
+        path = copy / "components/ingest/component.py"
+        old, last = path.read_text(), "    fail_on: str = FAIL_ON\n"
+        assert old.count(last) == 1
+        path.write_text(old.replace(last, f'{last}    motto: str = parameter("", "New in this release")\n'))
 
     def of(self, dag, kind):
         runs = self.airflow.call("GET", f"dags/{dag}/dagRuns")["dag_runs"]
@@ -76,9 +98,14 @@ class Runs:
     def names(self, run, step):
         return self.store.names(f"s3://tapeline/airflow/tapeline/{run}/{step}")
 
+    def digests(self, run):
+        """Return the digest of each output that the steps of a run handed over."""
+        outputs = [(task.name, item.name) for task in WORKFLOW.tasks for item in task.component.outputs]
+        return {f"{step}/{output}": self.said(run, step, output)["digest"] for step, output in outputs}
+
     def training(self, run):
         """Return the process of a run's training once it has a checkpoint."""
-        checkpoint = re.compile(r"checkpoints/.*manifest\.json")
+        checkpoint = re.compile(r"checkpoints/.*/step-.*/manifest\.json")
         eventually("checkpoint", lambda: any(checkpoint.fullmatch(name) for name in self.names(run, "train")))
         (process,) = steps_of(run)
         return process
@@ -107,7 +134,7 @@ def free_port():
 def runs(tmp_path_factory):
     folder = tmp_path_factory.mktemp("whole")
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in (SETTINGS | {"ALARMS": str(folder / "alarms")}).items():
+        for name, value in (SETTINGS | {"ALARMS": str(folder / "alarms"), "UPGRADED": str(folder / "new")}).items():
             patch.setenv(name, value)
         with start(Settings.from_environment(WORKFLOW), folder / "airflow", free_port()) as airflow:
             for dag in ("tapeline_reevaluate", "tapeline"):

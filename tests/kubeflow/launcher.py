@@ -10,9 +10,8 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from minio import Minio
-
 from components.contract.kubeflow import names_of
+from components.contract.store.client import Store
 from dags.cluster import image_of
 from dags.definition import Task
 from tests.containers import DOCKER
@@ -53,7 +52,7 @@ def docker(image: str, command: list[str], *options: str) -> "subprocess.Complet
     )  # fmt: skip
 
 
-def launch(client: Minio, task: Task, parameters: dict[str, Any], scratch: Path, *options: str) -> dict[str, Any]:
+def launch(store: Store, task: Task, parameters: dict[str, Any], scratch: Path, *options: str) -> dict[str, Any]:
     """Run one task of the pipeline; return its executor output."""
     component = task.component
     prefix = "v2/artifacts/tapeline/run"
@@ -68,8 +67,8 @@ def launch(client: Minio, task: Task, parameters: dict[str, Any], scratch: Path,
 
     inputs = {name: f"{prefix}/{source.name}/{output}" for name, (source, output) in task.inputs.items()}
     for key in inputs.values():
-        for found in client.list_objects(BUCKET, key + "/", recursive=True):
-            client.fget_object(BUCKET, str(found.object_name), str(local(str(found.object_name))))
+        for name in store.names(f"s3://{BUCKET}/{key}"):
+            store.read(f"s3://{BUCKET}/{key}/{name}", local(f"{key}/{name}"))
     outputs = {item.name: f"{prefix}/{component.name}/{item.name}" for item in component.outputs}
     for key in outputs.values():
         local(key).parent.mkdir(parents=True, exist_ok=True)
@@ -97,5 +96,6 @@ def launch(client: Minio, task: Task, parameters: dict[str, Any], scratch: Path,
     for key in outputs.values():
         files = [local(key)] if local(key).is_file() else [path for path in local(key).rglob("*") if path.is_file()]
         for path in files:
-            client.fput_object(BUCKET, path.relative_to(scratch / BUCKET).as_posix(), str(path))
+            name = path.relative_to(scratch / BUCKET).as_posix()
+            store.client.put_object(Bucket=BUCKET, Key=name, Body=path.read_bytes())
     return parse_strictly(local(output_file).read_text())

@@ -72,16 +72,16 @@ def test_kubeflows_launcher_gives_the_same_bytes_and_a_strict_output(expected, t
     }
     outputs = {}
     with serve(tmp_path / "store", BUCKET) as settings:
-        client = Store.from_environment(settings).client
+        store = Store.from_environment(settings)
         for task in WORKFLOW.tasks:
             scratch = tmp_path / task.component.name
             scratch.mkdir()
             # The backend keeps every number as a double.
             values = {k: float(v) if type(v) is int else v for k, v in parameters[task.component.name].items()}
-            outputs[task.component.name] = launch(client, task, values, scratch, f"--volume={parity.CACHE}:/cache")
-        for found in client.list_objects(BUCKET, "v2/artifacts/tapeline/run/", recursive=True):
-            name = str(found.object_name).removeprefix("v2/artifacts/tapeline/run/")
-            client.fget_object(BUCKET, str(found.object_name), str(tmp_path / "got" / name))
+            outputs[task.component.name] = launch(store, task, values, scratch, f"--volume={parity.CACHE}:/cache")
+        run = f"s3://{BUCKET}/v2/artifacts/tapeline/run"
+        for name in store.names(run):
+            store.read(f"{run}/{name}", tmp_path / "got" / name)
     assert parity.record("launcher", digests_in(tmp_path / "got")) == expected
     metrics = outputs["evaluate"]["artifacts"]["evaluate_metrics"]["artifacts"][0]["metadata"]
     assert metrics["accuracy"] > 0.9

@@ -4,6 +4,7 @@
 import yaml
 
 from tests.fifth_step import add_to_a_copy, call
+from tests.kubeflow.limits import too_early
 
 
 def test_the_pipeline_has_it_with_its_image_inputs_and_form(tmp_path):
@@ -27,3 +28,4 @@ def test_the_pipeline_has_it_with_its_image_inputs_and_form(tmp_path):
     assert container["command"] == ["python", "-m", "components.card"]
     pod = kubernetes["platforms"]["kubernetes"]["deploymentSpec"]["executors"]["exec-card"]["podMetadata"]
     assert pod["labels"]["app.kubernetes.io/component"] == "card"
+    assert too_early(spec, kubernetes, {"card": 600}) == []

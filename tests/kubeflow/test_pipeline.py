@@ -17,6 +17,7 @@ from components.contract.errors import BadInput
 from dags.cluster import labels_of
 from dags.kubeflow_pipeline import build
 from dags.workflow import WORKFLOW
+from tests.kubeflow.limits import too_early
 
 
 @pytest.fixture(scope="module")
@@ -183,15 +184,19 @@ def test_credentials_come_from_a_secret_and_stand_nowhere(compiled):
     assert "env:" not in text
 
 
-def test_every_step_is_told_of_proxies_and_one_that_downloads_of_mirrors_which_may_be_missing(compiled):
+def test_a_step_is_told_of_what_concerns_it_and_all_of_it_may_be_missing(compiled):
     _, _, kubernetes = compiled
     platform = kubernetes["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+    always = {
+        "endpoint": "AWS_ENDPOINT_URL", "region": "AWS_REGION", "http-proxy": "HTTP_PROXY",
+        "https-proxy": "HTTPS_PROXY", "no-proxy": "NO_PROXY",
+    }  # fmt: skip
+    more = {"ingest": {"mirror": "TAPELINE_MIRROR"}, "train": {"checkpoints": "TAPELINE_CHECKPOINTS"}}
     for task in WORKFLOW.tasks:
-        told = platform[f"exec-{task.name}"]["configMapAsEnv"]
-        assert [each["optional"] for each in told] == [True] * len(told)
-        assert {item["envVar"] for each in told for item in each["keyToEnv"]} == {
-            "AWS_ENDPOINT_URL", "AWS_REGION", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY",
-        } | ({"TAPELINE_MIRROR"} if task.name == "ingest" else set())  # fmt: skip
+        maps = platform[f"exec-{task.name}"]["configMapAsEnv"]
+        assert all(each["optional"] for each in maps)
+        told = {item["configMapKey"]: item["envVar"] for each in maps for item in each["keyToEnv"]}
+        assert told == always | more.get(task.name, {})
 
 
 POD: dict[str, Any] = {
@@ -259,14 +264,27 @@ def test_limits_time_outs_retries_and_shared_memory(compiled):
         assert platform[f"exec-{name}"]["activeDeadlineSeconds"] == str(task.resources.timeout_seconds)
         retries = tasks(spec)[name]["retryPolicy"]
         assert retries["maxRetryCount"] == 2
-        # Argo counts it from the start of the first try: less, and a late try is cut off, or never made.
-        assert int(retries["backoffMaxDuration"].removesuffix("s")) == 3 * task.resources.timeout_seconds
         assert tasks(spec)[name]["cachingOptions"] == {"enableCache": True}
     assert "retryPolicy" not in tasks(spec)["check"]  # bad input is said once
     requests = {name: executor(spec, name)["resources"]["cpuRequest"] for name in tasks(spec)}
     assert max(requests.values()) == 1  # on a node of two, something else runs too
     (volume,) = platform["exec-train"]["emptyDirMounts"]
     assert volume == {"medium": "Memory", "mountPath": "/dev/shm", "sizeLimit": "2Gi", "volumeName": "shm"}  # noqa: S108
+
+
+@pytest.mark.parametrize("hours", [None, 24, 24 * 90])
+def test_no_limit_ends_a_step_before_its_own_does_however_long_that_is(tmp_path, hours):
+    tasks = WORKFLOW.tasks
+    if hours:
+        tasks = tuple(
+            replace(task, resources=replace(task.resources, timeout_seconds=hours * 3600)) for task in WORKFLOW.tasks
+        )
+    compiler.Compiler().compile(build(replace(WORKFLOW, tasks=tasks)), str(tmp_path / "p.yaml"))
+    spec, kubernetes = yaml.safe_load_all((tmp_path / "p.yaml").read_text())
+    own = {task.name: task.resources.timeout_seconds for task in tasks}
+    assert too_early(spec, kubernetes, own) == []
+    spec["root"]["dag"]["tasks"]["train"]["retryPolicy"]["backoffMaxDuration"] = "300s"  # as it was once
+    assert too_early(spec, kubernetes, own) == ["train: all tries are ended 300 s after the start of the first one"]
 
 
 def test_what_is_asked_of_the_cluster_is_fixed_when_it_is_compiled(tmp_path):

@@ -3,7 +3,6 @@
 
 import base64
 import contextlib
-import io
 import re
 import shlex
 
@@ -18,7 +17,7 @@ PREVIOUS = ROOT / "tests/kubernetes/tapeline-0.1.0.tgz"
 
 def put(release, text):
     with release.store() as store:
-        store.client.put_object("tapeline", "kept", io.BytesIO(text), len(text))
+        store.client.put_object(Bucket="tapeline", Key="kept", Body=text)
 
 
 def got(release):
@@ -26,8 +25,8 @@ def got(release):
 
     def read():
         try:
-            with release.store() as store, store.client.get_object("tapeline", "kept") as response:
-                return response.read()
+            with release.store() as store:
+                return store.client.get_object(Bucket="tapeline", Key="kept")["Body"].read()
         except Exception:  # noqa: BLE001 - whatever the client makes of a store that is half up
             return None
 
@@ -36,7 +35,7 @@ def got(release):
 
 def buckets(release):
     with release.store() as store:
-        return [bucket.name for bucket in store.client.list_buckets()]
+        return [bucket["Name"] for bucket in store.client.list_buckets()["Buckets"]]
 
 
 def test_from_nothing_to_a_bucket_that_can_be_written_and_read(installed):

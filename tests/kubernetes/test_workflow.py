@@ -28,7 +28,7 @@ STEPS = tuple(f"{WORKFLOW.name}-{task.name}" for task in WORKFLOW.tasks)
 
 def upload(store):
     for path in KNOWN["mnist"].obtain(parity.CACHE).values():
-        store.client.fput_object("tapeline", f"mnist/{path.name}", str(path))
+        store.client.put_object(Bucket="tapeline", Key=f"mnist/{path.name}", Body=path.read_bytes())
 
 
 @pytest.fixture(scope="module")
@@ -99,9 +99,7 @@ def _told(release, store, gpu, seen):
         log = eventually("Airflow", lambda: release.kubectl("logs", "airflow"))
     seen.phase, seen.log = phase, release.kubectl("logs", "airflow") or log
     seen.left = [pod["metadata"]["name"] for pod in release.get("pods")["items"]]
-    (run,) = {name.split("/")[0] for name in store.names("s3://tapeline/airflow/tapeline")}
-    place = f"s3://tapeline/airflow/tapeline/{run}"
-    seen.digests = parity.in_store(store, lambda component, output: f"{place}/{component}/{output}")
+    seen.digests = parity.in_store(store, parity.places_in(store, "s3://tapeline/airflow/tapeline"))
     return seen
 
 
@@ -112,7 +110,7 @@ def _unscheduled(release, name):
 
 def _checkpoints(store):
     names = store.names("s3://tapeline/airflow/tapeline")
-    return [name for name in names if re.search(r"/train/checkpoints/.*/manifest.json$", name)]
+    return [name for name in names if re.search(r"/train/checkpoints/.*/step-[^/]*/manifest.json$", name)]
 
 
 def test_train_asks_for_a_gpu_and_waits_until_a_node_has_one(story):
@@ -122,7 +120,7 @@ def test_train_asks_for_a_gpu_and_waits_until_a_node_has_one(story):
 
 def test_a_killed_train_is_tried_again_and_goes_on_from_its_checkpoint(story):
     assert len(story.checkpoints) >= 1
-    assert int(re.findall(r"going on from step (\d+)", story.log)[-1]) % 100 == 0
+    assert int(re.findall(r"going on from step (\d+)", story.log)[-1]) >= 100
 
 
 def test_the_run_ends_well_and_leaves_no_pod_of_a_step(story):

@@ -67,6 +67,16 @@ class Recorder:
         """Keep some images, as they are and as they were learned from."""
         save_file({"given": given, "augmented": augmented}, self.folder / "sheet.safetensors")
 
+    def settle(self, step: int) -> None:
+        """Write the blocks that are over after `step`; else the first row of a later one does."""
+        for kind, at in self._at.items():
+            if len(at) and (_block(at[0]) + 1) * BLOCK <= step:
+                self._write(kind)
+
+    def files(self) -> list[str]:
+        """Return the files written so far, below the folder; none of them changes any more."""
+        return sorted(path.relative_to(self.folder).as_posix() for path in self.folder.rglob("*.safetensors"))
+
     def finish(self, settings: Mapping[str, Any], epochs: Sequence[Mapping[str, Any]]) -> None:
         """Write what is pending, and what describes the rest; `settings` are those of the run."""
         for kind in self.pending:
@@ -89,7 +99,17 @@ class Recorder:
         }
 
     def restore(self, tensors: Mapping[str, Array]) -> None:
-        """Take over what was pending at a checkpoint."""
+        """Take over what was pending at a checkpoint; raise `ValueError` if it is not of such a record."""
+        wanted = {f"{kind}/rows": rows for kind, rows in self.pending.items()}
+        wanted |= {f"{kind}/at": at for kind, at in self._at.items()}
+        if tensors.keys() != wanted.keys():
+            raise ValueError(f"tensors {', '.join(sorted(tensors))}, expected {', '.join(sorted(wanted))}")
+        for name, like in wanted.items():
+            found, at = tensors[name], tensors[f"{name.partition('/')[0]}/at"]
+            if found.dtype != like.dtype or found.shape != (len(at), *like.shape[1:]):
+                raise ValueError(
+                    f"{name} is {found.dtype} {found.shape}, expected {like.dtype} rows of {like.shape[1:]}"
+                )
         for kind in self.pending:
             self.pending[kind], self._at[kind] = tensors[f"{kind}/rows"], tensors[f"{kind}/at"]
 

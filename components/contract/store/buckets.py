@@ -11,21 +11,12 @@ from pathlib import Path
 
 from components.contract import artifact
 from components.contract.command import Parser, guard
-from components.contract.errors import StoreUnavailable
 from components.contract.store.client import Store
-
-START_SECONDS = 180  # a store that is installed together with this may still be starting
 
 
 def make(store: Store, bucket: str) -> str:
     """Make a bucket unless it is there; say which."""
-    end = time.monotonic() + START_SECONDS
-    while True:
-        try:
-            return "made" if store.make_bucket(bucket) else "is there already"
-        except StoreUnavailable:
-            if time.monotonic() > end:
-                raise
+    return "made" if store.make_bucket(bucket) else "is there already"
 
 
 def check(store: Store, bucket: str) -> str:

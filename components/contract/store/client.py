@@ -6,19 +6,23 @@ and publishing other content there is refused.
 """
 
 import concurrent.futures
+import contextlib
 import hashlib
 import mimetypes
 import os
+import zlib
 from collections.abc import Callable, Iterable, Mapping
+from operator import methodcaller
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, BinaryIO, Self, TypeVar
 
-from minio import Minio
-from minio.error import S3Error
+from botocore import exceptions as boto
 
 from components.contract.artifact import MANIFEST, File, Manifest, check
 from components.contract.errors import BadInput, StoreRefused
-from components.contract.store.connection import CONNECTIONS, call, connect
+from components.contract.store import connection, failures
+from components.contract.store.connection import CONNECTIONS, Connection
+from components.contract.store.failures import NotS3
 
 T = TypeVar("T")
 
@@ -29,14 +33,15 @@ CHUNK = 2**20
 class Store:
     """An S3 store that holds artifacts."""
 
-    def __init__(self, client: Minio, endpoint: str) -> None:
-        self.client = client
-        self.endpoint = endpoint
+    def __init__(self, to: Connection) -> None:
+        self.connection = to
+        self.client = to.client  # botocore's, for what is not done here
+        self.endpoint = to.endpoint
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Self:
-        """Describe the store, as connection.py says; no connection is made yet."""
-        return cls(*connect(environment))
+        """Find the store and the credentials, as connection.py says; the store itself is not asked yet."""
+        return cls(connection.to(environment))
 
     def publish(self, folder: Path, uri: str) -> None:
         """Upload the sealed artifact in `folder` to `uri`, the manifest last."""
@@ -44,14 +49,14 @@ class Store:
         text = (folder / MANIFEST).read_bytes()
         there = self._manifest(bucket, prefix)
         if there is not None and there != text:
-            raise BadInput(f"{uri} holds another artifact already, and artifacts are never overwritten; choose another")
+            raise BadInput(_OTHER.format(uri))
         sizes = self._sizes(bucket, prefix)
         files = Manifest.parse(text, str(folder)).files
         # A file of the right size under an unfinished manifest may be a stranger's: trust sizes only if it is there.
         missing = [name for name, file in files.items() if there is None or sizes.get(name) != file.bytes]
         _in_parallel(lambda name: self._upload(folder / name, bucket, prefix + name), missing)
-        if there is None:
-            self._upload(folder / MANIFEST, bucket, prefix + MANIFEST)
+        if there is None and not self._create(text, bucket, prefix + MANIFEST):
+            raise BadInput(_OTHER.format(uri))
 
     def fetch(self, uri: str, folder: Path) -> None:
         """Download the artifact at `uri` into `folder`, checking the digest of each file on its way."""
@@ -66,7 +71,7 @@ class Store:
             try:
                 found = self._download(bucket, prefix + name, folder / name)
             except StoreRefused as error:
-                if isinstance(error.__cause__, S3Error) and error.__cause__.code == "NoSuchKey":
+                if error.code == "NoSuchKey":
                     raise BadInput(f"{uri}/{name} is missing, but the manifest lists it") from error
                 raise
             check(name, expected, found.sha256, found.bytes, uri)
@@ -85,7 +90,7 @@ class Store:
     def digests(self, uri: str) -> dict[str, str]:
         """Return the ETag, which changes with the content, of each object that begins with `uri`, by its key."""
         bucket, prefix = split(uri)
-        return {name: found.etag or "" for name, found in self._objects(bucket, prefix.rstrip("/")).items()}
+        return {name: found["ETag"].strip('"') for name, found in self._objects(bucket, prefix.rstrip("/")).items()}
 
     def read(self, uri: str, path: Path) -> None:
         """Download the single object at `uri` to `path`."""
@@ -96,23 +101,24 @@ class Store:
         """Remove the artifact at `uri`, its manifest first, so that what is left never looks finished."""
         bucket, prefix = split(uri)
         for name in sorted(self._sizes(bucket, prefix), key=lambda name: name != MANIFEST):
-            self._call(f"remove s3://{bucket}/{prefix}{name}", self.client.remove_object, bucket, prefix + name)
+            delete = methodcaller("delete_object", Bucket=bucket, Key=prefix + name)
+            self._call(f"remove s3://{bucket}/{prefix}{name}", delete)
 
     def make_bucket(self, bucket: str) -> bool:
         """Make a bucket; return whether it was missing. Another that makes it at the same time does no harm."""
 
-        def make() -> bool:
+        def make(s3: Any) -> bool:
             try:
-                next(iter(self.client.list_objects(bucket)), None)  # unlike a HEAD, it says what is wrong
-            except S3Error as error:
-                if error.code != "NoSuchBucket":
+                s3.list_objects_v2(Bucket=bucket, MaxKeys=1)  # unlike a HEAD, it says what is wrong
+            except boto.ClientError as error:
+                if failures.code_of(error) != "NoSuchBucket":
                     raise
             else:
                 return False
             try:
-                self.client.make_bucket(bucket)
-            except S3Error as error:
-                if error.code not in ("BucketAlreadyOwnedByYou", "BucketAlreadyExists"):
+                s3.create_bucket(Bucket=bucket, **_location(s3))
+            except boto.ClientError as error:
+                if failures.code_of(error) not in ("BucketAlreadyOwnedByYou", "BucketAlreadyExists"):
                     raise
             return True
 
@@ -121,61 +127,130 @@ class Store:
     def _manifest(self, bucket: str, prefix: str) -> bytes | None:
         key = prefix + MANIFEST
 
-        def get() -> bytes | None:
+        def get(s3: Any) -> bytes | None:
             try:
-                response = self.client.get_object(bucket, key)
-            except S3Error as error:
-                if error.code == "NoSuchKey":
+                return b"".join(_chunks(s3.get_object(Bucket=bucket, Key=key)))
+            except boto.ClientError as error:
+                if failures.code_of(error) == "NoSuchKey":
                     return None
                 raise
-            try:
-                return response.read()
-            finally:
-                response.close()
-                response.release_conn()
 
         return self._call(f"read s3://{bucket}/{key}", get)
 
     def _sizes(self, bucket: str, prefix: str) -> dict[str, int]:
         objects = self._objects(bucket, prefix).items()
-        return {name.removeprefix(prefix): found.size or 0 for name, found in objects}
+        return {name.removeprefix(prefix): found["Size"] for name, found in objects}
 
     def _objects(self, bucket: str, prefix: str) -> dict[str, Any]:
-        def objects() -> dict[str, Any]:
-            return {str(found.object_name): found for found in self.client.list_objects(bucket, prefix, recursive=True)}
+        def objects(s3: Any) -> dict[str, Any]:
+            found: dict[str, Any] = {}
+            for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
+                if "IsTruncated" not in page:
+                    raise NotS3(error="it is no list of objects")
+                found |= {each["Key"]: each for each in page.get("Contents", ())}
+            return found
 
         return self._call(f"list s3://{bucket}/{prefix}", objects)
 
     def _upload(self, path: Path, bucket: str, key: str) -> None:
-        def put() -> None:
-            with path.open("rb") as file:
-                size = path.stat().st_size
-                kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"  # so that browsers show pages
-                self.client.put_object(bucket, key, file, size, kind, part_size=PART, num_parallel_uploads=1)
+        what, place = f"write s3://{bucket}/{key}", {"Bucket": bucket, "Key": key}
+        kind = {"ContentType": mimetypes.guess_type(path.name)[0] or "application/octet-stream"}  # browsers show pages
+        with path.open("rb") as file:
+            first = file.read(PART)
+            if len(first) < PART:
+                self._call(what, _tagged("put_object", **place, **kind, Body=first))
+            else:
+                upload = self._call(what, methodcaller("create_multipart_upload", **place, **kind))
+                self._upload_parts(what, place | {"UploadId": upload["UploadId"]}, first, file)
 
-        self._call(f"write s3://{bucket}/{key}", put)
+    def _upload_parts(self, what: str, upload: dict[str, Any], part: bytes, file: BinaryIO) -> None:
+        """Upload a file in parts, each of which is tried again by itself; what is not finished is taken away."""
+        parts: list[dict[str, Any]] = []
+        try:
+            while part:
+                number = len(parts) + 1
+                tag = self._call(what, _tagged("upload_part", **upload, PartNumber=number, Body=part))
+                parts.append({"PartNumber": number, "ETag": tag})
+                part = file.read(PART)
+            self._call(what, _tagged("complete_multipart_upload", **upload, MultipartUpload={"Parts": parts}))
+        except BaseException:
+            with contextlib.suppress(*failures.ERRORS):  # it may be that one may not, or that the store is away
+                self.client.abort_multipart_upload(**upload)
+            raise
+
+    def _create(self, body: bytes, bucket: str, key: str) -> bool:
+        """Put an object where there is none; return whether it is this one that is there then.
+
+        Of two that do so at once one wins, wherever the store knows conditional writes; elsewhere it is the last.
+        """
+
+        def put(s3: Any) -> bool:
+            place = {"Bucket": bucket, "Key": key, "ContentType": "application/json", "Body": body}
+            try:
+                _tag(s3.put_object(**place, IfNoneMatch="*"))
+            except boto.ClientError as error:
+                if failures.status_of(error) == 412:  # also where an answer was lost, and this is the second try
+                    return b"".join(_chunks(s3.get_object(Bucket=bucket, Key=key))) == body
+                if failures.status_of(error) != 501:
+                    raise
+                _tag(s3.put_object(**place))
+            return True
+
+        return self._call(f"write s3://{bucket}/{key}", put)
 
     def _download(self, bucket: str, key: str, path: Path) -> File:
         """Stream the object to `path`; return the size and digest of what arrived."""
 
-        def get() -> File:
+        def get(s3: Any) -> File:
             digest, size = hashlib.sha256(), 0
-            response = self.client.get_object(bucket, key)
-            try:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                with path.open("wb") as file:
-                    for chunk in response.stream(CHUNK):
-                        digest.update(chunk)
-                        size += file.write(chunk)
-            finally:
-                response.close()
-                response.release_conn()
+            chunks = _chunks(s3.get_object(Bucket=bucket, Key=key))
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("wb") as file:
+                for chunk in chunks:
+                    digest.update(chunk)
+                    size += file.write(chunk)
             return File(sha256=digest.hexdigest(), bytes=size)
 
         return self._call(f"read s3://{bucket}/{key}", get)
 
-    def _call(self, what: str, function: Callable[..., T], *arguments: Any) -> T:
-        return call(f"{what} at {self.endpoint}", function, *arguments)
+    def _call(self, what: str, function: Callable[[Any], T]) -> T:
+        return self.connection.call(what, function)
+
+
+_OTHER = "{} holds another artifact already, and artifacts are never overwritten; choose another"
+
+
+def _tag(answer: Mapping[str, Any]) -> str:
+    """Return the ETag of what was put; without one it was no S3 store that answered, and nothing is stored."""
+    if not answer.get("ETag"):
+        raise NotS3(error="it has no ETag")
+    return str(answer["ETag"])
+
+
+def _tagged(name: str, **arguments: Any) -> Callable[[Any], str]:
+    """Return a call of the client's method of that name, which gives the ETag of what it puts."""
+    return lambda s3: _tag(getattr(s3, name)(**arguments))
+
+
+def _chunks(answer: Mapping[str, Any]) -> Iterable[bytes]:
+    """Yield the bytes of an object; those that a proxy in between, or who stored them, has packed are unpacked."""
+    _tag(answer)
+    packed = answer.get("ContentEncoding") in ("gzip", "x-gzip")
+    with contextlib.closing(answer["Body"]) as body:
+        if not packed:
+            yield from body.iter_chunks(CHUNK)
+            return
+        decoder = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
+        for chunk in body.iter_chunks(CHUNK):
+            yield decoder.decompress(chunk)
+
+
+def _location(s3: Any) -> dict[str, Any]:
+    """Return what tells Amazon in which region to make a bucket; other stores have one."""
+    region = s3.meta.region_name
+    if region in (None, "us-east-1", "aws-global") or "amazonaws.com" not in s3.meta.endpoint_url:
+        return {}
+    return {"CreateBucketConfiguration": {"LocationConstraint": region}}
 
 
 def split(uri: str) -> tuple[str, str]:

@@ -1,122 +1,161 @@
-"""The connection to an S3 store: where it is and who asks, from the environment; and how it is asked.
+"""The connection to an S3 store: who asks, and how it is asked.
 
-A failure that may pass is tried again; any other is said in a sentence.
+A failure that may pass is waited out; any other is said in a sentence.
 """
 
+import functools
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-import tenacity
-import urllib3
-from minio import Minio
-from minio.credentials.providers import AWSConfigProvider, IamAwsProvider, Provider, StaticProvider
-from minio.error import InvalidResponseError, MinioException, S3Error, ServerError
+import botocore.session
+from botocore import UNSIGNED
+from botocore import exceptions as boto
+from botocore.config import Config
 
-from components.contract.errors import BadInput, StepError, StoreRefused, StoreUnavailable
+from components.contract import waiting
+from components.contract.errors import BadInput, StepError
+from components.contract.store import failures, roles, settings
+from components.contract.store.settings import Settings
 
 T = TypeVar("T")
 
 CONNECTIONS = 4  # at the same time
-ATTEMPTS = 5
-
-_PASSING = {"InternalError", "OperationAborted", "RequestTimeout", "ServiceUnavailable", "SlowDown", "XMinioServerBusy"}
-_REFUSALS = {
-    "AccessDenied": "these credentials may not do this",
-    "ExpiredToken": "the session token has expired",
-    "InvalidAccessKeyId": "the store does not know this access key; check AWS_ACCESS_KEY_ID",
-    "InvalidBucketName": "the bucket's name is not a valid one",
-    "NoSuchBucket": "there is no such bucket",
-    "NoSuchKey": "there is no such object",
-    "RequestTimeTooSkewed": "this machine's clock differs too much from the store's",
-    "SignatureDoesNotMatch": "the secret key is wrong; check AWS_SECRET_ACCESS_KEY",
+_CONFIG = {
+    # What may pass is waited out by waiting.py, in one place.
+    "retries": {"total_max_attempts": 1},
+    "connect_timeout": 10,
+    "read_timeout": 60,
+    "max_pool_connections": CONNECTIONS,
+    # Not every S3 store knows the newer checksums; what arrives here is held against the manifest's anyway.
+    "request_checksum_calculation": "when_required",
+    "response_checksum_validation": "when_required",
 }
 
 
-def connect(environment: Mapping[str, str] = os.environ) -> tuple[Minio, str]:
-    """Return a client, which connects when it is first used, and the store's address.
+class Connection:
+    """A client of the store that the environment describes, and the one way to call it."""
 
-    The names are those that every S3 client reads: AWS_ENDPOINT_URL_S3 or AWS_ENDPOINT_URL (default: Amazon's),
-    AWS_REGION or AWS_DEFAULT_REGION, AWS_CA_BUNDLE, and AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN, or
-    a profile in ~/.aws/credentials, or the role of the pod (AWS_WEB_IDENTITY_TOKEN_FILE,
-    AWS_CONTAINER_CREDENTIALS_RELATIVE_URI or ..._FULL_URI). Raises `BadInput` for what they cannot be.
+    def __init__(self, environment: Mapping[str, str] = os.environ, seconds: float = 60) -> None:
+        """Find the store and the credentials; the store itself is not asked yet.
+
+        `seconds` is how long an answer, or the next part of one, may take before the connection is taken for dead.
+        The names are those that every S3 client reads (docs/store.md). Raises `BadInput` for what they cannot be, and
+        `StoreUnavailable` if whoever gives credentials to a role is not there.
+        """
+        given = settings.read(environment)
+        self.client: Any
+        self.client, self.endpoint, self._credentials = waiting.patiently(
+            "get S3 credentials", lambda: _connect(given, seconds), failures.passing
+        )
+
+    def call(self, what: str, function: Callable[[Any], T]) -> T:
+        """Return what `function` does with the client, called again as long as its failure may pass.
+
+        Raises `StoreUnavailable` or `StoreRefused`, or `BadInput` where the settings are to blame. The sentence is
+        "cannot", and then `what`: say, "read s3://bucket/key"; the store is named after it.
+        """
+        what = f"{what} at {self.endpoint}"
+
+        def once() -> T:
+            if self._credentials:  # those of a role are renewed in time
+                roles.fresh(self._credentials)
+            return function(self.client)
+
+        try:
+            return waiting.patiently(what, once, failures.passing)
+        except failures.ERRORS as error:
+            raise failures.explained(what, error) from error
+
+
+def to(environment: Mapping[str, str] = os.environ) -> Connection:
+    """Return the connection to the store that the environment describes; the same one as long as that is the same.
+
+    To make one takes a good part of a second, and those who give credentials to a role are to be asked rarely.
     """
-    endpoint = environment.get("AWS_ENDPOINT_URL_S3") or environment.get("AWS_ENDPOINT_URL")
-    endpoint = endpoint or "https://s3.amazonaws.com"
-    address = urlsplit(endpoint)
-    if address.scheme not in ("http", "https") or not address.netloc or address.path.strip("/"):
-        raise BadInput(f"AWS_ENDPOINT_URL: {endpoint!r} is not of the form http(s)://host[:port]")
-    bundle = environment.get("AWS_CA_BUNDLE") or environment.get("SSL_CERT_FILE") or None
-    if bundle and not Path(bundle).is_file():
-        raise BadInput(f"AWS_CA_BUNDLE: there is no file {bundle}")
-    # Retries are tenacity's business, in one place, so the connection pool makes none of its own.
-    pool = urllib3.PoolManager(
-        timeout=urllib3.Timeout(connect=10, read=60), retries=False, maxsize=CONNECTIONS, ca_certs=bundle
+    waiting.limit()  # what is wrong with it is said before it is needed
+    names = {name for name in os.environ if name.startswith("AWS_") or name.lower().endswith("_proxy")}
+    around = {name: os.environ.get(name, "") for name in (*names, "HOME", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")}
+    said = tuple(sorted((around | dict(environment)).items() if environment is not os.environ else around.items()))
+    places = (
+        environment.get("AWS_CONFIG_FILE") or "~/.aws/config",
+        environment.get("AWS_SHARED_CREDENTIALS_FILE") or "~/.aws/credentials",
+        environment.get("AWS_CA_BUNDLE") or environment.get("SSL_CERT_FILE") or "",
     )
-    client = Minio(
-        address.netloc,
-        secure=address.scheme == "https",
-        region=environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION") or None,
-        credentials=_credentials(environment),
-        http_client=pool,
-    )
-    return client, endpoint
+    return _kept(os.getpid(), said, tuple(_written(place) for place in places))
 
 
-def call(what: str, function: Callable[..., T], *arguments: Any) -> T:
-    """Call the store, again where the failure may pass; raise `StoreUnavailable` or `StoreRefused` where it does not.
+@functools.lru_cache(maxsize=4)
+def _kept(_process: int, said: tuple[tuple[str, str], ...], _files: tuple[int, ...]) -> Connection:
+    return Connection(dict(said))
 
-    The error's sentence is "cannot", and then `what`: say, "read s3://bucket/key at https://host".
-    """
-    retrying = tenacity.Retrying(
-        retry=tenacity.retry_if_exception(_may_pass),
-        wait=tenacity.wait_random_exponential(multiplier=0.2, max=5),
-        stop=tenacity.stop_after_attempt(ATTEMPTS),
-        reraise=True,
-    )
+
+def _written(place: str) -> int:
+    """Return when a file was last written, in nanoseconds; 0 if it is not there."""
     try:
-        return retrying(function, *arguments)
-    except (MinioException, urllib3.exceptions.HTTPError, ValueError) as error:
-        raise _explained(f"cannot {what}: ", error) from error
+        return Path(place).expanduser().stat().st_mtime_ns
+    except (OSError, RuntimeError):  # no such file, or no such home
+        return 0
 
 
-def _explained(sentence: str, error: Exception) -> StepError:
-    if _may_pass(error):
-        return StoreUnavailable(f"{sentence}{_short(error)} (tried {ATTEMPTS} times)")
-    if isinstance(error, S3Error):
-        return StoreRefused(sentence + _REFUSALS.get(error.code or "", f"{error.code}: {error.message}"))
-    return StoreRefused(sentence + _short(error))
+def _connect(given: Settings, seconds: float) -> tuple[Any, str, Any]:
+    """Return a client, the store's address, and the credentials, if they are to be renewed."""
+    try:
+        session = _session(given)
+        config: dict[str, Any] = {"read_timeout": seconds}
+        if given.anonymous:
+            config["signature_version"] = UNSIGNED
+        if given.endpoint and _is_here(given.endpoint):
+            config["proxies"] = {}
+        keys = dict(
+            zip(("aws_access_key_id", "aws_secret_access_key", "aws_session_token"), given.keys or (), strict=False)
+        )
+        credentials = None
+        if not given.anonymous and not given.keys:
+            credentials = roles.found(session)
+        client = session.create_client("s3", endpoint_url=given.endpoint, config=Config(**config), **keys)
+    except (StepError, *failures.ERRORS) as error:
+        if isinstance(error, StepError) or failures.passing(error):
+            raise
+        raise roles.explained(error, given) from None
+    except Exception as error:  # noqa: BLE001 - files, programs and servers of any kind: botocore has no word for all
+        raise roles.explained(error, given) from None
+    endpoint = client.meta.endpoint_url
+    if wrong := settings.wrong_with(endpoint):
+        raise BadInput(settings.not_an_address("endpoint_url of the profile", endpoint, wrong))
+    client.meta.events.register("before-parse.s3", _check_length)
+    return client, endpoint, credentials
 
 
-def _may_pass(error: BaseException) -> bool:
-    if isinstance(error, S3Error):
-        return error.code in _PASSING
-    if isinstance(error, ServerError):
-        return True
-    if isinstance(error, InvalidResponseError):  # an answer that is not S3's: a proxy in between, or no S3 store at all
-        return " 50" in str(error)
-    return isinstance(error, urllib3.exceptions.HTTPError) and not isinstance(error, urllib3.exceptions.SSLError)
+def _session(given: Settings) -> Any:
+    # Botocore would look for a profile without a name where the environment has an empty one.
+    unnamed = {} if given.profile else {"profile": (None, None, None, None)}
+    session = botocore.session.Session(session_vars=unnamed)
+    for name, value in given.files.items():
+        session.set_config_variable(name, value)
+    if given.profile not in (None, os.environ.get("AWS_PROFILE"), os.environ.get("AWS_DEFAULT_PROFILE")):
+        session.set_config_variable("profile", given.profile)
+    if given.region:
+        session.set_config_variable("region", given.region)
+    # An empty AWS_CA_BUNDLE would switch the check of certificates off.
+    bundle = given.bundle or session.get_config_variable("ca_bundle") or None
+    session.set_config_variable("ca_bundle", bundle)
+    session.set_default_client_config(Config(**_CONFIG))
+    return session
 
 
-def _short(error: Exception) -> str:
-    reason = getattr(error, "reason", None) or error
-    return str(reason).rpartition(">: ")[2].rpartition("): ")[2] or type(error).__name__
+def _is_here(endpoint: str) -> bool:
+    """Tell whether the store is on this machine, which no proxy leads to."""
+    host = urlsplit(endpoint).hostname or ""
+    return host in ("localhost", "::1") or host.startswith("127.")
 
 
-def _credentials(environment: Mapping[str, str]) -> Provider:
-    key, secret = environment.get("AWS_ACCESS_KEY_ID"), environment.get("AWS_SECRET_ACCESS_KEY")
-    if key and secret:
-        return StaticProvider(key, secret, environment.get("AWS_SESSION_TOKEN") or None)
-    pod_role = (
-        "AWS_WEB_IDENTITY_TOKEN_FILE",
-        "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
-        "AWS_CONTAINER_CREDENTIALS_FULL_URI",
-    )
-    if any(environment.get(name) for name in pod_role):
-        return IamAwsProvider()
-    profile = Path(environment.get("AWS_SHARED_CREDENTIALS_FILE") or "~/.aws/credentials").expanduser()
-    if profile.is_file():
-        return AWSConfigProvider(str(profile), environment.get("AWS_PROFILE"))
-    raise BadInput("no S3 credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")
+def _check_length(response_dict: dict[str, Any], operation_model: Any, **_: object) -> None:
+    """Raise unless the answer is there whole: botocore would take a shorter one for what it says."""
+    expected, body = response_dict["headers"].get("content-length"), response_dict["body"]
+    if operation_model.http["method"] == "HEAD" or not isinstance(body, bytes):  # it has none, or is a stream
+        return
+    if expected and len(body) < int(expected):
+        raise boto.IncompleteReadError(actual_bytes=len(body), expected_bytes=int(expected))

@@ -12,14 +12,14 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-
-from minio import Minio
+from typing import Any
 
 from components.contract.errors import BadInput, StoreUnavailable
 from components.contract.processes import tied
-from components.contract.store.client import Store
+from components.contract.store.connection import Connection
 
 READY_SECONDS = 60
+ANSWER_SECONDS = 5  # another process on the port may never answer
 STARTS = 3  # between finding a free port and using it, another process may take it
 PORT_TAKEN = b"address already in use"
 STOP_SECONDS = 1  # weed may sit on a SIGTERM for minutes; what it has answered for is on disk by then
@@ -84,6 +84,9 @@ def _serve(
         # What would lead elsewhere if the environment has it.
         "AWS_ENDPOINT_URL_S3": "",
         "AWS_SESSION_TOKEN": "",
+        "AWS_PROFILE": "",
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
     }
     try:
         _wait(server, settings, buckets, folder / "server.log")
@@ -123,13 +126,13 @@ def _alone(folder: Path) -> Iterator[None]:
 
 
 def _wait(server: subprocess.Popen[bytes], settings: dict[str, str], buckets: tuple[str, ...], log: Path) -> None:
-    client = Store.from_environment(settings).client
+    client = Connection(settings, ANSWER_SECONDS).client
     end = time.monotonic() + READY_SECONDS
     while True:
         try:
-            there = {bucket.name for bucket in client.list_buckets()}
+            there = {bucket["Name"] for bucket in client.list_buckets()["Buckets"]}
             for bucket in set(buckets) - there:
-                client.make_bucket(bucket)
+                client.create_bucket(Bucket=bucket)
             for bucket in there & set(buckets):
                 _read_something(client, bucket)
         except Exception as error:  # noqa: BLE001 - whatever the client makes of a server that is half up
@@ -141,15 +144,13 @@ def _wait(server: subprocess.Popen[bytes], settings: dict[str, str], buckets: tu
         time.sleep(0.1)
 
 
-def _read_something(client: Minio, bucket: str) -> None:
+def _read_something(client: Any, bucket: str) -> None:
     """Read a byte of the first object; it fails for some seconds after a start, while lists are answered already."""
-    for found in client.list_objects(bucket, recursive=True):
-        if found.size:
-            response = client.get_object(bucket, str(found.object_name), length=1)
-            response.read()
-            response.close()
-            response.release_conn()
-            return
+    for page in client.get_paginator("list_objects_v2").paginate(Bucket=bucket):
+        for found in page.get("Contents", ()):
+            if found["Size"]:
+                client.get_object(Bucket=bucket, Key=found["Key"], Range="bytes=0-0")["Body"].read()
+                return
 
 
 @contextlib.contextmanager

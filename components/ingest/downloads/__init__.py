@@ -10,8 +10,10 @@ from pathlib import Path
 
 import urllib3
 
+from components.contract import waiting
 from components.contract.artifact import sha256
 from components.contract.errors import BadInput, StepError, StoreUnavailable, is_disk_full
+from components.contract.waiting import MayPass
 from components.ingest.downloads import own, transport
 from components.ingest.forms import idx
 from components.ingest.known.declaration import Download, File, load
@@ -19,16 +21,33 @@ from components.ingest.known.declaration import Download, File, load
 Fetch = Callable[[Path], None]  # writes the files into a folder, under their names in the cache
 
 
+class NobodyHasIt(StoreUnavailable):
+    """Nobody had the files; `passing` is why one of those asked may have them soon, if so."""
+
+    def __init__(self, message: str, passing: MayPass | None) -> None:
+        super().__init__(message)
+        self.passing = passing
+
+
 def obtain(download: Download, cache: Path) -> dict[str, Path]:
     """Return the path of each file by its name; fetch them unless the cache has them undamaged.
 
-    Raises `StoreUnavailable` if nobody has them now, `BadInput` if whoever was asked had something else.
+    Where nobody has them now, but may have them soon, all are asked again as long as waiting.py says. Raises
+    `StoreUnavailable` if nobody has them then, `BadInput` if whoever was asked had something else.
     """
     folder = _folder(download, cache)
     paths = {file.name: folder / file.cached for file in download.files}
     if all((folder / file.cached).is_file() and not _stranger(file, folder) for file in download.files):
         return paths
-    tried, refused = [], []
+    return waiting.patiently(
+        f"download {download.folder}",
+        lambda: _ask_all(download, folder, paths),
+        lambda error: error.passing if isinstance(error, NobodyHasIt) else None,
+    )
+
+
+def _ask_all(download: Download, folder: Path, paths: dict[str, Path]) -> dict[str, Path]:
+    tried, refused, passing = [], [], None
     for address, fetch in _ways(download):
         print(f"downloading {download.folder} from {address}", flush=True)
         with tempfile.TemporaryDirectory(dir=folder) as partial:
@@ -39,6 +58,7 @@ def obtain(download: Download, cache: Path) -> dict[str, Path]:
                 if is_disk_full(error):  # no other source will help
                     raise
                 tried.append(f"{address}: {_reason(error)}")
+                passing = passing or transport.passing(error)
                 continue
             if wrong := [f"{name} from {address} {what}" for name, what in zip(paths, found, strict=True) if what]:
                 refused.append(wrong[0])
@@ -48,10 +68,11 @@ def obtain(download: Download, cache: Path) -> dict[str, Path]:
         return paths
     if refused and not tried:
         raise BadInput("\n  ".join(refused))
-    raise StoreUnavailable(
+    raise NobodyHasIt(
         f"{download.folder} could not be downloaded; tried\n  " + "\n  ".join([*refused, *tried]) + "\n"
         f"Where the network lacks it, set HTTPS_PROXY, or {own.VARIABLE} to a copy within reach (docs/data.md), or "
-        "give your own files: --source FOLDER or s3://bucket/prefix"
+        "give your own files: --source FOLDER or s3://bucket/prefix",
+        passing,
     )
 
 

@@ -9,8 +9,6 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from minio.error import S3Error
-
 from components.contract.errors import BadInput, StoreRefused
 from components.contract.store.client import Store
 from components.ingest.downloads import transport
@@ -44,7 +42,7 @@ def _from_store(address: str, name: str, path: Path) -> None:
     try:
         Store.from_environment().read(f"{address}/{name}", path)
     except StoreRefused as error:
-        if isinstance(error.__cause__, S3Error) and error.__cause__.code == "NoSuchKey":
+        if error.code == "NoSuchKey":
             raise NotThere(f"there is no {name}") from None
         raise
 

@@ -34,7 +34,7 @@ def offline(tmp_path, monkeypatch, where):
 def upload(folder, address):
     bucket, _, prefix = address.removeprefix("s3://").partition("/")
     for path in folder.iterdir():
-        Store.from_environment().client.fput_object(bucket, f"{prefix}/{path.name}", str(path))
+        Store.from_environment().client.put_object(Bucket=bucket, Key=f"{prefix}/{path.name}", Body=path.read_bytes())
 
 
 ALL = {name: content(name) for name in FILES}

@@ -10,12 +10,23 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import urllib3
-from urllib3.exceptions import MaxRetryError, ProxyError
+from urllib3.exceptions import HTTPError, MaxRetryError, ProxyError, SSLError
 
+from components.contract import waiting
 from components.contract.terminal import Progress
+from components.contract.waiting import MayPass
 
 
-class NotThere(OSError):
+class Refused(OSError):
+    """The server answers, but not with the file; `status` is HTTP's, `after` the seconds it wants to be left alone."""
+
+    def __init__(self, message: str, status: int = 0, after: float = 0.0) -> None:
+        super().__init__(message)
+        self.status = status
+        self.after = after
+
+
+class NotThere(Refused):
     """The server answers, but has no such file."""
 
 
@@ -33,12 +44,24 @@ def get(address: str, path: Path) -> None:
             raise OSError(f"the proxy {without_user(proxy)[0]}: {reason}") from None
         raise
     if response.status != 200:
-        raise (NotThere if response.status == 404 else OSError)(f"HTTP status {response.status} for {path.name}")
+        kind = NotThere if response.status == 404 else Refused
+        after = waiting.asked(response.headers.get("Retry-After"))
+        raise kind(f"HTTP status {response.status} for {path.name}", response.status, after)
     size, done = int(response.headers.get("Content-Length", 0)), 0
     with Progress(size) as progress, path.open("wb") as file:
         for part in response.stream(65536):
             done += file.write(part)
             progress.advance(done, f"{path.name}  {done / 1e6:.1f} of {size / 1e6:.1f} MB")
+
+
+def passing(error: Exception) -> MayPass | None:
+    """Return why a download failed if waiting may help, or None."""
+    if isinstance(error, Refused):
+        return MayPass(str(error), error.after) if waiting.may_pass(error.status) else None
+    reason = getattr(error, "reason", None) or error
+    if isinstance(error, HTTPError) and not isinstance(reason, SSLError):
+        return MayPass(str(reason).rpartition(">: ")[2])
+    return None
 
 
 def without_user(address: str) -> tuple[str, str | None]:
@@ -59,7 +82,7 @@ def proxy_of(address: str) -> str:
 
 def _pool(proxy: str) -> urllib3.PoolManager:
     timeout = urllib3.Timeout(connect=10, read=60)
-    retries = urllib3.Retry(total=2, connect=0, backoff_factor=0.5, status_forcelist=(502, 503, 504))
+    retries = urllib3.Retry(0, redirect=5)  # what may pass is waited out by waiting.py, in one place
     bundle = os.environ.get("SSL_CERT_FILE") or None
     if not proxy:
         return urllib3.PoolManager(timeout=timeout, retries=retries, ca_certs=bundle)

@@ -63,7 +63,7 @@ def test_the_store_gives_what_the_folder_gives(form, tmp_path, s3):
     store = Store.from_environment()
     for path in folder.rglob("*"):
         if path.is_file():
-            store.client.fput_object("tests", f"{s3[11:]}/{path.relative_to(folder)}", str(path))
+            store.client.put_object(Bucket="tests", Key=f"{s3[11:]}/{path.relative_to(folder)}", Body=path.read_bytes())
     local, remote = (read(source, tmp_path / "scratch")[0] for source in (folder, s3))
     assert list(local) == list(remote) == ["train", "test"]
     for split in local:

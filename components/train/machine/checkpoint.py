@@ -1,108 +1,200 @@
 """Checkpoints: all that a run needs to go on, published as artifacts while it runs.
 
-A checkpoint holds every variable (of the network, the optimizer, the transformation, and what a person's file keeps),
-the last gradients, the gradient record so far, and the position. The order of the images follows from seed and epoch,
-and so do the random numbers of a way or a transformation, so they need no state of their own.
+    PLACE/KEY/step-00000500-1f3a9c07/             a checkpoint
+    PLACE/KEY/record/00000001-00000500-5be02d11/  a part of the gradient record: what was written in these steps
+
+The key says what a run's bytes follow from (identity.py), so one place serves all runs, and none meets a checkpoint of
+another. A checkpoint holds every variable (of the network, the optimizer, the transformation, and what a person's file
+keeps), the last gradients, the rows of the record that are not in a part yet, and the position. It names the last part
+by its digest, as each part does the one before it: what was written once is uploaded once, and a checkpoint does not
+grow with the run. The order of the images follows from seed and epoch, and so do the random numbers of a way or a
+transformation, so they need no state of their own. The end of each name is drawn by chance: two tries never write to
+the same place, so what one of them left damaged or unfinished is in nobody's way.
 """
 
-import json
+import os
+import re
+import secrets
 import shutil
 import tempfile
-from dataclasses import dataclass
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
-import tensorflow as tf
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import save_file
 
 from components.contract import artifact, location
 from components.contract.artifact import canonical_json
-from components.contract.errors import BadInput
+from components.contract.ending import Asked
+from components.contract.errors import BadInput, StepError, StoreRefused
 from components.train.component import COMPONENT, TrainParameters
+from components.train.machine.identity import key_of
+from components.train.machine.restore import EPOCHS, RECORD, Part, restore
 from components.train.machine.state import State
 
+PLACE = "TAPELINE_CHECKPOINTS"  # the environment's word for the parameter `checkpoints`
 KEPT = 2  # a newer checkpoint is whole before an older one goes
+SECONDS = 60  # from one checkpoint to the next, where no number of steps is given
+_NAME = re.compile(r"step-(\d{8,})-[0-9a-f]{8}")
 
 
-@dataclass(frozen=True)
+def with_place(parameters: TrainParameters) -> TrainParameters:
+    """Return the parameters with a place for checkpoints, if the environment names one and they do not."""
+    place = parameters.checkpoints or os.environ.get(PLACE, "")
+    if not place:
+        print(f"no checkpoints: a run that is lost begins anew; name a place, by checkpoints or {PLACE}, to go on")
+    return parameters.model_copy(update={"checkpoints": place})
+
+
+@dataclass
 class Checkpoints:
-    """Where the checkpoints of a run are."""
+    """The checkpoints of a run."""
 
     parameters: TrainParameters
     dataset: str  # its digest
+    key: str
+    names: list[str] = field(default_factory=list)  # of those that are there, the oldest first
+    damaged: list[str] = field(default_factory=list)  # of those that are of no use
+    saved: int = 0  # the step of the newest one
+    saved_at: float = field(default_factory=time.monotonic)
+    part: Part | None = None  # the last part of the record
+    told: int = 0  # how many epochs the parts tell of
+    sent: set[str] = field(default_factory=set)  # the files of the record that are in parts
+    removes: bool = True  # until the store refuses
+
+    @classmethod
+    def of(cls, parameters: TrainParameters, dataset: Path) -> Self:
+        """Return the checkpoints of a run on the data set in a folder."""
+        digest = artifact.digest(dataset)
+        return cls(parameters, digest, key_of(parameters, digest))
 
     @property
     def place(self) -> str:
-        """The folder or s3:// prefix; empty for none."""
-        return self.parameters.checkpoints.rstrip("/")
+        """The folder or s3:// prefix of this run's; empty for none."""
+        place = self.parameters.checkpoints.rstrip("/")
+        return f"{place}/{self.key}" if place else ""
 
-    def save_if_due(self, state: State, step: int) -> None:
-        """Publish a checkpoint if `step` is one after which there is to be one, and drop the oldest."""
-        if not self.place or step % self.parameters.checkpoint_every:
-            return
-        target = f"{self.place}/step-{step:08}"
-        with location.staging(target) as folder:
+    def pause(self, state: State, step: int, asked: Asked) -> None:
+        """Publish a checkpoint after `step` if one is due; or if the process was asked to end, which ends it then."""
+        if self.place and step > self.saved and (asked.number or self._due(step)):
+            try:
+                self.save(state, step)
+            except StepError as error:
+                if not asked.number:
+                    raise
+                print(f"warning: no checkpoint of step {step}: {error}", flush=True)
+            else:
+                if asked.number:
+                    print(f"saved at step {step}; the same call goes on from there", flush=True)
+        asked.end()
+
+    def _due(self, step: int) -> bool:
+        every = self.parameters.checkpoint_every
+        return step % every == 0 if every else time.monotonic() - self.saved_at >= SECONDS
+
+    def save(self, state: State, step: int) -> None:
+        """Publish a checkpoint, and then remove the oldest."""
+        state.recorder.settle(step)
+        self._send_record(state, step)
+        name = f"step-{step:08}-{secrets.token_hex(4)}"
+        with location.staging(f"{self.place}/{name}") as folder:
             save_file({name: np.asarray(each.numpy()) for name, each in state.variables().items()},
                       folder / "state.safetensors")  # fmt: skip
             save_file(state.recorder.tensors(), folder / "pending.safetensors")
             last = {str(index): np.asarray(gradient.numpy()) for index, gradient in enumerate(state.gradients)}
             save_file(last, folder / "gradients.safetensors")
-            shutil.copytree(state.recorder.folder, folder / "record")
-            position = {"step": step, "totals": state.totals, "epochs": state.epochs}
+            position = {
+                "step": step,
+                "totals": state.totals,
+                "epochs": state.epochs[self.told :],
+                "part": self.part and self.part.model_dump(),
+                "record": f"{self.place if location.is_remote(self.place) else Path(self.place).absolute()}/{RECORD}",
+            }
             (folder / "position.json").write_bytes(canonical_json(position))
-            artifact.seal(
-                folder,
-                component=COMPONENT.name,
-                output="checkpoint",
-                parameters=self.parameters.provenance(),
-                inputs={"dataset": self.dataset},
-                packages=COMPONENT.packages,
-                metadata={"step": step},
-            )
-            location.publish(folder, target)
-        for name in location.children(self.place)[:-KEPT]:
-            location.remove(f"{self.place}/{name}")
+            self._publish(folder, f"{self.place}/{name}", "checkpoint", {"step": step})
+        self.names.append(name)
+        self.saved, self.saved_at = step, time.monotonic()
+        self._remove_old()
+
+    def _send_record(self, state: State, step: int) -> None:
+        """Publish what of the record was finished since the last part."""
+        files = [name for name in state.recorder.files() if name not in self.sent]
+        if not files:
+            return
+        first = self.part.step + 1 if self.part else 1
+        name = f"{first:08}-{step:08}-{secrets.token_hex(4)}"
+        with location.staging(f"{self.place}/{RECORD}/{name}") as folder:
+            for each in files:
+                (folder / each).parent.mkdir(exist_ok=True)
+                shutil.copyfile(state.recorder.folder / each, folder / each)
+            (folder / EPOCHS).write_bytes(canonical_json(state.epochs[self.told :]))
+            before = {"before": self.part and self.part.model_dump()}
+            digest = self._publish(folder, f"{self.place}/{RECORD}/{name}", "part", before)
+        self.part = Part(name=name, digest=digest, step=step)
+        self.told = len(state.epochs)
+        self.sent.update(files)
+
+    def _publish(self, folder: Path, target: str, output: str, metadata: Mapping[str, Any]) -> str:
+        """Seal and publish an artifact; return its digest."""
+        artifact.seal(
+            folder,
+            component=COMPONENT.name,
+            output=output,
+            parameters=self.parameters.provenance(),
+            inputs={"dataset": self.dataset},
+            packages=COMPONENT.packages,
+            metadata=metadata,
+        )
+        digest = artifact.digest(folder)
+        location.publish(folder, target)
+        return digest
+
+    def _remove_old(self) -> None:
+        """Remove the checkpoints that are of no use any more; that this fails is no reason to end a training."""
+        old, self.names, self.damaged = self.damaged + self.names[:-KEPT], self.names[-KEPT:], []
+        for name in old if self.removes else ():
+            try:
+                location.remove(f"{self.place}/{name}")
+            except FileNotFoundError:
+                pass  # another try of the same run was there first
+            except (StoreRefused, OSError) as error:
+                self.removes = False
+                print(f"warning: old checkpoints stay: {error}", flush=True)
 
     def resume(self, state: State, checkpoint: Path | None) -> int:
-        """Go on from `checkpoint`, else from the newest one published; return the step reached, 0 for a new run."""
+        """Go on from `checkpoint`, else from the newest sound one published; return the step reached, 0 for a new run.
+
+        Raises `BadInput` for a `checkpoint` that is damaged or of another run. One of those published that is of no
+        use is a warning, and the one before it is taken.
+        """
+        origin = {"parameters": self.parameters.provenance(), "inputs": {"dataset": self.dataset}}
         if checkpoint is not None:
-            return self._restore(state, checkpoint, "checkpoint")
-        if self.place and (names := location.children(self.place)):
-            newest = f"{self.place}/{names[-1]}"
-            with tempfile.TemporaryDirectory(prefix="tapeline-") as scratch:
-                return self._restore(state, location.fetch(newest, Path(scratch)), newest)
+            beside = checkpoint.parent / RECORD
+            found = restore(state, checkpoint, "checkpoint", str(beside) if beside.is_dir() else "", origin)
+            return self._go_on(found.position.step, "checkpoint")
+        names = [name for name in location.children(self.place) if _NAME.fullmatch(name)] if self.place else []
+        self.names = sorted(names, key=lambda name: int(name.split("-")[1]))
+        while self.names:
+            where = f"{self.place}/{self.names[-1]}"
+            try:
+                with tempfile.TemporaryDirectory(prefix="tapeline-") as scratch:
+                    folder = location.fetch(where, Path(scratch))
+                    found = restore(state, folder, where, f"{self.place}/{RECORD}", origin)
+            except BadInput as error:
+                self.damaged.append(self.names.pop())
+                instead = (
+                    "the one before it is taken" if self.names else "there is none before it, so the run begins anew"
+                )
+                print(f"warning: a checkpoint is of no use: {error}; {instead}", flush=True)
+                continue
+            self.part, self.told, self.sent = found.position.part, len(found.told), {name for name, _ in found.files()}
+            return self._go_on(found.position.step, where)
         return 0
 
-    def _restore(self, state: State, folder: Path, where: str) -> int:
-        self._check(artifact.read(folder), where)
-        kept, variables = load_file(folder / "state.safetensors"), state.variables()
-        if other := sorted(kept.keys() ^ variables.keys()) or sorted(
-            name for name, each in variables.items() if kept[name].shape != tuple(each.shape)
-        ):
-            raise BadInput(
-                f"{where} has other variables than the model has now, among them {other[0]}: a file has changed since; "
-                "give an empty place for checkpoints"
-            )
-        for name, variable in variables.items():
-            variable.assign(kept[name])
-        state.recorder.restore(load_file(folder / "pending.safetensors"))
-        last = load_file(folder / "gradients.safetensors")
-        state.gradients = [tf.constant(last[str(index)]) for index in range(len(last))]
-        shutil.copytree(folder / "record", state.recorder.folder, dirs_exist_ok=True)
-        position: dict[str, Any] = json.loads((folder / "position.json").read_text(encoding="utf-8"))
-        state.totals, state.epochs = position["totals"], position["epochs"]
-        print(f"going on from step {position['step']} ({where})")
-        return int(position["step"])
-
-    def _check(self, manifest: artifact.Manifest, where: str) -> None:
-        """Raise `BadInput` unless the checkpoint is of this very run: only then are the bytes the same in the end."""
-        if manifest.output != "checkpoint":
-            raise BadInput(f"{where} is not a checkpoint, but the output {manifest.output} of {manifest.component}")
-        if manifest.inputs.get("dataset") != self.dataset:
-            raise BadInput(f"{where} is of a run on another dataset; give an empty place for checkpoints")
-        ours, theirs = self.parameters.provenance(), manifest.parameters
-        if wrong := [
-            f"{name} {theirs.get(name)} there, {ours[name]} here" for name in ours if ours[name] != theirs.get(name)
-        ]:
-            raise BadInput(f"{where} is of another run: {'; '.join(wrong)}; give an empty place for checkpoints")
+    def _go_on(self, step: int, where: str) -> int:
+        print(f"going on from step {step} ({where})")
+        self.saved = step
+        return step

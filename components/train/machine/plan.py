@@ -1,6 +1,8 @@
 """The plan of a run, made once: what is kept at which step, and after which steps the loop comes back to Python."""
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +12,9 @@ from components.artifacts.record.columns import LEVELS
 from components.artifacts.record.writer import BLOCK
 from components.train.component import TrainParameters
 
-STEPS_PER_CALL = 50  # bounds the time from a SIGTERM to its answer, as Python handles signals only between calls
+# These bound the time from a SIGTERM to its answer, as Python handles signals only between calls.
+STEPS_PER_CALL = 50
+SECONDS_PER_CALL = 2.0
 
 # A kind of record begins at the level of its name; this parameter says how often.
 _EVERY = {"stats": "stats_every", "hist": "hist_every", "full": "snapshot_every"}
@@ -28,13 +32,37 @@ class Plan:
         """Return what is kept at a step, besides the norms."""
         return {kind for kind, at in self.kept.items() if at[step]}
 
-    def calls(self, step: int, end: int) -> Iterator[tuple[int, bool]]:
-        """Yield the steps after which the loop comes back, up to `end`, and whether those so far are observed."""
+    def calls(
+        self, step: int, end: int, most: Callable[[], int] = lambda: STEPS_PER_CALL
+    ) -> Iterator[tuple[int, bool]]:
+        """Yield the steps after which the loop comes back, up to `end`, and whether those so far are observed.
+
+        There are at most `most` steps from one to the next.
+        """
         while step < end:
-            limit = min(step + STEPS_PER_CALL, end)
+            limit = min(step + most(), end)
             found = np.flatnonzero(self.stops[step + 1 : limit + 1])
             step = step + 1 + int(found[0]) if len(found) else limit
             yield step, bool(self.observed[step])
+
+
+class Pace:
+    """How many steps fit into a call, by how long those of the last one took. What comes out is the same."""
+
+    def __init__(self) -> None:
+        self._steps = STEPS_PER_CALL
+
+    def steps(self) -> int:
+        """Return how many steps the next call may have."""
+        return self._steps
+
+    @contextmanager
+    def of(self, steps: int) -> Iterator[None]:
+        """Take the time of a call of so many steps."""
+        began = time.perf_counter()
+        yield
+        fit = int(SECONDS_PER_CALL * steps / (time.perf_counter() - began))
+        self._steps = min(max(fit, 1), STEPS_PER_CALL)
 
 
 def plan(parameters: TrainParameters, steps: int) -> Plan:
@@ -50,7 +78,7 @@ def plan(parameters: TrainParameters, steps: int) -> Plan:
         kept[kind] = at & inside & (level >= LEVELS.index(kind))
     observed = kept["stats"] | kept["hist"]
     stops = (numbers % BLOCK == 0) | kept["full"] | (observed != np.append(observed[1:], False))
-    if parameters.checkpoints:
+    if parameters.checkpoints and parameters.checkpoint_every:
         stops |= numbers % parameters.checkpoint_every == 0
     if parameters.eager:
         stops[:] = True

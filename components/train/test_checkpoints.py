@@ -1,0 +1,242 @@
+# mypy: allow-untyped-defs, allow-untyped-calls
+"""Whole trainings that are cut off, and go on to the same bytes as if they had not been."""
+
+import json
+import os
+import random
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from components.conftest import SHORT
+from components.contract import location
+from components.contract.errors import BadInput
+from components.contract.store.client import Store
+from components.train.conftest import OUTPUTS, checkpoint_of, command, digests, train
+
+
+def names(place):
+    """Return the checkpoints of the one run in a place, by their steps."""
+    (run,) = {name.split("/")[0] for name in below(place)}
+    return [int(name.split("-")[1]) for name in location.children(f"{place}/{run}")]
+
+
+def below(place):
+    if location.is_remote(str(place)):
+        return Store.from_environment().names(str(place))
+    # Unlike a glob, a walk does not mind what is removed meanwhile.
+    return [os.path.relpath(f"{at}/{name}", place) for at, _, files in os.walk(place) for name in files]
+
+
+def hooked(call, code):
+    """Return the command of a training whose process runs `code` first."""
+    then = "sys.argv[0] = 'train'; runpy.run_module('components.train', run_name='__main__')"
+    return [sys.executable, "-c", f"{code}\n{then}", *call[3:]]
+
+
+KILL_AT_18 = """\
+import os, runpy, signal, sys
+from components.contract import location
+publish = location.publish
+def dying(folder, place):
+    publish(folder, place)
+    if "/step-00000018-" in place: os.kill(os.getpid(), signal.SIGKILL)
+location.publish = dying
+"""
+
+
+@pytest.mark.parametrize("where", ["local", "s3"])
+def test_a_killed_run_goes_on_to_the_same_bytes(s3, ingested, trained, tmp_path, where):
+    """Killed without warning by SIGKILL, the same command finishes what it had begun."""
+    place = s3 if where == "s3" else tmp_path / "place"
+    call = command(ingested, tmp_path / "out", checkpoints=place, checkpoint_every=3)
+    killed = subprocess.run(hooked(call, KILL_AT_18), check=False, capture_output=True)
+    assert killed.returncode == -signal.SIGKILL
+    assert [path for path in (tmp_path / "out").iterdir() if not path.name.startswith(".")] == []
+    assert names(place) == [12, 15, 18]
+    done = subprocess.run(call, check=True, capture_output=True, text=True)
+    assert f"going on from step 18 ({place}/" in done.stdout
+    assert digests(tmp_path / "out") == digests(trained)
+    assert names(place) == [24, 27]
+
+
+@pytest.mark.parametrize("step", [10, 14, 15])  # the 16th has statistics that look back at the 15th
+def test_from_a_given_checkpoint_within_or_after_an_epoch(ingested, trained, tmp_path, step):
+    place = tmp_path / "checkpoints"
+    train(ingested, tmp_path / "one", checkpoints=str(place), checkpoint_every=step)
+    resumed = train(ingested, tmp_path / "two", checkpoint=checkpoint_of(place, step))
+    assert digests(resumed) == digests(tmp_path / "one") == digests(trained)
+
+
+def test_what_is_saved_after_a_given_checkpoint_stands_by_itself(ingested, trained, tmp_path):
+    first, second = tmp_path / "first", tmp_path / "second"
+    train(ingested, tmp_path / "one", checkpoints=str(first), checkpoint_every=14)
+    more = {"checkpoints": str(second), "checkpoint_every": 20}
+    train(ingested, tmp_path / "two", checkpoint=checkpoint_of(first, 14), **more)
+    shutil.rmtree(first)
+    second = second.rename(tmp_path / "elsewhere")
+    again = train(ingested, tmp_path / "three", checkpoint=checkpoint_of(second, 20))
+    assert digests(again) == digests(trained)
+
+
+def test_a_given_checkpoint_of_another_run_is_refused(ingested, tmp_path):
+    place = tmp_path / "checkpoints"
+    train(ingested, tmp_path / "one", checkpoints=str(place), checkpoint_every=14)
+    with pytest.raises(BadInput, match="is of another run: epochs 2 there, 3 here; give a checkpoint of this one"):
+        train(ingested, tmp_path / "two", checkpoint=checkpoint_of(place, 14), epochs=3)
+    with pytest.raises(BadInput, match="is not a checkpoint, but the output metrics of train"):
+        train(ingested, tmp_path / "two", checkpoint=tmp_path / "one" / "metrics")
+
+
+def test_one_place_serves_all_runs_and_may_come_from_the_environment(ingested, tmp_path, capsys, monkeypatch):
+    train(ingested, tmp_path / "alone", epochs=1, seed=1)
+    assert "no checkpoints: a run that is lost begins anew; name a place, by checkpoints or TAPELINE_CHECKPOINTS, " in (
+        capsys.readouterr().out
+    )
+    place = str(tmp_path / "place")
+    train(ingested, tmp_path / "one", epochs=1, checkpoints=place, checkpoint_every=7)
+    monkeypatch.setenv("TAPELINE_CHECKPOINTS", place)
+    train(ingested, tmp_path / "two", epochs=1, seed=1, checkpoint_every=7)
+    said = capsys.readouterr().out
+    assert "going on" not in said
+    assert "no checkpoints" not in said
+    assert len(list((tmp_path / "place").iterdir())) == 2
+    assert digests(tmp_path / "two") == digests(tmp_path / "alone")
+    train(ingested, tmp_path / "three", epochs=1, seed=1, checkpoint_every=5)
+    assert "going on from step 14 " in capsys.readouterr().out
+    assert digests(tmp_path / "three") == digests(tmp_path / "alone")
+
+
+def test_kubeflow_calls_a_lost_training_again_with_the_same_words(s3, ingested, trained, tmp_path, monkeypatch):
+    """The place comes from the ConfigMap alone; its launcher starts each try without what another one left."""
+    monkeypatch.setenv("TAPELINE_CHECKPOINTS", f"{s3}/checkpoints")
+
+    def artifacts(places):
+        return {
+            name: {"artifacts": [{"name": name, "uri": f"minio://x/{name}", "customPath": str(path)}]}
+            for name, path in places.items()
+        }
+
+    document = {
+        "inputs": {
+            "parameterValues": SHORT | {"unlisted_parameters": {"checkpoint_every": 3.0}},
+            "artifacts": artifacts({"dataset": ingested / "dataset"}),
+        },
+        "outputs": {
+            "artifacts": artifacts({name: tmp_path / "out" / name for name in OUTPUTS}),
+            "outputFile": str(tmp_path / "output.json"),
+        },
+    }
+    call = [sys.executable, "-m", "components.train", "--executor-input", json.dumps(document)]
+    killed = subprocess.run(hooked(call, KILL_AT_18), check=False, capture_output=True)
+    assert killed.returncode == -signal.SIGKILL
+    shutil.rmtree(tmp_path / "out")
+    done = subprocess.run(call, check=True, capture_output=True, text=True)
+    assert "going on from step 18 (s3://" in done.stdout
+    assert digests(tmp_path / "out") == digests(trained)
+    assert set(json.loads((tmp_path / "output.json").read_text())["artifacts"]) == set(OUTPUTS)
+
+
+# Ends itself, as the machine would: first at the given step, later in the validation of the first epoch.
+ASKED_AT_10 = """\
+import os, runpy, signal, sys
+from components.train import train
+advance = train.advance
+def asked(run, step, order, *, observed):
+    if step <= 10 < step + len(order): os.kill(os.getpid(), signal.SIGTERM)
+    return advance(run, step, order, observed=observed)
+train.advance = asked
+"""
+ASKED_IN_VALIDATION = """\
+import os, runpy, signal, sys
+from components.train import train
+evaluate = train.evaluate
+def asked(*arguments):
+    os.kill(os.getpid(), signal.SIGINT)
+    return evaluate(*arguments)
+train.evaluate = asked
+"""
+ASKED_TWICE = """\
+import os, runpy, signal, sys, time
+from components.contract import location
+from components.train import train
+def slow(folder, place):
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(60)
+location.publish = slow
+advance = train.advance
+def asked(*arguments, **named):
+    os.kill(os.getpid(), signal.SIGTERM)
+    return advance(*arguments, **named)
+train.advance = asked
+"""
+
+
+def test_a_run_that_is_asked_to_end_saves_what_it_has(ingested, trained, tmp_path):
+    place = tmp_path / "place"
+    call = command(ingested, tmp_path / "out", checkpoints=place)
+    terminated = subprocess.run(hooked(call, ASKED_AT_10), check=False, capture_output=True, text=True)
+    assert (terminated.returncode, terminated.stderr) == (143, "train: terminated\n")
+    (step,) = names(place)
+    assert step > 10
+    assert f"saved at step {step}; the same call goes on from there" in terminated.stdout
+    interrupted = subprocess.run(hooked(call, ASKED_IN_VALIDATION), check=False, capture_output=True, text=True)
+    assert (interrupted.returncode, interrupted.stderr) == (130, "train: interrupted\n")
+    assert names(place) == [step, 14][step == 14 :]
+    assert f"going on from step {step} " in interrupted.stdout
+    assert [path for path in (tmp_path / "out").iterdir() if not path.name.startswith(".")] == []
+    done = subprocess.run(call, check=True, capture_output=True, text=True)
+    assert "going on from step 14 " in done.stdout
+    assert digests(tmp_path / "out") == digests(trained)
+
+
+@pytest.mark.parametrize(("more", "code"), [({"checkpoints": "place"}, ASKED_TWICE), ({}, ASKED_AT_10)])
+def test_asked_a_second_time_or_without_a_place_it_ends_at_once(ingested, tmp_path, more, code):
+    call = command(ingested, tmp_path / "out", **{name: tmp_path / value for name, value in more.items()})
+    ended = subprocess.run(hooked(call, code), check=False, capture_output=True, text=True, timeout=50)
+    assert (ended.returncode, ended.stderr) == (143, "train: terminated\n")
+    assert "saved at" not in ended.stdout
+    assert not list(tmp_path.glob("place/*/*/manifest.json"))
+
+
+def kill_and_go_on(call, place, kills, chance):
+    """Call a training so often until it was killed so many times, at moments that `chance` chooses; then let it end.
+
+    Every third time that is while it starts, else shortly after one of its next checkpoints. Returns what the last
+    call printed.
+    """
+    for number in range(kills):
+        process = subprocess.Popen(call, stdout=subprocess.DEVNULL)
+        if number % 3:
+            known, more = set(checkpoints_at(place)), chance.randrange(1, 4)
+            while process.poll() is None and len(set(checkpoints_at(place)) - known) < more:
+                time.sleep(0.01)
+            time.sleep(chance.uniform(0, 0.2))
+        else:
+            time.sleep(chance.uniform(0, 5))
+        process.kill()
+        assert process.wait() == -signal.SIGKILL, "it came to its end, or failed, before it could be killed"
+    return subprocess.run(call, check=True, capture_output=True, text=True).stdout
+
+
+def checkpoints_at(place):
+    return [name for name in below(place) if re.fullmatch(r".*/step-[^/]*/manifest\.json", name)]
+
+
+KILLS = int(os.environ.get("TAPELINE_KILLS", "6"))
+
+
+def test_killed_again_and_again_at_any_moment_a_run_ends_with_the_same_bytes(s3, ingested, tmp_path):
+    values = {"epochs": 3 * KILLS, "checkpoint_every": 4, "snapshot_every": 25, "stats_every": 3}
+    straight = train(ingested, tmp_path / "straight", **values)
+    chance = random.Random(17)  # noqa: S311 - no secret
+    for name, place in (("local", tmp_path / "place"), ("remote", s3)):
+        call = command(ingested, tmp_path / name, checkpoints=place, **values)
+        said = kill_and_go_on(call, place, KILLS // 2, chance)
+        assert "going on from step " in said
+        assert digests(tmp_path / name) == digests(straight)

@@ -1,0 +1,1 @@
+"""The images, and what is said and checked of them."""
