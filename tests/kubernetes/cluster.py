@@ -23,6 +23,7 @@ ENVIRONMENT = os.environ | {"KUBECONFIG": CLUSTER or os.devnull}
 # As images/build names them.
 REGISTRY, TAG = os.environ.get("REGISTRY", "tapeline"), os.environ.get("TAG", "dev")
 RELEASE = "tapeline"
+DEFAULT_CLASS = "storageclass.kubernetes.io/is-default-class"
 VALUES = (
     f"images.registry={REGISTRY}",
     f"images.tag={TAG}",
@@ -82,6 +83,13 @@ class Namespace:
             self.helm("test", RELEASE)
         except Failed as error:
             raise Failed(f"{error}\n{self.kubectl('logs', f'{RELEASE}-test-store')}") from None
+
+    def allow_growth(self) -> None:
+        """Let the volumes of the default class grow, as those of most clusters can."""
+        for each in json.loads(call(["kubectl", "get", "storageclasses", "--output=json"]))["items"]:
+            if each["metadata"].get("annotations", {}).get(DEFAULT_CLASS) == "true":
+                patch = json.dumps({"allowVolumeExpansion": True})
+                call(["kubectl", "patch", "storageclass", each["metadata"]["name"], f"--patch={patch}"])
 
     @contextmanager
     def forwarded(self, target: str, port: int) -> Iterator[str]:
