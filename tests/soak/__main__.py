@@ -29,14 +29,15 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="what the draws follow from (default: %(default)s)")
     parser.add_argument("--trial", type=int, help="only the one of this number, with everything shown")
     parser.add_argument("--kind", help="only those of kinds that begin so")
+    parser.add_argument("--steps", default=",".join(STEPS), help="only of these (default: %(default)s)")
     parser.add_argument("--kills", type=int, default=0, help="how often to kill one training, besides")
     parser.add_argument("--jobs", type=int, default=min(2, os.cpu_count() or 1), help="how many at a time")
     options = parser.parse_args()
-    began = time.monotonic()
+    began, steps = time.monotonic(), options.steps.split(",")
     numbers = range(options.trials) if options.trial is None else [options.trial]
-    with tempfile.TemporaryDirectory(prefix="tapeline-soak-") as folder, ground(Path(folder)) as made:
+    with tempfile.TemporaryDirectory(prefix="tapeline-soak-") as folder, ground(Path(folder), steps) as made:
         print(f"stores: {', '.join(SERVERS)}; the good artifacts took {time.monotonic() - began:.0f} s", flush=True)
-        trials = [drawn(number, options.seed, made, STEPS) for number in numbers]
+        trials = [drawn(number, options.seed, made, steps) for number in numbers]
         trials = [trial for trial in trials if trial.kind.startswith(options.kind or "")]
         reports: list[Report] = []
         with ThreadPoolExecutor(options.jobs) as pool:

@@ -13,7 +13,7 @@ DONE, FAILED, BAD, REFUSED, UNAVAILABLE, TERMINATED = 0, 1, 2, 3, 4, 143
 KILLED, ABORTED, UNPREPARED = -9, -6, -15
 
 READS, WRITES = ("GET", "LIST", "HEAD"), ("PUT", "POST")
-OFTEN = ("ingest", "ingest", "ingest", "ingest", "export", "export", "export", "train", "evaluate")
+OFTEN = (*("ingest",) * 7, *("export",) * 5, "train", "evaluate")  # a second of the first costs five of the last
 BUSY = (
     (503, "SlowDown"), (503, "SlowDownRead"), (503, "SlowDownWrite"), (503, "ServerBusy"), (503, "ServiceUnavailable"),
     (503, "XMinioServerNotInitialized"), (503, "XMinioIAMNotInitialized"), (503, "XMinioBucketMetadataNotInitialized"),
@@ -144,6 +144,14 @@ def at_work(number: int) -> Callable[..., dict[str, Any]]:
     return draw
 
 
+def while_waiting(dice: random.Random, ground: Ground, step: str) -> dict[str, Any]:
+    """Draw a SIGTERM for a step that waits for a store that is gone."""
+    said = dice.choice([{"action": "reset"}, answer(503, "SlowDown"), {"action": "hang"}])
+    after = round(dice.uniform(0.2, 4), 3)
+    fault = Fault(**said, **place(dice, ground, step, (*READS, *WRITES)), onwards=True)
+    return {"fault": fault, "machine": {"signal": 15, "after": after}}
+
+
 def starting(number: int) -> Callable[..., dict[str, Any]]:
     """Return a draw of a signal soon after the start."""
     return lambda dice, _ground, _step: {"machine": {"signal": number, "seconds": round(dice.uniform(0, 1.5), 3)}}
@@ -186,6 +194,7 @@ KINDS = {
     "SIGTERM, fetching": Kind(signalled(15, ("GET", "LIST")), (TERMINATED,)),
     "SIGTERM, working": Kind(at_work(15), (TERMINATED, DONE)),
     "SIGTERM, publishing": Kind(signalled(15, WRITES), (TERMINATED,)),
+    "SIGTERM, waiting for the store": Kind(while_waiting, (TERMINATED,)),
     "SIGKILL, starting": Kind(starting(9), (KILLED, DONE), 1),
     "SIGKILL, fetching": Kind(signalled(9, ("GET", "LIST")), (KILLED,)),
     "SIGKILL, working": Kind(at_work(9), (KILLED, DONE)),

@@ -59,7 +59,7 @@ class Proxy:
 
     upstream: str
     fault: Fault | None = None
-    strike: Callable[[], None] = lambda: None  # what the action `call` calls
+    strike: Callable[[], None] = lambda: None  # called when the fault strikes first
     requests: list[Request] = field(default_factory=list)
     struck: list[Request] = field(default_factory=list)
     errors: list[BaseException] = field(default_factory=list)  # of the proxy itself
@@ -131,8 +131,10 @@ class _Handler(BaseHTTPRequestHandler):
         fault = self.server.proxy.due(request := self._about())
         if fault is None:
             self._send(self._forward(request, self._body()))
-        else:
-            getattr(self, f"_{fault.action}")(fault, request)
+            return
+        if fault.action != "call" and self.server.proxy.struck[0] is request:
+            self.server.proxy.strike()
+        getattr(self, f"_{fault.action}")(fault, request)
 
     do_GET = do_PUT = do_HEAD = do_POST = do_DELETE = _any  # noqa: N815 - as the base class calls them
 

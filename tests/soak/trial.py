@@ -132,15 +132,15 @@ def _under_fault(scene: _Scene, proxy: Proxy, report: Report) -> None:
 
 
 def _signal(process: subprocess.Popen[bytes], given: dict[str, Any], seconds: float) -> None:
-    """Send the signal: at once, or after a share of the step's time in a thread of its own."""
-    if given.get("share") and seconds:
-        _later(given["share"] * seconds, process, given)
+    """Send the signal: at once, or, in a thread of its own, after so many seconds or a share of the step's time."""
+    if delay := given.get("after", given.get("share", 0) * seconds):
+        _later(delay, process, given)
     elif process.poll() is None:
         process.send_signal(int(given["signal"]))
 
 
 def _later(seconds: float, process: subprocess.Popen[bytes], given: dict[str, Any]) -> None:
-    timer = threading.Timer(seconds, _signal, (process, given, 0))
+    timer = threading.Timer(seconds, _signal, (process, {"signal": given["signal"]}, 0))
     timer.daemon = True
     timer.start()
 
@@ -161,7 +161,7 @@ def _judge(scene: _Scene, report: Report, sessions: list[int]) -> None:
     if trial.local:
         scene.base = str(scene.own / "places")
         Path(scene.base).mkdir(exist_ok=True)
-    if not any(run.code in (KILLED, ABORTED) for run in report.runs):
+    if not any(run.code in (KILLED, ABORTED) or judge.ended_by_a_library(run) for run in report.runs):
         wrong += judge.of_leftovers(scene.temporary, scene.own / "places")
     wrong += _outputs(scene, whole=report.runs[0].code == DONE)
     uris = [] if trial.local else [scene.base]
@@ -169,7 +169,7 @@ def _judge(scene: _Scene, report: Report, sessions: list[int]) -> None:
 
 
 def right_codes(trial: Trial) -> tuple[int, ...]:
-    """Return the exit codes that are right for a trial; a folder that is taken is replaced, a place in the store not."""
+    """Return the exit codes that are right: a folder that is taken is replaced, a place in the store is not."""
     if trial.machine and "before" in trial.machine:
         return (DONE,) if trial.local else (BAD,)
     if trial.machine and "second" in trial.machine and trial.local:

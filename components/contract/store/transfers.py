@@ -72,7 +72,8 @@ def _upload_parts(  # noqa: PLR0913 - where, what, and on which condition
     connection: Connection, key: Key, started: str, part: bytes, file: BinaryIO, condition: Mapping[str, str]
 ) -> str | None:
     """Upload a file in parts, each of which is tried again by itself; what is not finished is taken away."""
-    upload, parts = key.arguments | {"UploadId": started}, []
+    upload: dict[str, Any] = key.arguments | {"UploadId": started}
+    parts: list[dict[str, Any]] = []
     try:
         while part:
             number = len(parts) + 1
