@@ -90,15 +90,15 @@ def good_is_lost(made: Ground) -> Iterator[str]:
 
 def table(reports: Sequence[Report]) -> Iterator[str]:
     """Yield the lines of a Markdown table by kind."""
-    yield "| fault | trials | tried again and passed | ended with the right code | skipped | wrong |"
-    yield "|---|---|---|---|---|---|"
+    yield "| fault | trials | tried again and passed | ended with the right code | without effect | skipped | wrong |"
+    yield "|---|---|---|---|---|---|---|"
     counts: dict[str, collections.Counter[str]] = {kind: collections.Counter() for kind in KINDS}
     for report in reports:
         counts[report.trial.kind][report.outcome] += 1
     total: collections.Counter[str] = sum(counts.values(), collections.Counter())
     for kind, count in [*counts.items(), ("all", total)]:
         if count.total():
-            cells = [count.total(), *(count[outcome] for outcome in ("passed", "ended", "skipped", "wrong"))]
+            cells = [count.total(), *(count[outcome] for outcome in ("passed", "ended", "none", "skipped", "wrong"))]
             yield f"| {kind} | {' | '.join(map(str, cells))} |"
 
 

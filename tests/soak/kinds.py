@@ -66,9 +66,9 @@ def drawn(number: int, seed: int, ground: Ground, steps: Sequence[str]) -> Trial
 
 def place(dice: random.Random, ground: Ground, step: str, methods: Sequence[str] = ()) -> dict[str, Any]:
     """Draw one of the requests of an undisturbed run: as arguments of a `Fault`."""
-    asked = [each for each in ground.requests[step] if not methods or each.method in methods]
-    chosen = dice.choice(sorted(set(asked), key=lambda each: (each.key, each.method)))
-    return {"method": chosen.method, "key": chosen.key, "skip": dice.randrange(asked.count(chosen))}
+    asked = [(each.method, each.same) for each in ground.requests[step] if not methods or each.method in methods]
+    chosen = dice.choice(sorted(set(asked)))
+    return {"method": chosen[0], "key": chosen[1], "skip": dice.randrange(asked.count(chosen))}
 
 
 def at(base: str, step: str, request: Fault | Request) -> str:
@@ -139,7 +139,7 @@ def at_work(number: int) -> Callable[..., dict[str, Any]]:
     def draw(dice: random.Random, ground: Ground, step: str) -> dict[str, Any]:
         asked = [each for each in ground.requests[step] if at("", step, each) == each.key and each.method == "GET"]
         last = Fault("call", "GET", asked[-1].key, share=1)
-        return {"fault": last, "machine": {"signal": number, "share": round(dice.random(), 3)}}
+        return {"fault": last, "machine": {"signal": number, "share": round(0.6 * dice.random(), 3)}}
 
     return draw
 
@@ -202,7 +202,7 @@ KINDS = {
     "disk full": Kind(
         on_machine(disk=[n * MIB // 8 for n in range(1, 17)], local=[False, True]), (FAILED, BAD, DONE), 3, LIGHT,
     ),
-    "disk read-only": Kind(on_machine(disk=[0], local=[False, True]), (FAILED, BAD), 1, LIGHT),
+    "disk read-only": Kind(on_machine(read_only=[True], local=[False, True]), (FAILED, BAD), 1, LIGHT),
     "memory limit": Kind(on_machine(memory=range(64 * MIB, 1024 * MIB, 32 * MIB)), (FAILED, DONE, ABORTED), 2, LIGHT),
     "memory limit of a cgroup": Kind(
         on_machine(cgroup=range(24 * MIB, 240 * MIB, 8 * MIB)), (KILLED, DONE), 1, ("ingest", "export", "train"),

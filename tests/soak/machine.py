@@ -11,16 +11,23 @@ from pathlib import Path
 
 CGROUPS = Path("/sys/fs/cgroup")
 # In a mount namespace of its own, so that nothing stays mounted whatever happens; what is on the disk when the command
-# has ended is copied to $3. A size of 0: as much as it takes, and read-only.
+# has ended is copied to $2.
 _ON_A_DISK = """\
-disk=$1 size=$2 left=$3; shift 3
+disk=$1 left=$2 size=$3; shift 3
 mount -t tmpfs -o "size=$size" tapeline-soak "$disk" || exit 70
 mkdir "$disk/tmp" "$disk/places" || exit 70
-if [ "$size" = 0 ]; then mount -o remount,ro "$disk" || exit 70; fi
 "$@"
 code=$?
 cp -a "$disk/." "$left" || exit 71
 exit "$code"
+"""
+_ON_A_READ_ONLY_DISK = """\
+disk=$1; shift 1
+mount --bind "$disk" "$disk" && mount -o remount,bind,ro "$disk" || exit 70
+for temporary in /tmp /var/tmp /dev/shm; do
+  if [ "$disk" = / ] && mountpoint -q "$temporary"; then mount -o remount,bind,ro "$temporary" || exit 70; fi
+done
+exec "$@"
 """
 
 
@@ -35,16 +42,26 @@ def may_mount() -> bool:
     return bool(shutil.which("unshare")) and subprocess.run(command, check=False, capture_output=True).returncode == 0
 
 
-def on_a_disk(disk: Path, size: int, left: Path) -> list[str]:
-    """Return the words before a command that give it a disk of `size` bytes; 0: one that is read-only.
+def on_a_disk(disk: Path, left: Path, size: int) -> list[str]:
+    """Return the words before a command that give it a disk of `size` bytes; what is on it in the end is in `left`.
 
     Raises `Lacking` where nothing can be mounted.
     """
+    _require_mounts()
+    for path in (disk, left):
+        path.mkdir(parents=True)
+    return ["unshare", "--mount", "sh", "-c", _ON_A_DISK, "sh", str(disk), str(left), str(size)]
+
+
+def on_a_read_only_disk(disk: Path) -> list[str]:
+    """Return the words before a command for which a folder, or all (/), is on a disk that is read-only."""
+    _require_mounts()
+    return ["unshare", "--mount", "sh", "-c", _ON_A_READ_ONLY_DISK, "sh", str(disk)]
+
+
+def _require_mounts() -> None:
     if not may_mount():
         raise Lacking("nothing can be mounted here: root in a mount namespace can")
-    for path in (disk, left):
-        path.mkdir(parents=True, exist_ok=True)
-    return ["unshare", "--mount", "sh", "-c", _ON_A_DISK, "sh", str(disk), str(size), str(left)]
 
 
 def with_address_space(size: int) -> list[str]:

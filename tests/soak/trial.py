@@ -31,12 +31,16 @@ class Report:
 
     @property
     def outcome(self) -> str:
-        """One of: skipped, wrong, passed, ended."""
+        """One of: skipped, wrong, passed, ended; none, where the fault came too late, or was none for this step."""
         if self.skipped:
             return "skipped"
         if self.wrong:
             return "wrong"
-        return "passed" if self.runs and self.runs[0].code == DONE else "ended"
+        if self.runs[0].code != DONE:
+            return "ended"
+        on_machine = self.trial.machine or {}
+        struck = self.struck and "signal" not in on_machine
+        return "passed" if struck or "second" in on_machine or "before" in on_machine else "none"
 
 
 @dataclass
@@ -85,8 +89,11 @@ def _scene(stack: contextlib.ExitStack, ground: Ground, trial: Trial, own: Path)
         environment |= shifted
         fault = None  # the real thing
     if "disk" in given:
-        words = machine.on_a_disk(disk, given["disk"], own / "left")
+        words = machine.on_a_disk(disk, own / "left", given["disk"])
         environment["TMPDIR"] = str(own / "tmp" if trial.local else disk / "tmp")
+    if "read_only" in given:
+        (own / "places").mkdir()
+        words = machine.on_a_read_only_disk(own / "places" if trial.local else Path("/"))
     if "memory" in given:
         words = machine.with_address_space(given["memory"])
     if "cgroup" in given:

@@ -64,7 +64,11 @@ class Store:
         tags: dict[str, str] = {}
 
         def one(name: str, _: threading.Event) -> None:
-            tags[name] = self._place(folder / name, keys[name], files[name], found.get(keys[name].name), uri)
+            if keys[name].name in found and self._manifest(bucket, prefix) not in (None, text):
+                raise BadInput(
+                    _OTHER.format(uri)
+                )  # what was found was not left unfinished, but has been finished since
+            tags[name] = self._place(folder / name, keys[name], files[name], found.get(keys[name].name))
 
         names = list(files)
         transfers.in_parallel(
@@ -72,7 +76,7 @@ class Store:
         )  # so that of two unlike publishers one gives way before both have put some
         transfers.in_parallel(one, names[1:])
         for name in self._unconfirmed(bucket, prefix, tags):
-            self._place(folder / name, keys[name], files[name], None, uri)
+            self._place(folder / name, keys[name], files[name], None)
         self._create(text, Key(bucket, prefix + MANIFEST), uri)
         for name in self._unconfirmed(bucket, prefix, tags):  # one that saw no manifest yet was late
             held = transfers.look(self.connection, keys[name])
@@ -191,17 +195,15 @@ class Store:
 
         return self._call(f"list s3://{bucket}/{prefix}", objects)
 
-    def _place(self, path: Path, key: Key, file: File, before: Mapping[str, Any] | None, uri: str) -> str:
+    def _place(self, path: Path, key: Key, file: File, before: Mapping[str, Any] | None) -> str:
         """Put a file where there is none, or where there is still the one of `before`; return its ETag."""
         for _ in range(TRIES):
-            if before and self._manifest(*split(uri)) is not None:
-                raise BadInput(_OTHER.format(uri))
             condition = {"IfMatch": before["ETag"]} if before else {"IfNoneMatch": "*"}
             if tag := transfers.upload(self.connection, path, key, condition):
                 return tag
             if held := transfers.look(self.connection, key):  # of another run, or of this one: an answer was lost
                 if held[0] != file:
-                    raise BadInput(_BUSY.format(uri))
+                    raise BadInput(_BUSY.format(key))
                 return held[1]
             before = None
         raise StoreUnavailable(f"cannot write {key} at {self.endpoint}: it is there and is not there by turns")
