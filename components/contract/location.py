@@ -87,7 +87,7 @@ def place(staged: Path, path: Path) -> None:
 
 def _is_a_strangers(path: Path) -> bool:
     try:
-        names = os.listdir(path)
+        names = [each.name for each in path.iterdir()]
     except FileNotFoundError:  # another run is replacing it
         return False
     return bool(names) and artifact.MANIFEST not in names
@@ -104,19 +104,24 @@ def _exchange(one: Path, other: Path) -> bool:
     spare = Path(tempfile.mkdtemp(prefix=".tapeline-", dir=other.parent))
     try:
         other.replace(spare)
-        try:
-            one.replace(other)
-        except BaseException:  # a SIGTERM too: what was there must not be lost
-            if not other.exists():  # else another run has replaced it since
-                spare.replace(other)
-            raise
     except OSError as error:
-        if error.errno not in (errno.ENOENT, *_TAKEN):
+        spare.rmdir()
+        if error.errno != errno.ENOENT:
             raise
         return False
-    finally:
-        if other.exists():
-            shutil.rmtree(spare, ignore_errors=True)
+    try:
+        one.replace(other)
+    except BaseException as error:  # a SIGTERM too: what was there must not be lost
+        try:
+            spare.replace(other)
+        except OSError as failure:
+            if failure.errno not in _TAKEN:
+                raise
+            shutil.rmtree(spare, ignore_errors=True)  # another run has replaced it since
+        if getattr(error, "errno", None) in _TAKEN:
+            return False
+        raise
+    shutil.rmtree(spare, ignore_errors=True)
     return True
 
 
