@@ -168,7 +168,8 @@ def upload(place, uri):
     bucket, prefix = split(uri)
     for path in place.rglob("*"):
         if path.is_file():
-            Store.from_environment()._upload(path, bucket, prefix + path.relative_to(place).as_posix())
+            key = prefix + path.relative_to(place).as_posix()
+            Store.from_environment().client.put_object(Bucket=bucket, Key=key, Body=path.read_bytes())
     return uri
 
 

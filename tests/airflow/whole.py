@@ -123,7 +123,9 @@ class Runs:
         return {f"{step}/{output}": self.said(run, step, output)["digest"] for step, output in outputs}
 
     def checkpoints(self, run):
-        return {name for name in self.names(run, "train") if re.fullmatch(r"checkpoints/.*/step-.*/manifest\.json", name)}
+        return {
+            name for name in self.names(run, "train") if re.fullmatch(r"checkpoints/.*/step-.*/manifest\.json", name)
+        }
 
     def training(self, run):
         """Return the process of a run's training once it has come to another checkpoint."""
