@@ -2,12 +2,13 @@
 
 import contextlib
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 from components.contract import artifact
-from components.contract.errors import BadInput
+from components.contract.errors import BadInput, StoreRefused
 from components.contract.store.client import Store, split
 
 
@@ -33,7 +34,10 @@ def fetch(location: str, scratch: Path) -> Path:
 @contextlib.contextmanager
 def staging(location: str) -> Iterator[Path]:
     """Give an empty folder to write an artifact in, on the file system it will be renamed on; gone afterwards."""
-    parent = None if is_remote(location) else Path(location).absolute().parent
+    remote = is_remote(location)
+    if remote:
+        Store.from_environment()  # what is wrong with its settings is said before the work is done
+    parent = None if remote else Path(location).absolute().parent
     try:
         if parent:
             parent.mkdir(parents=True, exist_ok=True)
@@ -72,6 +76,27 @@ def place(staged: Path, path: Path) -> None:
     shutil.rmtree(old)
 
 
+def removed(store: Store, uri: str) -> bool:
+    """Remove the artifact at `uri` if the credentials may; tell whether it is gone. No work ends over tidying up."""
+    try:
+        store.remove(uri)
+    except StoreRefused as error:
+        if error.code != "AccessDenied":
+            raise
+        _warn_once(store.endpoint, f"warning: {error}; what is not needed any more stays there")
+        return False
+    return True
+
+
+_warned: set[str] = set()
+
+
+def _warn_once(endpoint: str, text: str) -> None:
+    if endpoint not in _warned:
+        _warned.add(endpoint)
+        print(text, file=sys.stderr, flush=True)
+
+
 def children(location: str) -> list[str]:
     """Return the names of the finished artifacts directly below `location`, sorted."""
     if is_remote(location):
@@ -83,9 +108,9 @@ def children(location: str) -> list[str]:
 
 
 def remove(location: str) -> None:
-    """Remove the artifact at `location`."""
+    """Remove the artifact at `location`; where the credentials may not, that is said once, and it stays."""
     if is_remote(location):
-        Store.from_environment().remove(location)
+        removed(Store.from_environment(), location)
         return
     (Path(location) / artifact.MANIFEST).unlink()  # first, so that what is left never looks finished
     shutil.rmtree(location)
