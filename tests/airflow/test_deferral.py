@@ -9,7 +9,7 @@ import os
 import threading
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import ClassVar
+from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
 import pytest
@@ -19,23 +19,25 @@ from airflow.sdk.exceptions import TaskDeferred
 
 from tests.airflow.whole import Ti
 
-RUNNING = {"phase": "Running", "containerStatuses": [
-    {"name": "base", "image": "", "imageID": "", "ready": True, "restartCount": 0,
-     "state": {"running": {"startedAt": "2026-01-01T00:00:00Z"}}},
-]}  # fmt: skip
-DONE = copy.deepcopy(RUNNING) | {"phase": "Succeeded"}
-DONE["containerStatuses"][0]["state"] = {"terminated": {"exitCode": 0}}
+
+def status(phase, state):
+    container = {"name": "base", "image": "", "imageID": "", "ready": True, "restartCount": 0, "state": state}
+    return {"phase": phase, "containerStatuses": [container]}
+
+
+RUNNING = status("Running", {"running": {"startedAt": "2026-01-01T00:00:00Z"}})
+DONE = status("Succeeded", {"terminated": {"exitCode": 0}})
 
 
 class Kubernetes(BaseHTTPRequestHandler):
     """Pods in memory: made, listed, read, changed and deleted; each runs until somebody says that it is done."""
 
-    pods: ClassVar[dict] = {}
-    reads = 0
+    pods: ClassVar[dict[str, Any]] = {}
+    address, reads = "", 0
 
     def do_POST(self):
         pod = self.given()
-        pod["status"] = copy.deepcopy(RUNNING)
+        pod["status"] = RUNNING
         self.pods[pod["metadata"]["name"]] = pod
         self.answer(pod)
 
@@ -75,12 +77,12 @@ class Kubernetes(BaseHTTPRequestHandler):
 @pytest.fixture
 def kubernetes():
     """Start what stands in for the API, and return its pods."""
-    handler = type("Own", (Kubernetes,), {"pods": {}})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    handler.address = f"http://127.0.0.1:{server.server_port}"
+    Kubernetes.pods.clear()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Kubernetes)
+    Kubernetes.address = f"http://127.0.0.1:{server.server_port}"
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
-    yield handler
+    yield Kubernetes
     server.shutdown()
     server.server_close()
     thread.join()
@@ -103,9 +105,7 @@ def train(monkeypatch, tmp_path, kubernetes):
 
 
 def context(task, attempt):
-    ti = Ti()
-    ti.dag_id, ti.task_id, ti.map_index, ti.try_number = "tapeline", "train", -1, attempt
-    ti.start_date = datetime.now(UTC)
+    ti = Ti(dag_id="tapeline", task_id="train", map_index=-1, try_number=attempt, start_date=datetime.now(UTC))
     task.arguments = [f"--gradients=s3://b/{attempt}/gradients", "--seed=0"]
     return {"ti": ti, "run_id": "one", "dag": task.dag}
 

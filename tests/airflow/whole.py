@@ -39,12 +39,16 @@ SETTINGS = {
 
 
 class Ti:
-    """A task instance that keeps what it is told, in a run in which some tasks have handed over something."""
+    """A task instance that keeps what it is told, in a run in which some tasks have handed over something.
+
+    `facts` are what else it knows of itself.
+    """
 
     id = "01"
 
-    def __init__(self, handed=()):
+    def __init__(self, handed=(), **facts):
         self.told, self.handed = {}, dict(handed)
+        self.__dict__.update(facts)
 
     def xcom_push(self, key, value):
         self.told[key] = value
@@ -58,6 +62,7 @@ class Runs:
 
     def __init__(self, airflow):
         self.airflow = airflow
+        self.first = ""  # the run of tapeline_reevaluate before any model was blessed
         self.store = Store.from_environment(airflow.environment)
 
     def trigger(self, dag="tapeline", *, run=None, **values):
