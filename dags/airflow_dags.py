@@ -4,20 +4,30 @@
 model that was blessed. What a deployment may set is in airflow_settings.py.
 """
 
+import os
+import re
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from airflow.sdk import Asset, CronTriggerTimetable, Param, dag, task
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+from croniter import croniter  # type: ignore[import-untyped]
 
 from components.contract.errors import BadInput
 from dags import definition
-from dags.airflow_process import told
-from dags.airflow_settings import PREFIX, Settings, dag_ids, function_of, output_of
+from dags.airflow_places import input_of, judged_by, place_of
+from dags.airflow_process import ROOT, told
+from dags.airflow_settings import PREFIX, Settings, dag_ids, function_of
 from dags.airflow_steps import step
 from dags.definition import Task, Workflow, bounds_of
 from dags.workflow import WORKFLOW
+
+CRON_FIELDS = 5
+CRON_PRESETS = {
+    "@hourly": "0 * * * *", "@daily": "0 0 * * *", "@weekly": "0 0 * * 0", "@monthly": "0 0 1 * *",
+    "@quarterly": "0 0 1 */3 *", "@yearly": "0 0 1 1 *",
+}  # fmt: skip
 
 
 def learn(workflow: Workflow, settings: Settings) -> None:
@@ -28,20 +38,19 @@ def learn(workflow: Workflow, settings: Settings) -> None:
     assets = {asset.place: asset_of(workflow, settings, asset) for asset in workflow.assets}
 
     @task(task_display_name=f"Bless the {gate.blesses.name}", outlets=[blessed])
-    def bless(*, ti: Any, dag_run: Any, outlet_events: Any) -> None:
-        judged = ti.xcom_pull(task_ids=gate.component.name, key=gate.output)
+    def bless(*, ti: Any, outlet_events: Any) -> None:
+        judged = judged_by(ti, gate.component.name, gate.output)
         if (verdict := judged[gate.verdict]) != gate.blessed:
             raise AirflowSkipException(f"the {gate.blesses.name} is {verdict}; see the report of {gate.component.name}")
-        run = (dag_run.dag_id, dag_run.run_id)
-        inputs = workflow.task(gate.component).inputs.items()
-        outlet_events[blessed].extra = judged | {to: output_of(settings, place, run=run) for to, place in inputs}
+        outlet_events[blessed].extra = judged
 
     @dag(
         dag_id=dag_ids(workflow)[0],
         dag_display_name=workflow.title,
         description=workflow.help,
         doc_md=f"{workflow.help}\n\n"
-        "Each run puts its artifacts in a folder of the store that is named after it. A step that fails is tried "
+        "Each run puts its artifacts in a folder of the store that is named after it, each try of a step in one of its "
+        "own, so a run may be cleared, or deleted and triggered again under its id. A step that fails is tried "
         "again, unless its input is bad; one that keeps checkpoints goes on from the last of them. "
         f"The {gate.blesses.name} becomes the asset `{blessed.name}` if it is {gate.blessed}, "
         f"which needs a threshold, such as `{gate.threshold}`.",
@@ -51,7 +60,7 @@ def learn(workflow: Workflow, settings: Settings) -> None:
     def whole() -> None:
         made: dict[str, Any] = {}
         for each in workflow.tasks:
-            inputs = {to: output_of(settings, place) for to, place in each.inputs.items()}
+            inputs = {to: input_of(place) for to, place in each.inputs.items()}
             places = dict(each.inputs) | {item.name: (each.component, item.name) for item in each.component.outputs}
             mine = {to: assets[place] for to, place in places.items() if place in assets}
             made[each.name] = step(workflow, each, settings, inputs, mine)
@@ -106,14 +115,32 @@ def asset_of(workflow: Workflow, settings: Settings, asset: definition.Asset) ->
 
 
 def schedule_of(settings: Settings) -> str | None:
-    """Return when the workflow runs by itself; raise `BadInput` unless Airflow can read it."""
-    if not settings.schedule:
+    """Return when the workflow runs by itself; raise `BadInput` unless Airflow can read it, and finds a time."""
+    cron = settings.schedule
+    if not cron:
         return None
+    # Airflow would take a sixth field for seconds, and R for a time that is another one at each look.
+    usual = len(cron.split(" ")) == CRON_FIELDS and not re.search(r"\b[RrHh]\b", cron)
+    sound = usual or cron in CRON_PRESETS
     try:
-        CronTriggerTimetable(settings.schedule, timezone="UTC").validate()
-    except Exception as error:
-        raise BadInput(f"{PREFIX}SCHEDULE: {settings.schedule!r} is no cron expression, such as 0 3 * * *") from error
-    return settings.schedule
+        CronTriggerTimetable(cron, timezone="UTC").validate()
+        croniter(CRON_PRESETS.get(cron, cron), datetime(2026, 1, 1, tzinfo=UTC)).get_next()
+    except Exception:  # noqa: BLE001 - whatever Airflow or croniter raise
+        sound = False
+    if not sound:
+        wanted = f"a cron expression of {CRON_FIELDS} fields, such as 0 3 * * *, or one of {', '.join(CRON_PRESETS)}"
+        raise BadInput(f"{PREFIX}SCHEDULE: {cron!r}: {wanted}, is needed")
+    return cron
+
+
+def check_python(settings: Settings) -> None:
+    """Raise `BadInput` if steps are to be processes, and there is no Python to run them."""
+    path = ROOT / settings.python
+    if settings.runner == "process" and not (path.is_file() and os.access(path, os.X_OK)):
+        raise BadInput(
+            f"{PREFIX}PYTHON: {settings.python!r}: there is no program {path}; the path of a Python is needed that has "
+            f"the steps' packages, from {ROOT} on or absolute"
+        )
 
 
 def options(workflow: Workflow, settings: Settings, tasks: Iterable[Task]) -> dict[str, Any]:
@@ -124,6 +151,7 @@ def options(workflow: Workflow, settings: Settings, tasks: Iterable[Task]) -> di
         "max_active_runs": 1,
         "params": form(workflow, settings, tasks),
         "tags": ["mnist", workflow.name],
+        "user_defined_macros": {"place_of": place_of},
         "default_args": {
             "owner": workflow.name,
             "retries": settings.retries,
@@ -156,5 +184,6 @@ def form(workflow: Workflow, settings: Settings, tasks: Iterable[Task]) -> dict[
 
 
 _SETTINGS = Settings.from_environment(WORKFLOW)
+check_python(_SETTINGS)
 learn(WORKFLOW, _SETTINGS)
 judge_again(WORKFLOW, _SETTINGS)

@@ -9,7 +9,6 @@ from typing import Any
 
 from airflow.listeners import hookimpl
 
-from components.contract.errors import Blocked
 from dags.airflow_pages import address_of, reports_of
 from dags.airflow_process import FAILURE
 from dags.airflow_settings import Settings, dag_ids
@@ -42,10 +41,14 @@ def write_note(workflow: Workflow, dag_run: Any, otherwise: str) -> None:
     if dag_run.dag_id not in dag_ids(workflow) or not session or (there and there.user_id):
         return
     mine = {"dag_id": dag_run.dag_id, "run_id": dag_run.run_id}
-    failed = set(session.scalars(select(TaskInstance.task_id).filter_by(**mine, state="failed")))
+    tasks = select(TaskInstance.task_id, TaskInstance.state).filter_by(**mine)
+    states = dict(session.execute(tasks).all())
     rows = session.scalars(select(XComModel).filter_by(**mine).order_by(XComModel.timestamp)).all()
-    # A try that was ended from outside may have left its sentence, though the next one went well.
-    rows = [row for row in rows if row.key != FAILURE or row.task_id in failed]
+    # What a task said before the run was cleared does not count if it did not run again; and a try that was ended from
+    # outside may have left its sentence, though the next one went well.
+    rows = [
+        row for row in rows if states.get(row.task_id) in (("failed",) if row.key == FAILURE else ("success", "failed"))
+    ]
     told = {(row.task_id, row.key): XComModel.deserialize_value(row) for row in rows}
     given = Settings.from_environment(workflow).parameters | (dag_run.conf or {})
     text = note(workflow, (dag_run.dag_id, dag_run.run_id), given, told, otherwise)
@@ -82,9 +85,8 @@ def note(
 def _links(workflow: Workflow, run: tuple[str, str], told: Mapping[tuple[str, str], Any]) -> Iterator[str]:
     """Yield a link to each report that is there."""
     for task in workflow.tasks:
-        blocked = told.get((task.name, FAILURE), {}).get("exit_code") == Blocked.exit_code
         for item in reports_of(task.component):
-            if blocked or (task.name, item.name) in told:
+            if (task.name, item.name) in told:
                 yield f"[{task.component.title}]({address_of(workflow, run, task.component, item)})"
 
 

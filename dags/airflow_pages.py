@@ -10,10 +10,12 @@ from typing import Any
 from urllib.parse import quote
 
 from airflow.sdk import BaseOperatorLink
+from airflow.sdk.execution_time.xcom import XCom
 
 from components.contract.declaration import Component, Output
 from components.contract.errors import StepError
-from dags.airflow_settings import Settings, dag_ids, output_of
+from dags.airflow_places import belongs
+from dags.airflow_settings import dag_ids
 from dags.definition import Workflow
 
 HEADERS = {
@@ -38,8 +40,8 @@ def address_of(workflow: Workflow, run: tuple[str, str], component: Component, o
 class Report(BaseOperatorLink):
     """The link on a task to a report of it; none where the step did not come to write it."""
 
-    def __init__(self, workflow: Workflow, settings: Settings, component: Component, output: Output) -> None:
-        self.workflow, self.settings, self.component, self.output = workflow, settings, component, output
+    def __init__(self, workflow: Workflow, component: Component, output: Output) -> None:
+        self.workflow, self.component, self.output = workflow, component, output
 
     @property
     def name(self) -> str:
@@ -53,11 +55,9 @@ class Report(BaseOperatorLink):
 
     def get_link(self, operator: Any, *, ti_key: Any) -> str:  # noqa: ARG002 - the interface of a link
         """Return the address; called in the worker when the task has ended."""
-        from components.contract.store.client import Store  # noqa: PLC0415 - reading a DAG must not wait for the S3 client
-
-        run = (ti_key.dag_id, ti_key.run_id)
-        made = Store.from_environment().manifest(output_of(self.settings, (self.component, self.output.name), run=run))
-        return address_of(self.workflow, run, self.component, self.output) if made else ""
+        if not XCom.get_value(ti_key=ti_key, key=self.output.name):
+            return ""
+        return address_of(self.workflow, (ti_key.dag_id, ti_key.run_id), self.component, self.output)
 
 
 def pages(workflow: Workflow) -> Any:
@@ -67,6 +67,7 @@ def pages(workflow: Workflow) -> Any:
     from airflow.api_fastapi.common.db.common import SessionDep  # noqa: PLC0415
     from airflow.api_fastapi.core_api.security import requires_access_dag  # noqa: PLC0415
     from airflow.models.dagrun import DagRun  # noqa: PLC0415
+    from airflow.models.xcom import XComModel  # noqa: PLC0415
     from fastapi import Depends, FastAPI, HTTPException, Request  # noqa: PLC0415
     from fastapi.exception_handlers import http_exception_handler  # noqa: PLC0415
     from fastapi.responses import HTMLResponse, RedirectResponse, Response  # noqa: PLC0415
@@ -90,13 +91,16 @@ def pages(workflow: Workflow) -> Any:
         runs = session.query(DagRun.id).filter(DagRun.dag_id == dag_id, DagRun.run_id == run_id)
         if (step, output) not in declared or dag_id not in dag_ids(workflow) or not runs.first():
             raise HTTPException(404, "there is no such report")
-        component, item = declared[step, output]
+        _, item = declared[step, output]
+        where = {"dag_ids": dag_id, "run_id": run_id, "task_ids": step, "key": output}
+        handed = session.scalars(XComModel.get_many(**where)).first()
+        place = XComModel.deserialize_value(handed)["uri"] if handed else ""
+        if not belongs(place, (dag_id, run_id), step):
+            raise HTTPException(404, f"{step} has not written this report, or the run no longer says where")
         try:
-            # Read here: a wrong setting is an import error of the DAGs, and must not keep the API server from starting.
-            place = output_of(Settings.from_environment(workflow), (component, output), run=(dag_id, run_id))
             store = Store.from_environment()
             if not store.manifest(place):
-                raise HTTPException(404, f"{step} has not written this report, or it is no longer there: {place}")
+                raise HTTPException(404, f"this report is no longer there: {place}")
             with tempfile.TemporaryDirectory() as folder:
                 store.fetch(place, Path(folder))
                 return HTMLResponse((Path(folder) / item.file).read_bytes(), headers=HEADERS)

@@ -8,13 +8,13 @@ import contextlib
 import signal
 import subprocess
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import takewhile
 from pathlib import Path
 from typing import Any, TypeVar
 
 from airflow.sdk import BaseOperator, Context
-from airflow.sdk.exceptions import AirflowException, AirflowFailException
+from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowTaskTimeout
 
 from components.contract.errors import BadInput, Blocked, StepError, StoreRefused
 from components.contract.processes import tie_this_process, tied
@@ -24,7 +24,10 @@ T = TypeVar("T", bound=BaseException)
 ROOT = Path(__file__).parent.parent
 FINAL = (BadInput.exit_code, Blocked.exit_code, StoreRefused.exit_code)  # the same call would end in the same way
 _HINTS = dict.fromkeys(FINAL, ": the same call would end in the same way")
-_HINTS |= dict.fromkeys((-9, 137), ": it was killed, as when memory is short")
+KILLED = (-9, 137)
+_HINTS |= dict.fromkeys(KILLED, ": it was killed, as when memory is short")
+_HINTS |= dict.fromkeys((-15, 143), ": it was ended from outside")
+NOT_STARTED = 125  # by Docker
 FAILURE = "failure"  # the XCom with sentence and exit code of a task's failure
 GRACE_SECONDS = 4  # Airflow kills a task after 5
 
@@ -34,11 +37,24 @@ class Step(BaseOperator):
 
     template_fields: Sequence[str] = ("arguments",)
 
-    def __init__(self, *, command: Sequence[str], arguments: Sequence[str], **options: Any) -> None:
+    def __init__(
+        self,
+        *,
+        command: Sequence[str],
+        arguments: Sequence[str],
+        on_blocked: Callable[[Context], None],
+        **options: Any,
+    ) -> None:
         super().__init__(**options)
         self.command = command
         self.arguments = arguments
+        self.on_blocked = on_blocked
         self._process: subprocess.Popen[str] | None = None
+
+    @property
+    def called_with(self) -> Sequence[str]:
+        """Return the arguments of the step."""
+        return self.arguments
 
     def execute(self, context: Context) -> None:
         """Run the step; its lines are the task's log. Raises for every exit code but 0."""
@@ -51,10 +67,16 @@ class Step(BaseOperator):
         assert self._process.stdout
         lines: deque[str] = deque(maxlen=100)
         with self._process:
-            for line in self._process.stdout:
-                lines.append(line.rstrip())
-                self.log.info("%s", lines[-1])
-        if code := self._process.returncode:
+            try:
+                for line in self._process.stdout:
+                    lines.append(line.rstrip())
+                    self.log.info("%s", lines[-1])
+            except AirflowTaskTimeout:
+                self.on_kill()
+                raise told(context["ti"], AirflowTaskTimeout(late(self, lines))) from None
+        if (code := self._process.returncode) == Blocked.exit_code:
+            self.on_blocked(context)
+        if code:
             raise failure(context["ti"], self.task_id, code, list(lines))
 
     def on_kill(self) -> None:
@@ -66,22 +88,36 @@ class Step(BaseOperator):
             self._process.kill()
 
 
-def failure(ti: Any, name: str, code: int, lines: Sequence[str]) -> AirflowException:
+def failure(ti: Any, name: str, code: int, lines: Sequence[str], why: str = "") -> AirflowException:
     """Return what to raise for an exit code and the last lines of a step; bad input is not tried again.
 
-    It says what the step said, as that is all that an alert or a filter for errors gets to see.
+    It says what the step said, and `why` it ended where something else than the step knows, as that is all that an
+    alert or a filter for errors gets to see.
     """
-    said = sentence(name, lines) or (lines[-1] if lines and code == StepError.exit_code else "")
-    ended = f"exit code {code}{_HINTS.get(code, '')}"
+    said = "" if code in KILLED else sentence(name, lines, code)
+    ended = f"exit code {code}{_HINTS.get(code, '')}{f' ({why})' if why else ''}"
     kind = AirflowFailException if code in FINAL else AirflowException
-    return told(ti, kind(f"{said} ({ended})" if said else f"{name} ended with {ended}"), code)
+    last = f"; its last line: {lines[-1]}" if lines and lines[-1] else ""
+    return told(ti, kind(f"{said} ({ended})" if said else f"{name} ended with {ended}{last}"), code)
 
 
-def sentence(name: str, lines: Sequence[str]) -> str:
-    """Return what a step, or the command that starts its container, said of its failure; empty if it said nothing."""
-    begins = [index for index, line in enumerate(lines) if line.startswith((f"{name}: ", "docker: "))]
-    last = lines[begins[-1] :] if begins else ()
-    return "\n".join(takewhile(lambda line: line and not line.startswith("Traceback"), last))
+def late(task: BaseOperator, lines: Sequence[str]) -> str:
+    """Return a sentence about a step that takes longer than it may."""
+    assert task.execution_timeout
+    last = f"; its last line: {lines[-1]}" if lines else ""
+    return f"{task.task_id}: it was ended after {task.execution_timeout.total_seconds():.0f} s, its time limit{last}"
+
+
+def sentence(name: str, lines: Sequence[str], code: int) -> str:
+    """Return what a step, or the command that starts it, said of its failure; empty if it said nothing."""
+    begins = [index for index, line in enumerate(lines) if line.startswith((f"{name}: ", "docker: ", "setpriv: "))]
+    if begins:
+        return "\n".join(takewhile(lambda line: line and not line.startswith("Traceback"), lines[begins[-1] :]))
+    if code in (StepError.exit_code, NOT_STARTED):  # the last line of a traceback, or what Docker does not understand
+        return next(
+            (line for line in reversed(lines) if line and not line.startswith(("See '", "Run '", "Usage: "))), ""
+        )
+    return ""
 
 
 def told(ti: Any, error: T, code: int = 0) -> T:

@@ -1,32 +1,31 @@
 """A step as an Airflow task: what it is called with, what runs it, and what it hands over."""
 
-import hashlib
-import shlex
-from collections.abc import Callable, Mapping
+import contextlib
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
 from airflow.sdk import Asset, BaseOperator, Context
-from airflow.sdk.exceptions import AirflowException, AirflowFailException
+from airflow.sdk.exceptions import AirflowFailException
 
 from components.contract.declaration import Component, argument
-from components.contract.errors import BadInput
+from components.contract.errors import StepError
+from dags import docker_options
 from dags.airflow_pages import Report, reports_of
+from dags.airflow_places import checkpoints_of, hand_over, output_of
 from dags.airflow_process import ROOT, Step, told
-from dags.airflow_settings import Settings, output_of
-from dags.cluster import image_of, labels_of, resources_of
-from dags.definition import Task, Workflow, figures_of
+from dags.airflow_settings import Settings, image_of, wrong_parameters
+from dags.cluster import labels_of, resources_of
+from dags.definition import Task, Workflow
 
-# What a container is told of the store. The values stay in the environment, out of sight.
+# What a container is told of the store and of the way out, in capital and in small letters, as both are usual. The
+# values stay in the environment, out of sight.
 STORE_VARIABLES = (
     "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_REGION", "AWS_DEFAULT_REGION",
     "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN",
+    "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "all_proxy", "no_proxy",
 )  # fmt: skip
-# What one that downloads is told of the way out, in capital and in small letters, as both are usual.
-DOWNLOAD_VARIABLES = (
-    "TAPELINE_MIRROR", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY",
-    "http_proxy", "https_proxy", "all_proxy", "no_proxy",
-)  # fmt: skip
+DOWNLOAD_VARIABLES = ("TAPELINE_MIRROR",)
 
 
 def step(
@@ -50,12 +49,13 @@ def step(
         "inlets": [assets[item.name] for item in component.inputs if item.name in assets],
         "outlets": [assets[item.name] for item in component.outputs if item.name in assets],
         "pre_execute": _check(workflow),
-        "post_execute": _hand_over(component, settings, assets),
+        "post_execute": _hand_over(component, assets),
+        "on_blocked": _hand_over_rest(component),
     }
     if task.resources.gpu:
         options["pool"] = settings.gpu_pool
     made = _operator(workflow, task, settings, options)
-    made.operator_extra_links = tuple(Report(workflow, settings, component, item) for item in reports_of(component))
+    made.operator_extra_links = tuple(Report(workflow, component, item) for item in reports_of(component))
     return made
 
 
@@ -77,7 +77,7 @@ def _arguments(task: Task, settings: Settings, inputs: Mapping[str, str]) -> lis
     component = task.component
     places = dict(inputs) | {item.name: output_of(settings, (component, item.name)) for item in component.outputs}
     if task.checkpoints:
-        places[task.checkpoints] = output_of(settings, (component, task.checkpoints))
+        places[task.checkpoints] = checkpoints_of(settings, component, task.checkpoints)
     arguments = [argument(name, place) for name, place in places.items()]
     for name, field in component.parameters.model_fields.items():
         if name in places:
@@ -103,41 +103,42 @@ def _docker_run(workflow: Workflow, task: Task, settings: Settings) -> list[str]
         command.append(f"--shm-size={needs.shared_memory.removesuffix('i').lower()}")
     if needs.gpu and settings.gpu_count:
         command.append(f"--gpus={settings.gpu_count}")
-    return [*command, *shlex.split(settings.docker_options), image_of(task.component, settings.registry, settings.tag)]
+    return [*command, *docker_options.words(settings.docker_options), image_of(task.component, settings)]
 
 
 def _check(workflow: Workflow) -> Callable[[Context], None]:
     """Return what refuses what the form cannot check, before the first step rather than at the one it concerns."""
 
     def pre_execute(context: Context) -> None:
-        try:
-            given = dict(context["params"]).items()
-            workflow.parameters_of({name: "" if value is None else value for name, value in given})
-        except BadInput as error:
-            raise told(context["ti"], AirflowFailException(str(error))) from None
+        given = {name: "" if value is None else value for name, value in dict(context["params"]).items()}
+        if wrong := wrong_parameters(workflow, given):
+            raise told(context["ti"], AirflowFailException("\n".join(wrong)))
 
     return pre_execute
 
 
-def _hand_over(component: Component, settings: Settings, assets: Mapping[str, Asset]) -> Callable[..., None]:
-    """Return what tells Airflow of the outputs: the place, the digest and the figures of each, read from the store."""
+def _hand_over(component: Component, assets: Mapping[str, Asset]) -> Callable[..., None]:
+    """Return what tells Airflow of the outputs of a step that ended well, and of those that are assets as such."""
 
     def post_execute(context: Context, _: object = None) -> None:
-        from components.contract.store.client import Store  # noqa: PLC0415 - reading a DAG must not wait for the S3 client
-
-        store, run = Store.from_environment(), context["dag_run"]
-        figures: dict[str, Any] = {}
-        told = {}
-        for item in component.outputs:
-            uri = output_of(settings, (component, item.name), run=(run.dag_id, run.run_id))
-            text = store.manifest(uri)
-            if text is None:
-                raise AirflowException(f"{component.name} ended well, but there is no artifact at {uri}")
-            small = figures_of(text, uri)
-            told[item.name] = small | {"uri": uri, "digest": hashlib.sha256(text).hexdigest()}
-            context["ti"].xcom_push(item.name, told[item.name])
-            figures |= small
-        for name in told.keys() & assets.keys():
-            context["outlet_events"][assets[name]].extra = figures | told[name]
+        handed = hand_over(component, context["ti"], _called_with(context))
+        figures = {name: value for each in handed.values() for name, value in each.items()}
+        for name in handed.keys() & assets.keys():
+            context["outlet_events"][assets[name]].extra = figures | handed[name]
 
     return post_execute
+
+
+def _hand_over_rest(component: Component) -> Callable[[Context], None]:
+    """Return what tells Airflow of what a step has published that blocks what would come next, such as its report."""
+
+    def on_blocked(context: Context) -> None:
+        with contextlib.suppress(StepError):  # what blocks is the answer, not whether its report is within reach
+            hand_over(component, context["ti"], _called_with(context), whole=False)
+
+    return on_blocked
+
+
+def _called_with(context: Context) -> Sequence[str]:
+    arguments: Sequence[str] = context["task"].called_with
+    return arguments

@@ -1,22 +1,23 @@
 """What a workflow asks of a cluster, said once: for Kubeflow's form, Airflow's settings and the chart's values."""
 
 import json
-import re
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from pydantic import field_validator
+from pydantic import ValidationInfo, field_validator
 
-from components.contract.declaration import Component, Parameters, did_you_mean, parameter
+from components.contract.declaration import Component, Parameters, parameter
+from dags import cluster_rules
 from dags.definition import Resources, Task, Workflow
 
 # Kubeflow's own keys of a store's credentials -> the names that every S3 client reads.
 SECRET_KEYS = {"accesskey": "AWS_ACCESS_KEY_ID", "secretkey": "AWS_SECRET_ACCESS_KEY"}
+TOKEN_KEYS = {"sessiontoken": "AWS_SESSION_TOKEN"}  # which the same Secret may have
 CONFIG_KEYS = {"endpoint": "AWS_ENDPOINT_URL", "region": "AWS_REGION"}
-# Keys that the same ConfigMap may have -> what they tell a step that downloads of the way out.
-DOWNLOAD_KEYS = {
-    "mirror": "TAPELINE_MIRROR", "http-proxy": "HTTP_PROXY", "https-proxy": "HTTPS_PROXY", "no-proxy": "NO_PROXY",
-}  # fmt: skip
+# Keys that the same ConfigMap may have -> what they tell a step of the way out, and one that downloads.
+PROXY_KEYS = {"http-proxy": "HTTP_PROXY", "https-proxy": "HTTPS_PROXY", "no-proxy": "NO_PROXY"}
+DOWNLOAD_KEYS = {"mirror": "TAPELINE_MIRROR"}
 # What it may tell a step that goes on from its checkpoints: a place for those of all runs.
 CHECKPOINT_KEYS = {"checkpoints": "TAPELINE_CHECKPOINTS"}
 
@@ -24,72 +25,85 @@ CHECKPOINT_KEYS = {"checkpoints": "TAPELINE_CHECKPOINTS"}
 REGISTRY = "tapeline"
 TAG = "dev"
 
-# How Kubernetes names things, and the keys of a toleration with their types or choices.
-NAME = r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?"
-TOLERATION: dict[str, type | tuple[str, ...]] = {
-    "key": str,
-    "operator": ("Exists", "Equal"),
-    "value": str,
-    "effect": ("NoSchedule", "PreferNoSchedule", "NoExecute"),
-    "tolerationSeconds": int,
-}
-
 
 class Cluster(Parameters):
     """What a run asks of the cluster; a list or an object may be given as JSON."""
 
     gpu_count: int = parameter(0, "GPUs for each step that can use one; 0: it runs on the CPU", ge=0, le=64)
-    gpu_resource: str = parameter("nvidia.com/gpu", "What the cluster calls a GPU", min_length=1)
+    gpu_resource: str = parameter("nvidia.com/gpu", "What the cluster calls a GPU")
     node_selector: dict[str, str] = parameter({}, "Labels that the node of such a step must have")
     tolerations: list[dict[str, Any]] = parameter([], "Taints that such a step may live with, as in a pod")
     cpu: str = parameter("", "CPUs for such a step, as 4 or 500m; empty: as the workflow says")
     memory: str = parameter("", "Memory for such a step, as 16Gi; empty: as the workflow says")
     s3_secret: str = parameter("tapeline-store", f"Secret with the keys {' and '.join(SECRET_KEYS)} of the store")
     s3_config: str = parameter("tapeline-store", f"ConfigMap with the keys {' and '.join(CONFIG_KEYS)} of the store")
-
-    @field_validator("cpu", "memory")
-    @classmethod
-    def _quantity(cls, value: str) -> str:
-        if not re.fullmatch(r"(\d+(\.\d+)?(m|[KMGT]i?)?)?", value):
-            raise ValueError("not an amount as Kubernetes writes it, such as 500m, 4 or 16Gi")
-        return value
+    pod: dict[str, Any] = parameter(
+        {}, "What the pod of each step has besides: a Pod of `metadata` and `spec`, whose container is `base`"
+    )
 
     @field_validator("node_selector", "tolerations", mode="before")
     @classmethod
     def _parsed(cls, value: Any, info: Any) -> Any:
-        return parsed(value, list if info.field_name == "tolerations" else dict)
+        return _RULES[str(info.field_name)](parsed(value, list if info.field_name == "tolerations" else dict))
 
-    @field_validator("tolerations")
+    @field_validator("gpu_resource", "cpu", "memory", "s3_secret", "s3_config")
     @classmethod
-    def _tolerable(cls, value: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        for key, given in (item for each in value for item in each.items()):
-            if key not in TOLERATION:
-                raise ValueError(f"no such key of a toleration: {key}{did_you_mean(key, TOLERATION)}")
-            right = TOLERATION[key]
-            if isinstance(right, type) and type(given) is not right:
-                raise ValueError(f"{key}: {given!r} is no {'text' if right is str else 'whole number'}")
-            if isinstance(right, tuple) and given not in right:
-                raise ValueError(f"{key}: {given!r} is not one of {', '.join(right)}")
-        return value
+    def _taken(cls, value: Any, info: ValidationInfo) -> Any:
+        return _RULES[str(info.field_name)](value)
 
-    @field_validator("s3_secret", "s3_config")
+    @field_validator("pod", mode="before")
     @classmethod
-    def _named(cls, value: str) -> str:
-        if not re.fullmatch(NAME, value):
-            raise ValueError("small letters, digits, dots and hyphens are needed, as Kubernetes names things")
-        return value
+    def _pod(cls, value: Any) -> Any:
+        pod = parsed(value, dict)
+        metadata, spec = (parsed(pod.get(part, {}), dict) for part in ("metadata", "spec"))
+        for part, given, known in (("", pod, ("metadata", "spec")), ("metadata.", metadata, ("labels", "annotations"))):
+            for key in given:
+                if key not in known:
+                    raise ValueError(f"{part}{key}: only {' and '.join(known)} can be added")
+        containers = parsed(spec.get("containers", []), list)
+        if [parsed(each, dict).get("name") for each in containers] not in ([], ["base"]):
+            raise ValueError("spec.containers: only one of the name base can be there, the step's own")
+        return pod and {"metadata": metadata, "spec": {"containers": [{"name": "base"}]} | spec}
+
+
+_RULES: dict[str, Callable[[Any], Any]] = {
+    "gpu_resource": cluster_rules.resource,
+    "node_selector": cluster_rules.labels,
+    "tolerations": cluster_rules.tolerations,
+    "cpu": cluster_rules.cpus,
+    "memory": cluster_rules.memory,
+    "s3_secret": cluster_rules.name,
+    "s3_config": cluster_rules.name,
+}
 
 
 def parsed(value: Any, kind: type[list[Any] | dict[str, Any]]) -> Any:
     """Return a list or an object that may be given as JSON; raise `ValueError` unless it is one."""
     if isinstance(value, str):
         try:
-            value = json.loads(value)
+            value = json.loads(value, object_pairs_hook=_once, parse_int=_whole)
         except json.JSONDecodeError as error:
             raise ValueError(f"not JSON: {error}") from None
+        except RecursionError:
+            raise ValueError("not JSON that can be read: it is nested too deeply") from None
     if not isinstance(value, kind):
         raise ValueError(f"a JSON {'list' if kind is list else 'object'} is needed")  # noqa: TRY004 - pydantic's way
     return value
+
+
+def _whole(text: str) -> int:
+    """Return a whole number; raise `ValueError` for one that is longer than any that is meant."""
+    if len(text) > 100:
+        raise ValueError(f"{text[:10]}… is a number of {len(text)} digits")
+    return int(text)
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object; raise `ValueError` if a key is there twice, as one of its values would be ignored."""
+    names = [name for name, _ in pairs]
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise ValueError(f"{twice!r} is there twice")
+    return dict(pairs)
 
 
 def image_of(component: Component, registry: str = REGISTRY, tag: str = TAG) -> str:

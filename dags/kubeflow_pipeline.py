@@ -15,14 +15,16 @@ from components.contract.command import Parser, guard
 from components.contract.declaration import Output, did_you_mean
 from components.contract.errors import BadInput
 from components.contract.kubeflow import OTHERS, names_of
-from dags import kubeflow_check
+from dags import kubeflow_check, kubeflow_pod
 from dags.cluster import (
     CHECKPOINT_KEYS,
     CONFIG_KEYS,
     DOWNLOAD_KEYS,
+    PROXY_KEYS,
     REGISTRY,
     SECRET_KEYS,
     TAG,
+    TOKEN_KEYS,
     Cluster,
     image_of,
     labels_of,
@@ -77,6 +79,7 @@ def build(  # noqa: PLR0913 - all that may be fixed
         checked.set_cpu_request("100m").set_memory_request("128Mi").set_cpu_limit("1").set_memory_limit("512Mi")
         for name, value in part_of(workflow, kubeflow_check.NAME).items():
             kubernetes.add_pod_label(checked, name, value)
+        kubeflow_pod.add(checked, cluster.pod)
         tasks: dict[str, Any] = {}
         for task in workflow.tasks:
             arguments = {name: form[name] for name in _asked(task, workflow)}
@@ -178,12 +181,13 @@ def _configured(made: Any, task: Task, labels: Mapping[str, str], cluster: Clust
     for name, value in labels.items():
         kubernetes.add_pod_label(made, name, value)
     # Optional: only a step that is given an s3:// parameter needs them, and says so itself when they are missing.
-    kubernetes.use_secret_as_env(made, cluster.s3_secret, SECRET_KEYS, optional=True)
-    kubernetes.use_config_map_as_env(made, cluster.s3_config, CONFIG_KEYS, optional=True)
+    kubernetes.use_secret_as_env(made, cluster.s3_secret, SECRET_KEYS | TOKEN_KEYS, optional=True)
+    kubernetes.use_config_map_as_env(made, cluster.s3_config, CONFIG_KEYS | PROXY_KEYS, optional=True)
     if task.downloads:
         kubernetes.use_config_map_as_env(made, cluster.s3_config, DOWNLOAD_KEYS, optional=True)
     if task.checkpoints:
         kubernetes.use_config_map_as_env(made, cluster.s3_config, CHECKPOINT_KEYS, optional=True)
+    kubeflow_pod.add(made, cluster.pod)
     if needs.gpu:
         made.set_accelerator_type(cluster.gpu_resource).set_accelerator_limit(form["gpu_count"])
         for name, value in cluster.node_selector.items():

@@ -1,12 +1,13 @@
 """Write values.yaml and the README of the chart from its schema, or check that they are up to date.
 
-What the schema says of a GPU is written too: it comes from dags/cluster.py.
+What it says of a GPU comes from dags/cluster.py, and the names of the images from images/list.
 
 python -m helm.reference [--check]
 """
 
 import json
 import re
+import subprocess
 import sys
 import textwrap
 from collections.abc import Iterator
@@ -25,6 +26,8 @@ WORDS = {
     "cpu": "cpu",
     "memory": "memory",
 }
+# An image that is elsewhere: its tag or its digest must be said.
+IMAGE = r"^[a-z0-9][a-z0-9._/:-]*(:\w[\w.-]{0,127}|(:\w[\w.-]{0,127})?@sha256:[0-9a-f]{64})$"
 VERSION = re.compile(r'^(?:version = |appVersion: )"(.+)"$', re.MULTILINE)
 
 
@@ -56,6 +59,16 @@ def describe(schema: dict[str, Any]) -> None:
     for value, name in WORDS.items():
         words = {key: declared[name][key] for key in said if key in declared[name]}
         schema["properties"]["gpu"]["properties"][value] |= words
+    names = "|".join(images())
+    schema["properties"]["images"]["patternProperties"] = {f"^({names})$": {"type": "string", "pattern": IMAGE}}
+
+
+def images() -> list[str]:
+    """Return the names of the images that the chart uses or passes on; Airflow's is in the values of its own chart."""
+    command = CHART.parents[1] / "images/list"
+    lines = subprocess.run([command], check=True, capture_output=True, text=True).stdout.splitlines()
+    listed = [line.split()[:2] for line in lines]
+    return [name for use, name in listed if use != "gpu" and name != "airflow"]
 
 
 def values(schema: dict[str, Any]) -> str:

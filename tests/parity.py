@@ -42,6 +42,14 @@ def run_locally(values: Mapping[str, object], folder: Path) -> Digests:
         return in_store(Store.from_environment(settings), lambda component, output: str(places[component][output]))
 
 
+def places_in(store: Store, root: str) -> Callable[[str, str], str]:
+    """Return what says where an output of the one run below `root` is, each step having been tried once, in Airflow."""
+    parts = [name.split("/") for name in store.names(root) if name.endswith("/manifest.json")]
+    found = {(step, output): f"{root}/{run}/{step}/{attempt}/{output}"
+             for run, step, attempt, output, _ in (each for each in parts if len(each) == 5)}  # fmt: skip
+    return lambda component, output: found[component, output]
+
+
 def in_store(store: Store, place: Callable[[str, str], str]) -> Digests:
     """Return the digests of what a run left in a store, `place` saying where."""
     found = {}

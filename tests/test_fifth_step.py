@@ -37,6 +37,7 @@ def test_its_page_its_place_in_the_picture_and_its_image_follow(copy):
     assert "| `owner` | `nobody` | Whose model it is |" in (copy / "components/card/README.md").read_text()
     assert ">card<" in (copy / "docs/workflow.svg").read_text()
     call(copy, "python", "-m", "dags.reference", "--check")
-    call(copy, "python", "-m", "helm.reference", "--check")
+    call(copy, "python", "-m", "helm.reference")
+    assert "^(card|" in (copy / "helm/tapeline/values.schema.json").read_text()
     assert "card" in images("step", root=copy)
     assert "step card step card" in call(copy, "images/list").splitlines()

@@ -38,7 +38,7 @@ def test_a_run_that_failed_says_why_and_keeps_to_one_line():
 
 
 def test_a_step_that_blocks_has_published_its_report():
-    told = {("export", "failure"): {"sentence": "export: exploding", "exit_code": 5}}
+    told = {("export", "report"): {}, ("export", "failure"): {"sentence": "export: exploding", "exit_code": 5}}
     assert note(WORKFLOW, RUN, {}, told) == f"export: exploding · [Export the gradients]({PLACE}/export/report)"
 
 

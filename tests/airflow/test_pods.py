@@ -3,15 +3,14 @@
 
 import json
 import os
+from typing import Any
 
 import pytest
 from airflow.dag_processing.dagbag import DagBag
-from airflow.sdk.exceptions import AirflowException, AirflowFailException
-from kubernetes.client import models as k8s
 
 from dags.cluster import labels_of
 from dags.workflow import WORKFLOW
-from tests.airflow.whole import Ti
+from tests.kubernetes import admission
 
 KUBECONFIG = {
     "apiVersion": "v1", "kind": "Config", "current-context": "none",
@@ -22,43 +21,32 @@ KUBECONFIG = {
 
 
 @pytest.fixture
-def pods(monkeypatch, tmp_path):
-    """Return the specification of each step's pod, as JSON."""
+def make(monkeypatch, tmp_path):
+    """Return what makes the specification of each step's pod, as JSON, from some settings."""
     (tmp_path / "kubeconfig").write_text(json.dumps(KUBECONFIG))
-    settings = {
-        "RUNNER": "kubernetes", "NAMESPACE": "steps", "REGISTRY": "registry.example/tapeline", "TAG": "1.2.3",
-        "GPU_COUNT": "1", "NODE_SELECTOR": '{"disk": "ssd"}', "PULL_SECRET": "registry",
-        "TOLERATIONS": '[{"key": "nvidia.com/gpu", "operator": "Exists", "tolerationSeconds": 60}]',
-    }  # fmt: skip
-    for name, value in settings.items():
-        monkeypatch.setenv(f"TAPELINE_AIRFLOW_{name}", value)
-    monkeypatch.setenv("AIRFLOW_CONN_KUBERNETES_DEFAULT", '{"conn_type": "kubernetes"}')
-    dag = DagBag(os.environ["AIRFLOW__CORE__DAGS_FOLDER"]).dags["tapeline"]
-    found = {}
-    for name in (task.name for task in WORKFLOW.tasks):
-        task = dag.task_dict[name]
-        task.config_file = str(tmp_path / "kubeconfig")
-        found[name] = task.client.api_client.sanitize_for_serialization(task.build_pod_request_obj())
-    return found
+
+    def made(**settings):
+        for name, value in (settings | {"RUNNER": "kubernetes"}).items():
+            monkeypatch.setenv(f"TAPELINE_AIRFLOW_{name}", value)
+        monkeypatch.setenv("AIRFLOW_CONN_KUBERNETES_DEFAULT", '{"conn_type": "kubernetes"}')
+        dag = DagBag(os.environ["AIRFLOW__CORE__DAGS_FOLDER"]).dags["tapeline"]
+        found = {}
+        for name in (task.name for task in WORKFLOW.tasks):
+            task = dag.task_dict[name]
+            task.config_file = str(tmp_path / "kubeconfig")
+            found[name] = task.client.api_client.sanitize_for_serialization(task.build_pod_request_obj())
+        return found
+
+    return made
 
 
 @pytest.fixture
-def pod_of(monkeypatch):
-    """Return the task of a step, and its pod as it is after an exit code and a last message."""
-
-    def made(name, code, message):
-        monkeypatch.setenv("TAPELINE_AIRFLOW_RUNNER", "kubernetes")
-        task = DagBag(os.environ["AIRFLOW__CORE__DAGS_FOLDER"]).dags["tapeline"].task_dict[name]
-        task.log_events_on_failure = False  # there is no cluster to ask
-        task.patch_already_checked = task.process_pod_deletion = task.is_istio_enabled = lambda *_, **__: None
-        end = k8s.V1ContainerStateTerminated(exit_code=code, message=message)
-        status = k8s.V1ContainerStatus(name="base", image="", image_id="", ready=False, restart_count=0,
-                                       state=k8s.V1ContainerState(terminated=end))  # fmt: skip
-        pod = k8s.V1Pod(metadata=k8s.V1ObjectMeta(name="pod"), spec=k8s.V1PodSpec(containers=[]),
-                        status=k8s.V1PodStatus(phase="Failed", container_statuses=[status]))  # fmt: skip
-        return task, pod, Ti()
-
-    return made
+def pods(make):
+    return make(
+        NAMESPACE="steps", REGISTRY="registry.example/tapeline", TAG="1.2.3", GPU_COUNT="1",
+        NODE_SELECTOR='{"disk": "ssd"}', PULL_SECRET="registry",  # noqa: S106 - its name
+        TOLERATIONS='[{"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoExecute"}]',
+    )  # fmt: skip
 
 
 def test_a_pod_is_small_harmless_and_has_its_secret_by_reference(pods):
@@ -76,20 +64,22 @@ def test_a_pod_is_small_harmless_and_has_its_secret_by_reference(pods):
             "allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]},
         }  # fmt: skip
         assert spec["securityContext"] == {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
+        assert [*admission.restricted(spec), *admission.restricted_v2(spec)] == []
         assert (spec["automountServiceAccountToken"], spec["restartPolicy"]) == (False, "Never")
         assert spec["imagePullSecrets"] == [{"name": "registry"}]
         assert {item["name"]: item["valueFrom"] for item in container["env"]} == {
-            "AWS_ACCESS_KEY_ID": {"secretKeyRef": {"name": "tapeline-store", "key": "accesskey"}},
-            "AWS_SECRET_ACCESS_KEY": {"secretKeyRef": {"name": "tapeline-store", "key": "secretkey"}},
+            "AWS_ACCESS_KEY_ID": {"secretKeyRef": {"name": "tapeline-store", "key": "accesskey", "optional": True}},
+            "AWS_SECRET_ACCESS_KEY": {"secretKeyRef": {"name": "tapeline-store", "key": "secretkey", "optional": True}},
+            "AWS_SESSION_TOKEN": {"secretKeyRef": {"name": "tapeline-store", "key": "sessiontoken", "optional": True}},
             "AWS_ENDPOINT_URL": {"configMapKeyRef": {"name": "tapeline-store", "key": "endpoint"}},
             "AWS_REGION": {"configMapKeyRef": {"name": "tapeline-store", "key": "region"}},
-        } | ({
+        } | {
             variable: {"configMapKeyRef": {"name": "tapeline-store", "key": key, "optional": True}}
             for variable, key in (
-                ("TAPELINE_MIRROR", "mirror"), ("HTTP_PROXY", "http-proxy"), ("HTTPS_PROXY", "https-proxy"),
-                ("NO_PROXY", "no-proxy"),
+                ("HTTP_PROXY", "http-proxy"), ("HTTPS_PROXY", "https-proxy"), ("NO_PROXY", "no-proxy"),
+                *([("TAPELINE_MIRROR", "mirror")] if name == "ingest" else []),
             )
-        } if name == "ingest" else {})  # fmt: skip
+        }  # fmt: skip
         mounts = {item["mountPath"]: item["name"] for item in container["volumeMounts"]}
         assert mounts == {"/tmp": "tmp"} | ({"/dev/shm": "shm"} if name == "train" else {})  # noqa: S108
 
@@ -104,7 +94,7 @@ def test_only_train_asks_for_a_gpu_and_its_node(pods):
                 "limits": {"cpu": "8", "memory": "12Gi", "nvidia.com/gpu": "1"},
             }
             assert spec["nodeSelector"] == {"disk": "ssd"}
-            assert spec["tolerations"] == [{"key": "nvidia.com/gpu", "operator": "Exists", "tolerationSeconds": 60}]
+            assert spec["tolerations"] == [{"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoExecute"}]
             assert {"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": "2Gi"}} in spec["volumes"]
         else:
             assert "nvidia.com/gpu" not in resources["limits"]
@@ -112,24 +102,48 @@ def test_only_train_asks_for_a_gpu_and_its_node(pods):
             assert not spec.get("tolerations")
 
 
-@pytest.mark.parametrize(
-    ("code", "message", "sentence", "final"),
-    [
-        (
-            2,
-            "train: epochs: 0 is less than 1",
-            "train: epochs: 0 is less than 1 (exit code 2: the same call would",
-            True,
-        ),
-        (4, "epoch 1/5\ntrain: the store does not answer", "train: the store does not answer (exit code 4)", False),
-        (137, "epoch 1/5", "train ended with exit code 137: it was killed, as when memory is short", False),
-        (1, None, "train ended with exit code 1", False),
-    ],
-)
-def test_a_pod_that_failed_says_what_its_step_said(pod_of, code, message, sentence, final):
-    task, failed, told = pod_of("train", code, message)
-    with pytest.raises(AirflowException) as error:
-        task.cleanup(pod=failed, remote_pod=failed, xcom_result=None, context={"ti": told})
-    assert str(error.value).startswith(sentence)
-    assert isinstance(error.value, AirflowFailException) is final
-    assert told.told["failure"] == {"sentence": str(error.value), "exit_code": code}
+BESIDES: dict[str, Any] = {
+    "metadata": {"labels": {"team": "vision"}, "annotations": {"inject": "false"}},
+    "spec": {
+        "nodeSelector": {"zone": "a"}, "tolerations": [{"key": "ours", "operator": "Exists"}],
+        "priorityClassName": "low", "imagePullSecrets": [{"name": "registry"}],
+        "affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [
+            {"matchExpressions": [{"key": "arch", "operator": "In", "values": ["amd64"]}]}]}}},
+        "securityContext": {"runAsNonRoot": True, "supplementalGroups": [7]},
+        "volumes": [{"name": "ca", "configMap": {"name": "corporate"}}],
+        "containers": [{
+            "name": "base", "imagePullPolicy": "Always", "envFrom": [{"configMapRef": {"name": "more"}}],
+            "env": [{"name": "AWS_REGION", "value": "eu"}, {"name": "SSL_CERT_FILE", "value": "/ca/ca.crt"}],
+            "volumeMounts": [{"name": "ca", "mountPath": "/ca", "readOnly": True}],
+        }],
+    },
+}  # fmt: skip
+
+
+def test_what_a_deployment_adds_is_in_each_pod_beside_what_a_step_has_itself(make):
+    own = {"IMAGES": '{"train": "registry.example/train:7"}', "NODE_SELECTOR": '{"disk": "ssd"}'}
+    pods = make(POD=json.dumps(BESIDES), TOLERATIONS='[{"key": "gpu", "operator": "Exists"}]', **own)
+    for name, pod in pods.items():
+        spec, gpu = pod["spec"], name == "train"
+        (container,) = spec["containers"]
+        assert container["image"] == ("registry.example/train:7" if gpu else f"tapeline/{name}:dev")
+        assert {"team": "vision", "app.kubernetes.io/component": name}.items() <= pod["metadata"]["labels"].items()
+        assert pod["metadata"]["annotations"] == {"inject": "false"}
+        assert spec["nodeSelector"] == {"zone": "a"} | ({"disk": "ssd"} if gpu else {})
+        assert [each["key"] for each in spec["tolerations"]] == ["ours", *(["gpu"] if gpu else [])]
+        for key in ("priorityClassName", "imagePullSecrets", "affinity", "securityContext"):
+            assert spec[key] == BESIDES["spec"][key]
+        assert BESIDES["spec"]["volumes"][0] in spec["volumes"]
+        assert {each["mountPath"] for each in container["volumeMounts"]} >= {"/ca", "/tmp"}  # noqa: S108
+        assert (container["imagePullPolicy"], container["envFrom"]) == ("Always", [{"configMapRef": {"name": "more"}}])
+        assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+        names = [each["name"] for each in container["env"]]
+        assert len(names) == len(set(names))
+        assert BESIDES["spec"]["containers"][0]["env"][0] in container["env"]
+
+
+def test_a_key_that_no_pod_has_is_refused_rather_than_dropped(monkeypatch):
+    monkeypatch.setenv("TAPELINE_AIRFLOW_RUNNER", "kubernetes")
+    monkeypatch.setenv("TAPELINE_AIRFLOW_POD", '{"spec": {"tolerations": [{"key": "a"}, {"kye": "b"}]}}')
+    (trace,) = DagBag(os.environ["AIRFLOW__CORE__DAGS_FOLDER"]).import_errors.values()
+    assert trace.rstrip().endswith("BadInput: TAPELINE_AIRFLOW_POD: spec.tolerations.1.kye: a Pod has no such key")

@@ -1,10 +1,12 @@
 # mypy: allow-untyped-defs, allow-untyped-calls
 """What matters in the compiled pipeline, and the traps that others fell into."""
 
+import json
 import re
 import subprocess
 import sys
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import yaml
@@ -166,6 +168,9 @@ def test_no_placeholder_is_left_that_a_backend_does_not_resolve(compiled):
     }  # fmt: skip
 
 
+KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+
+
 def test_credentials_come_from_a_secret_and_stand_nowhere(compiled):
     text, _, kubernetes = compiled
     platform = kubernetes["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
@@ -173,7 +178,8 @@ def test_credentials_come_from_a_secret_and_stand_nowhere(compiled):
         name = task.name
         (secret,) = platform[f"exec-{name}"]["secretAsEnv"]
         assert secret["secretNameParameter"] == {"runtimeValue": {"constant": "tapeline-store"}}
-        assert {item["envVar"] for item in secret["keyToEnv"]} == {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"}
+        assert {item["envVar"] for item in secret["keyToEnv"]} == {*KEYS, "AWS_SESSION_TOKEN"}
+        assert secret["optional"] is True
         assert platform[f"exec-{name}"]["podMetadata"]["labels"] == labels_of(WORKFLOW, task)
     assert "env:" not in text
 
@@ -181,18 +187,70 @@ def test_credentials_come_from_a_secret_and_stand_nowhere(compiled):
 def test_a_step_is_told_of_what_concerns_it_and_all_of_it_may_be_missing(compiled):
     _, _, kubernetes = compiled
     platform = kubernetes["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
-    more = {
-        "ingest": {
-            "mirror": "TAPELINE_MIRROR", "http-proxy": "HTTP_PROXY", "https-proxy": "HTTPS_PROXY",
-            "no-proxy": "NO_PROXY",
-        },
-        "train": {"checkpoints": "TAPELINE_CHECKPOINTS"},
+    always = {
+        "endpoint": "AWS_ENDPOINT_URL", "region": "AWS_REGION", "http-proxy": "HTTP_PROXY",
+        "https-proxy": "HTTPS_PROXY", "no-proxy": "NO_PROXY",
     }  # fmt: skip
+    more = {"ingest": {"mirror": "TAPELINE_MIRROR"}, "train": {"checkpoints": "TAPELINE_CHECKPOINTS"}}
     for task in WORKFLOW.tasks:
         maps = platform[f"exec-{task.name}"]["configMapAsEnv"]
         assert all(each["optional"] for each in maps)
         told = {item["configMapKey"]: item["envVar"] for each in maps for item in each["keyToEnv"]}
-        assert told == {"endpoint": "AWS_ENDPOINT_URL", "region": "AWS_REGION"} | more.get(task.name, {})
+        assert told == always | more.get(task.name, {})
+
+
+POD: dict[str, Any] = {
+    "metadata": {"labels": {"team": "vision"}, "annotations": {"inject": "false"}},
+    "spec": {
+        "nodeSelector": {"zone": "a"}, "tolerations": [{"key": "ours", "operator": "Exists"}],
+        "imagePullSecrets": [{"name": "registry"}], "volumes": [{"name": "ca", "configMap": {"name": "corporate"}}],
+        "containers": [{
+            "name": "base", "imagePullPolicy": "Always",
+            "env": [{"name": "SSL_CERT_FILE", "value": "/ca/ca.crt"},
+                    {"name": "KEY", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}],
+            "volumeMounts": [{"name": "ca", "mountPath": "/ca", "readOnly": True}],
+        }],
+    },
+}  # fmt: skip
+
+
+def test_what_a_cluster_adds_to_pods_is_in_every_task(tmp_path):
+    path = tmp_path / "pipeline.yaml"
+    defaults = [f"pod={json.dumps(POD)}", 'node_selector={"disk": "ssd"}']
+    compiler.Compiler().compile(build(WORKFLOW, defaults=defaults), str(path))
+    spec, kubernetes = yaml.safe_load_all(path.read_text())
+    platform = kubernetes["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+    for name in (*(task.name for task in WORKFLOW.tasks), "check"):
+        task = platform[f"exec-{name}"]
+        assert task["podMetadata"]["labels"].items() > {"team": "vision"}.items()
+        assert task["podMetadata"]["annotations"] == {"inject": "false"}
+        assert task["nodeSelector"]["labels"] == {"zone": "a"} | ({"disk": "ssd"} if name == "train" else {})
+        (toleration,) = task["tolerations"]
+        assert toleration == POD["spec"]["tolerations"][0]
+        (secret,) = task["imagePullSecret"]
+        assert secret["secretNameParameter"]["runtimeValue"]["constant"] == "registry"
+        assert task["imagePullPolicy"] == "Always"
+        (volume,) = task["configMapAsVolume"]
+        assert (volume["configMapNameParameter"]["runtimeValue"]["constant"], volume["mountPath"]) == (
+            "corporate",
+            "/ca",
+        )
+        assert {"name": "SSL_CERT_FILE", "value": "/ca/ca.crt"} in executor(spec, name)["env"]
+        assert [item["envVar"] for each in task["secretAsEnv"] for item in each["keyToEnv"]][-1] == "KEY"
+        # On OpenShift users and groups are the namespace's.
+        assert "securityContext" not in task
+
+
+@pytest.mark.parametrize(
+    ("pod", "said"),
+    [
+        ({"spec": {"priorityClassName": "low"}}, "no words for priorityClassName of a spec; leave it out"),
+        ({"spec": {"containers": [{"name": "base", "envFrom": []}]}}, "no words for envFrom of a container"),
+    ],
+)
+def test_what_pipelines_cannot_say_is_refused_rather_than_left_out(pod, said):
+    with pytest.raises(BadInput, match=said):
+        build(WORKFLOW, defaults=[f"pod={json.dumps(pod)}"])
 
 
 def test_limits_time_outs_retries_and_shared_memory(compiled):

@@ -23,6 +23,7 @@ ENVIRONMENT = os.environ | {"KUBECONFIG": CLUSTER or os.devnull}
 # As images/build names them.
 REGISTRY, TAG = os.environ.get("REGISTRY", "tapeline"), os.environ.get("TAG", "dev")
 RELEASE = "tapeline"
+DEFAULT_CLASS = "storageclass.kubernetes.io/is-default-class"
 VALUES = (
     f"images.registry={REGISTRY}",
     f"images.tag={TAG}",
@@ -49,12 +50,6 @@ def call(command: list[str], stdin: str = "") -> str:
 def unserved(reason: str) -> None:
     """Skip the test, as this cluster cannot serve it; in CI, where it can, fail."""
     (pytest.fail if os.environ.get("CI") else pytest.skip)(f"the cluster cannot serve it: {reason}")
-
-
-def template(*values: str, chart: Path = CHART) -> str:
-    """Return what the chart renders to, without a cluster."""
-    flags = [flag for value in values for flag in ("--set", value)]
-    return call(["helm", "template", RELEASE, str(chart), "--namespace=here", "--kube-version=1.34.0", *flags])
 
 
 class Namespace:
@@ -88,6 +83,13 @@ class Namespace:
             self.helm("test", RELEASE)
         except Failed as error:
             raise Failed(f"{error}\n{self.kubectl('logs', f'{RELEASE}-test-store')}") from None
+
+    def allow_growth(self) -> None:
+        """Let the volumes of the default class grow, as those of most clusters can."""
+        for each in json.loads(call(["kubectl", "get", "storageclasses", "--output=json"]))["items"]:
+            if each["metadata"].get("annotations", {}).get(DEFAULT_CLASS) == "true":
+                patch = json.dumps({"allowVolumeExpansion": True})
+                call(["kubectl", "patch", "storageclass", each["metadata"]["name"], f"--patch={patch}"])
 
     @contextmanager
     def forwarded(self, target: str, port: int) -> Iterator[str]:

@@ -1,16 +1,11 @@
 """The cluster, and releases of the chart in it."""
 
 import json
-import shutil
 from collections.abc import Iterator
 
 import pytest
 
-from tests.kubernetes.cluster import CLUSTER, Namespace, call, namespace, unserved
-
-if not shutil.which("helm"):
-    collect_ignore = ["test_chart.py"]
-DEFAULT = "storageclass.kubernetes.io/is-default-class"
+from tests.kubernetes.cluster import CLUSTER, DEFAULT_CLASS, Namespace, call, namespace, unserved
 
 
 @pytest.fixture(scope="session")
@@ -19,7 +14,7 @@ def cluster() -> None:
     if not CLUSTER:
         pytest.skip("needs a cluster to do anything to: make test-cluster")
     classes = json.loads(call(["kubectl", "get", "storageclasses", "--output=json"]))["items"]
-    if not any(each["metadata"].get("annotations", {}).get(DEFAULT) == "true" for each in classes):
+    if not any(each["metadata"].get("annotations", {}).get(DEFAULT_CLASS) == "true" for each in classes):
         unserved("it has no default StorageClass")
 
 

@@ -3,6 +3,8 @@
 
 import base64
 import contextlib
+import re
+import shlex
 
 import pytest
 
@@ -93,9 +95,9 @@ def test_a_wrong_secret_is_said_by_the_job(installed):
 def test_an_uninstall_leaves_the_volume_and_an_upgrade_keeps_the_secret_and_what_is_stored(installed, kind):
     put(installed, b"kept")
     installed.helm("uninstall", RELEASE, "--wait")
-    eventually("empty namespace", lambda: installed.objects() == {"persistentvolumeclaim/data-tapeline-store-0"})
-    # Its Job calls today's image by the name that the module had then; the bucket is on the volume in any case.
-    installed.install(f"store.kind={kind}", "store.createBuckets=false", chart=PREVIOUS)
+    claim = f"persistentvolumeclaim/{kind}-tapeline-store-0"
+    eventually("empty namespace", lambda: installed.objects() == {claim})
+    installed.install(f"store.kind={kind}")
     assert got(installed) == b"kept"
     secret = installed.get("secret", "tapeline-store")["data"]
     installed.install(f"store.kind={kind}", "airflow.enabled=true", "store.buckets={tapeline,more}")
@@ -103,6 +105,62 @@ def test_an_uninstall_leaves_the_volume_and_an_upgrade_keeps_the_secret_and_what
     assert got(installed) == b"kept"
     assert buckets(installed) == ["more", "tapeline"]
     installed.test()
+
+
+def test_a_volume_grows_and_never_shrinks_as_the_refusals_say(installed, kind):
+    before = installed.get("pod", "tapeline-store-0")["metadata"]["uid"]
+    installed.allow_growth()
+    values = (f"store.kind={kind}", "store.createBuckets=false")
+    with pytest.raises(Failed, match="by an upgrade alone: ") as error:
+        installed.install(*values, "store.size=30Gi")
+    follow(error.value, 2)
+    installed.install(*values, "store.size=30Gi")
+    assert installed.get("pod", "tapeline-store-0")["metadata"]["uid"] == before
+    with pytest.raises(Failed, match=f"the volume {kind}-tapeline-store-0 cannot shrink from 30Gi to store.size=1Gi"):
+        installed.install(*values, "store.size=1Gi")
+
+
+def test_a_volume_of_an_earlier_release_is_kept_and_no_other_server_gets_it(installed, kind):
+    installed.helm("uninstall", RELEASE, "--wait")
+    installed.kubectl("delete", "pvc", "--all")
+    # Its Job calls today's image by the name that the module had then.
+    installed.install(f"store.kind={kind}", "store.createBuckets=false", chart=PREVIOUS)
+    with installed.store() as store:
+        store.make_bucket("tapeline")
+    put(installed, b"from before")
+    installed.install(f"store.kind={kind}", "store.createBuckets=false")
+    assert got(installed) == b"from before"
+    other = {"seaweedfs": "minio", "minio": "seaweedfs"}[kind]
+    with pytest.raises(Failed, match=f"{kind} on the volume data-tapeline-store-0, not {other} on {other}-") as error:
+        installed.install(f"store.kind={other}")
+    follow(error.value, 1)
+    # Whoever does not say which volume has the server itself refuse it.
+    with pytest.raises(Failed):
+        installed.install(f"store.kind={other}", "store.createBuckets=false", timeout="10s")
+    said = eventually("refusal", lambda: terminated(installed))
+    assert said.startswith(f"the volume data has the files of {kind}, so {other} is not started on it")
+    installed.helm("uninstall", RELEASE, "--wait")
+    installed.install(f"store.kind={other}", f"store.volume={other}")
+    assert buckets(installed) == ["tapeline"]
+    installed.kubectl("delete", "statefulset", "tapeline-store")
+    installed.install(f"store.kind={kind}", "store.createBuckets=false")
+    assert got(installed) == b"from before"
+
+
+def follow(error, count):
+    """Do what a refusal says."""
+    commands = re.findall("`(kubectl .*?)`", str(error))
+    assert len(commands) == count
+    for command in commands:
+        call(shlex.split(command))
+
+
+def terminated(release):
+    """Return what the server of the store said when it last ended."""
+    with contextlib.suppress(Failed, KeyError):
+        (state,) = release.get("pod", "tapeline-store-0")["status"]["containerStatuses"]
+        return (state["state"].get("terminated") or state["lastState"]["terminated"])["message"]
+    return None
 
 
 @pytest.mark.usefixtures("cluster")

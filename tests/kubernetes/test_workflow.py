@@ -99,9 +99,7 @@ def _told(release, store, gpu, seen):
         log = eventually("Airflow", lambda: release.kubectl("logs", "airflow"))
     seen.phase, seen.log = phase, release.kubectl("logs", "airflow") or log
     seen.left = [pod["metadata"]["name"] for pod in release.get("pods")["items"]]
-    (run,) = {name.split("/")[0] for name in store.names("s3://tapeline/airflow/tapeline")}
-    place = f"s3://tapeline/airflow/tapeline/{run}"
-    seen.digests = parity.in_store(store, lambda component, output: f"{place}/{component}/{output}")
+    seen.digests = parity.in_store(store, parity.places_in(store, "s3://tapeline/airflow/tapeline"))
     return seen
 
 

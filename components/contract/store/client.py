@@ -65,15 +65,11 @@ class Store:
 
         def one(name: str, _: threading.Event) -> None:
             if keys[name].name in found and self._manifest(bucket, prefix) not in (None, text):
-                raise BadInput(
-                    _OTHER.format(uri)
-                )  # what was found was not left unfinished, but has been finished since
+                raise BadInput(_OTHER.format(uri))  # it was not left unfinished, but has been finished since
             tags[name] = self._place(folder / name, keys[name], files[name], found.get(keys[name].name))
 
         names = list(files)
-        transfers.in_parallel(
-            one, names[:1]
-        )  # so that of two unlike publishers one gives way before both have put some
+        transfers.in_parallel(one, names[:1])  # of two unlike publishers one gives way before both have put some
         transfers.in_parallel(one, names[1:])
         for name in self._unconfirmed(bucket, prefix, tags):
             self._place(folder / name, keys[name], files[name], None)

@@ -72,8 +72,10 @@ def explained(what: str, error: Exception) -> StepError:
     sentence = f"cannot {what}: "
     if isinstance(error, boto.ClientError):
         return _refused(sentence, error)
+    if isinstance(error, NotS3):
+        return StoreRefused(f"{sentence}{error}")
     if isinstance(error, ResponseParserError):  # whose text is the whole answer
-        return StoreRefused(f"{sentence}the answer is not that of an S3 store (a login page, or no S3 at all)")
+        return StoreRefused(f"{sentence}the answer is not that of an S3 store (it is no XML)")
     if isinstance(error, boto.ParamValidationError):
         return BadInput(f"{sentence}its name is not one that S3 allows")
     if isinstance(error, boto.ProxyConnectionError):
