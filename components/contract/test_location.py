@@ -24,7 +24,7 @@ def test_what_is_replaced_is_never_missing_and_never_mixed(tmp_path):
 
     with ThreadPoolExecutor(1) as pool:
         reading = pool.submit(read)
-        for number in range(200):
+        for number in range(60):
             publish(path, str(number))
         done.set()
         reading.result()
@@ -37,8 +37,8 @@ def test_of_many_at_the_same_folder_the_last_one_stays_whole(tmp_path, monkeypat
         monkeypatch.setattr(location, "_EXCHANGE", 0xFF)
     path = tmp_path / "target"
     with ThreadPoolExecutor(4) as pool:
-        for future in [pool.submit(publish, path, str(number)) for number in range(40)]:
+        for future in [pool.submit(publish, path, str(number)) for number in range(24)]:
             future.result()
     artifact.verify(path)
-    assert (path / "a.txt").read_text() in {str(number) for number in range(40)}
+    assert (path / "a.txt").read_text() in {str(number) for number in range(24)}
     assert [each.name for each in tmp_path.iterdir()] == ["target"]

@@ -7,7 +7,6 @@ table by kind, as Markdown. Ends with 1 if anything is wrong.
 import argparse
 import collections
 import os
-import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -15,6 +14,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from components.conftest import SERVERS
+from components.contract.command import Parser, guard
+from components.contract.errors import StepError
 from tests.soak import judge
 from tests.soak.ground import BUCKET, GOOD, STEPS, Ground, ground
 from tests.soak.kills import kills
@@ -23,23 +24,27 @@ from tests.soak.trial import Report, perform
 
 
 def main() -> None:
-    """Parse the command line and run."""
-    parser = argparse.ArgumentParser(prog="python -m tests.soak", description=__doc__)
+    """Parse the command line and run; a signal ends it once the trials that are under way have ended."""
+    parser = Parser(prog="python -m tests.soak", description=__doc__)
     parser.add_argument("--trials", type=int, default=100, help="how many (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="what the draws follow from (default: %(default)s)")
     parser.add_argument("--trial", type=int, help="only the one of this number, with everything shown")
-    parser.add_argument("--kind", help="only those of kinds that begin so")
+    parser.add_argument("--kind", default="", help="only those of kinds that begin so")
     parser.add_argument("--steps", default=",".join(STEPS), help="only of these (default: %(default)s)")
     parser.add_argument("--kills", type=int, default=0, help="how often to kill one training, besides")
     parser.add_argument("--jobs", type=int, default=min(2, os.cpu_count() or 1), help="how many at a time")
-    options = parser.parse_args()
+    guard("soak", lambda: run(parser.parse_args()))
+
+
+def run(options: argparse.Namespace) -> None:
+    """Perform the trials, and print a line for each and the table. Raises `StepError` if anything is wrong."""
     began, steps = time.monotonic(), options.steps.split(",")
     numbers = range(options.trials) if options.trial is None else [options.trial]
+    reports: list[Report] = []
     with tempfile.TemporaryDirectory(prefix="tapeline-soak-") as folder, ground(Path(folder), steps) as made:
         print(f"stores: {', '.join(SERVERS)}; the good artifacts took {time.monotonic() - began:.0f} s", flush=True)
         trials = [drawn(number, options.seed, made, steps) for number in numbers]
-        trials = [trial for trial in trials if trial.kind.startswith(options.kind or "")]
-        reports: list[Report] = []
+        trials = [trial for trial in trials if trial.kind.startswith(options.kind)]
         with ThreadPoolExecutor(options.jobs) as pool:
             for report in pool.map(lambda trial: perform(made, trial), trials):
                 reports.append(report)
@@ -53,8 +58,9 @@ def main() -> None:
             wrong += said.wrong
     print(*table(reports), sep="\n")
     print(f"{len(reports)} trials in {time.monotonic() - began:.0f} s, {options.jobs} at a time")
-    print(*wrong, sep="\n")
-    sys.exit(int(bool(wrong or any(report.wrong for report in reports))))
+    wrong += [f"{number} trials are wrong" for number in [sum(bool(report.wrong) for report in reports)] if number]
+    if wrong:
+        raise StepError("; ".join(wrong))
 
 
 def line(report: Report) -> str:

@@ -54,11 +54,16 @@ class Kind:
 
 
 def drawn(number: int, seed: int, ground: Ground, steps: Sequence[str]) -> Trial:
-    """Return the trial of this number: the same one for the same seed, whichever others there are."""
-    names = [name for name, kind in KINDS.items() for _ in range(kind.weight) if set(kind.steps) & set(steps)]
-    random.Random(seed).shuffle(names)  # noqa: S311 - to be drawn again, not to be secret
+    """Return the trial of this number: the same one for the same seed, whichever others there are.
+
+    The first ones are of a kind each; then come those kinds again that weigh more, and so on.
+    """
+    kinds = [name for name, kind in KINDS.items() if set(kind.steps) & set(steps)]
+    more = [name for name in kinds for _ in range(KINDS[name].weight - 1)]
+    for names in (kinds, more):
+        random.Random(seed).shuffle(names)  # noqa: S311 - to be drawn again, not to be secret
     dice = random.Random(f"{seed}/{number}")  # noqa: S311
-    name = names[number % len(names)]
+    name = [*kinds, *more][number % len([*kinds, *more])]
     step = dice.choice([step for step in KINDS[name].steps if step in steps])
     store = dice.choice(list(ground.stores))
     return Trial(number, seed, name, step, store, **KINDS[name].draw(dice, ground, step))
