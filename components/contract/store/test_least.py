@@ -13,7 +13,8 @@ from components.conftest import SERVERS
 from components.contract import artifact, location
 from components.contract.errors import StoreRefused
 from components.contract.store import buckets
-from components.contract.store.client import PART, Store
+from components.contract.store.client import Store
+from components.contract.store.transfers import PART
 from components.contract.test_artifact import seal
 
 # Policies are MinIO's: TAPELINE_MINIO names its server.
