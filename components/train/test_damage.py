@@ -166,10 +166,11 @@ DAMAGED_PARTS: dict[str, Callable[[Path], object]] = {
 def upload(place, uri):
     """Put what is in a folder into the store, as it is."""
     bucket, prefix = split(uri)
+    client = Store.from_environment().client
     for path in place.rglob("*"):
         if path.is_file():
-            key = prefix + path.relative_to(place).as_posix()
-            Store.from_environment().client.put_object(Bucket=bucket, Key=key, Body=path.read_bytes())
+            name = prefix + path.relative_to(place).as_posix()
+            client.put_object(Bucket=bucket, Key=name, Body=path.read_bytes())
     return uri
 
 
