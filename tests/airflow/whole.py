@@ -128,9 +128,9 @@ class Runs:
 
     def training(self, run):
         """Return the process of a run's training once it has come to another checkpoint."""
+        (process,) = eventually("training", lambda: steps_of(run, "train"))
         before = self.checkpoints(run)
         eventually("checkpoint", lambda: self.checkpoints(run) - before)
-        (process,) = steps_of(run)
         return process
 
     def artifacts(self, run):
@@ -139,15 +139,15 @@ class Runs:
         return {name: digest for name, digest in found if "/checkpoints/" not in name}
 
 
-def steps_of(run):
-    """Return the processes of a run's steps."""
+def steps_of(run, name=""):
+    """Return the processes of a run's steps, or of one of them."""
     found = []
     for process in psutil.process_iter():
         try:
             line = process.cmdline()
         except psutil.Error:
             continue
-        if any(run in argument for argument in line) and any(part.startswith("components.") for part in line):
+        if any(run in argument for argument in line) and any(part.startswith(f"components.{name}") for part in line):
             found.append(process)
     return found
 

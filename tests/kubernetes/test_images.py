@@ -32,7 +32,7 @@ def test_airflow_finds_the_dags_and_nothing_that_computes():
     found = "import importlib.util as u; print([m for m in ('tensorflow', 'kfp', 'pyarrow') if u.find_spec(m)])"
     assert run("airflow", "python", "-c", found) == "[]\n"
     listing = "airflow db migrate >/dev/null 2>&1 && exec /entrypoint airflow dags list --local --output=json"
-    listed = run("airflow", "sh", "-c", listing)
+    listed = run("airflow", "env", "TAPELINE_AIRFLOW_RUNNER=kubernetes", "sh", "-c", listing)
     assert [dag["dag_id"] for dag in json.loads(listed.splitlines()[-1])] == ["tapeline", "tapeline_reevaluate"]
 
 
