@@ -43,6 +43,9 @@ test-airflow: ## Test the DAGs in a real Airflow, and images if they are built; 
 test-cluster: ## Test chart and workflow on a cluster of its own, by kind, k3d or minikube; CLUSTER=kind
 	@CLUSTER=$(CLUSTER) tests/kubernetes/with-cluster dags/environment dev pytest tests/kubernetes $(ARGS)
 
+soak: ## Harm the steps, their store and their machine, and judge what is left; ARGS="--trials 500 --seed 0"
+	$(DEV) python -m tests.soak $(ARGS)
+
 parity: ## Compare the bytes that each caller makes (needs Docker and the images)
 	$(DEV) true
 	$(KUBEFLOW) pytest tests/kubeflow -k same_bytes --quiet

@@ -62,6 +62,30 @@ def is_disk_full(error: BaseException) -> bool:
     return getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or os.strerror(errno.ENOSPC) in str(error)
 
 
+_NO_MEMORY = (
+    "Cannot allocate memory",
+    "failed to map segment",
+    "can't start new thread",
+    "without setting an exception",
+)
+
+
+def is_memory_full(error: BaseException | None) -> bool:
+    """Tell whether there was no memory, in the words of Python, of the system, or of a library that was to be loaded.
+
+    Python itself may have none left even to say so ("returned NULL without setting an exception").
+    """
+    while error is not None:
+        if isinstance(error, MemoryError) or getattr(error, "errno", None) == errno.ENOMEM:
+            return True
+        if isinstance(error, ImportError | RuntimeError | SystemError) and any(
+            text in str(error) for text in _NO_MEMORY
+        ):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
 def of_the_machine(error: Exception) -> str:
     """Return what the machine lacks, in a sentence with what to do; nothing where the error is another one."""
     name, number = getattr(error, "filename", None), getattr(error, "errno", None)
@@ -69,6 +93,8 @@ def of_the_machine(error: Exception) -> str:
         return f"{_what(error)}; make room there (df -h says where there is some), and call again"
     if number in (errno.EACCES, errno.EPERM, errno.EROFS):
         return f"{_what(error)}{_owner(name)}; choose a place that you may write to, or have it made yours"
+    if is_memory_full(error):
+        return "there is not enough memory; give it more (ulimit -v, or the limit of its container), and call again"
     if number == errno.EMFILE:
         return f"{_what(error)}; allow more of them (ulimit -n 4096), and call again"
     return ""

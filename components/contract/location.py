@@ -1,14 +1,23 @@
 """Where an artifact is: a local path or an `s3://bucket/prefix`. The only place that tells them apart."""
 
 import contextlib
+import ctypes
+import errno
+import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 from components.contract import artifact
-from components.contract.errors import BadInput
+from components.contract.errors import BadInput, StoreRefused
 from components.contract.store.client import Store, split
+
+TRIES = 100  # to replace what another run replaces at the same time
+_HERE, _EXCHANGE = -100, 2  # AT_FDCWD and RENAME_EXCHANGE of Linux's renameat2
+
+_TAKEN = (errno.ENOTEMPTY, errno.EEXIST)
 
 
 def is_remote(location: str) -> bool:
@@ -33,7 +42,10 @@ def fetch(location: str, scratch: Path) -> Path:
 @contextlib.contextmanager
 def staging(location: str) -> Iterator[Path]:
     """Give an empty folder to write an artifact in, on the file system it will be renamed on; gone afterwards."""
-    parent = None if is_remote(location) else Path(location).absolute().parent
+    remote = is_remote(location)
+    if remote:
+        Store.from_environment()  # what is wrong with its settings is said before the work is done
+    parent = None if remote else Path(location).absolute().parent
     try:
         if parent:
             parent.mkdir(parents=True, exist_ok=True)
@@ -56,20 +68,86 @@ def publish(folder: Path, location: str) -> None:
 
 
 def place(staged: Path, path: Path) -> None:
-    """Rename `staged`, a file or folder on the same file system, to `path`, replacing what was there."""
-    if not path.is_dir():
-        staged.replace(path)
-        return
-    if any(path.iterdir()) and not (path / artifact.MANIFEST).is_file():
-        raise BadInput(f"{path} holds something that is not an artifact; choose another place or remove it")
-    old = Path(tempfile.mkdtemp(prefix=".tapeline-", dir=path.parent))
-    path.replace(old)
+    """Rename `staged`, a file or folder on the same file system, to `path`, replacing what was there.
+
+    At `path` is the one or the other at any time, also for a process that is killed; of two at once the last one stays.
+    """
+    for _ in range(TRIES):
+        if path.is_dir() and staged.is_dir():
+            if _is_a_strangers(path):
+                raise BadInput(f"{path} holds something that is not an artifact; choose another place or remove it")
+            if _exchange(staged, path):
+                return  # what was there is where the staged one was, and goes with it
+        else:
+            try:
+                staged.replace(path)
+            except OSError as error:
+                if error.errno not in _TAKEN:  # another run has been there since
+                    raise
+            else:
+                return
+    raise BadInput(f"{path} is being replaced by other runs all the time; choose another place")
+
+
+def _is_a_strangers(path: Path) -> bool:
     try:
-        staged.replace(path)
-    except BaseException:  # a SIGTERM too: what was there must not be lost
-        old.replace(path)
+        names = [each.name for each in path.iterdir()]
+    except FileNotFoundError:  # another run is replacing it
+        return False
+    return bool(names) and artifact.MANIFEST not in names
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Have two folders change their places; return whether both were there."""
+    rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    if rename and not rename(_HERE, os.fsencode(one), _HERE, os.fsencode(other), _EXCHANGE):
+        return True
+    if rename and ctypes.get_errno() == errno.ENOENT:
+        return False
+    # Not every file system knows how: for a moment there is nothing.
+    spare = Path(tempfile.mkdtemp(prefix=".tapeline-", dir=other.parent))
+    try:
+        other.replace(spare)
+    except OSError as error:
+        spare.rmdir()
+        if error.errno != errno.ENOENT:
+            raise
+        return False
+    try:
+        one.replace(other)
+    except BaseException as error:  # a SIGTERM too: what was there must not be lost
+        try:
+            spare.replace(other)
+        except OSError as failure:
+            if failure.errno not in _TAKEN:
+                raise
+            shutil.rmtree(spare, ignore_errors=True)  # another run has replaced it since
+        if getattr(error, "errno", None) in _TAKEN:
+            return False
         raise
-    shutil.rmtree(old)
+    shutil.rmtree(spare, ignore_errors=True)
+    return True
+
+
+def removed(store: Store, uri: str) -> bool:
+    """Remove the artifact at `uri` if the credentials may; tell whether it is gone. No work ends over tidying up."""
+    try:
+        store.remove(uri)
+    except StoreRefused as error:
+        if error.code != "AccessDenied":
+            raise
+        _warn_once(store.endpoint, f"warning: {error}; what is not needed any more stays there")
+        return False
+    return True
+
+
+_warned: set[str] = set()
+
+
+def _warn_once(endpoint: str, text: str) -> None:
+    if endpoint not in _warned:
+        _warned.add(endpoint)
+        print(text, file=sys.stderr, flush=True)
 
 
 def children(location: str) -> list[str]:
@@ -83,9 +161,9 @@ def children(location: str) -> list[str]:
 
 
 def remove(location: str) -> None:
-    """Remove the artifact at `location`."""
+    """Remove the artifact at `location`; where the credentials may not, that is said once, and it stays."""
     if is_remote(location):
-        Store.from_environment().remove(location)
+        removed(Store.from_environment(), location)
         return
     (Path(location) / artifact.MANIFEST).unlink()  # first, so that what is left never looks finished
     shutil.rmtree(location)

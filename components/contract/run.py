@@ -2,7 +2,7 @@
 
 import contextlib
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from components.contract import artifact, kubeflow, location
@@ -27,7 +27,7 @@ def run(
     _require("input", [item.name for item in component.inputs if not item.optional], inputs)
     _require("output", [item.name for item in component.outputs], outputs)
     with contextlib.ExitStack() as stack:
-        scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tapeline-", ignore_cleanup_errors=True)))
+        scratch = stack.enter_context(_scratch())
         paths = {name: location.fetch(place, scratch / name) for name, place in inputs.items()}
         staged = {item.name: stack.enter_context(location.staging(outputs[item.name])) for item in component.outputs}
         blocked: Blocked | None = None
@@ -53,8 +53,8 @@ def check(component: Component, parameters: Parameters, inputs: Mapping[str, str
 
     Raises `BadInput` for what does not fit.
     """
-    with tempfile.TemporaryDirectory(prefix="tapeline-", ignore_cleanup_errors=True) as scratch:
-        given = {name: location.fetch(place, Path(scratch) / name) for name, place in inputs.items()}
+    with _scratch() as scratch:
+        given = {name: location.fetch(place, scratch / name) for name, place in inputs.items()}
         component.load_work(component.check)(
             parameters, **{item.name: given.get(item.name) for item in component.inputs}
         )
@@ -67,6 +67,22 @@ def run_for_kubeflow(component: Component, executor_input: str) -> None:
     # Kubeflow's UI shows HTML only from a single file, so there the file itself is the artifact.
     metadata = run(component, parameters, executor.inputs, executor.outputs, bare_files=True)
     kubeflow.write_output(executor, metadata)
+
+
+@contextlib.contextmanager
+def _scratch() -> Iterator[Path]:
+    """Give a folder for what is fetched and what libraries leave among the temporary files; gone afterwards."""
+    before = tempfile.tempdir
+    try:
+        made = tempfile.TemporaryDirectory(prefix="tapeline-", ignore_cleanup_errors=True)
+    except FileNotFoundError as error:
+        raise BadInput(f"there is no place for temporary files: {error.strerror}; set TMPDIR to one") from None
+    with made as folder:
+        tempfile.tempdir = folder
+        try:
+            yield Path(folder)
+        finally:
+            tempfile.tempdir = before
 
 
 def _work(

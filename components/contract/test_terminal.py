@@ -63,6 +63,9 @@ def test_what_an_encoding_lacks_is_written_more_plainly(monkeypatch):
     ("error", "sentence"),
     [
         (OSError(errno.ENOSPC, "No space left on device", "/x"), "/x: No space left on device; make room there"),
+        (MemoryError(), "there is not enough memory; give it more"),
+        (ImportError("x.so: failed to map segment from shared object"), "there is not enough memory; give it more"),
+        (OSError(errno.ENOMEM, "Cannot allocate memory"), "there is not enough memory; give it more"),
         (RuntimeError("I/O error: No space left on device (os error 28)"), "I/O error: No space left on device"),
         (OSError(errno.EROFS, "Read-only file system", "/"), "/: Read-only file system"),
         (OSError(errno.EMFILE, "Too many open files"), "Too many open files; allow more of them (ulimit -n 4096)"),

@@ -80,7 +80,7 @@ def patiently(what: str, function: Callable[[], T], passing: Callable[[Exception
             began = now if began is None else began
             waited = now - began
             if waited >= most:
-                after = f"waited {duration(waited)}"
+                after = f"waited {duration(waited)}" if tries else "not waited for"
                 if isinstance(error, StoreUnavailable):
                     error.add_note(after)
                     raise

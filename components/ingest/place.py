@@ -3,7 +3,6 @@
 import os
 import shutil
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn
@@ -12,7 +11,6 @@ from components.contract import location
 from components.contract.artifact import sha256
 from components.contract.errors import BadInput
 from components.contract.store.client import Store
-from components.contract.store.connection import CONNECTIONS
 
 
 class Place:
@@ -59,8 +57,7 @@ class Place:
         paths = [self._scratch / name for name in names]
         addresses = [f"{self.source.rstrip('/')}/{name}" for name in names]
         try:
-            with ThreadPoolExecutor(CONNECTIONS) as pool:
-                list(pool.map(self._store.read, addresses, paths))
+            self._store.read_all(list(zip(addresses, paths, strict=True)))
             self._note(names, paths)
             yield paths
         finally:

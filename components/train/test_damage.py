@@ -168,7 +168,8 @@ def upload(place, uri):
     bucket, prefix = split(uri)
     for path in place.rglob("*"):
         if path.is_file():
-            Store.from_environment()._upload(path, bucket, prefix + path.relative_to(place).as_posix())
+            key = prefix + path.relative_to(place).as_posix()
+            Store.from_environment().client.put_object(Bucket=bucket, Key=key, Body=path.read_bytes())
     return uri
 
 
@@ -245,6 +246,18 @@ def test_a_given_one_that_is_damaged_ends_the_run_and_leaves_its_state(copy, res
     with pytest.raises(BadInput, match=r"^checkpoint has other gradients than the model has variables: "):
         resume(copy, newest)
     assert all(np.array_equal(before[name], each.numpy()) for name, each in run.state.variables().items())
+
+
+def test_a_given_one_of_another_run_is_refused(sound, resume, run, ingested, tmp_path):
+    given = checkpoint_of(sound, NEWEST)
+    other = run.parameters.model_copy(update={"epochs": 3})
+    with pytest.raises(BadInput, match=r"^checkpoint is of another run: epochs 2 there, 3 here; give a checkpoint of "):
+        Checkpoints.of(other, ingested / "dataset").resume(run.state, given)
+    with pytest.raises(BadInput, match=r"^checkpoint is of a run on another dataset; "):
+        Checkpoints(run.parameters, "0" * 64, "").resume(run.state, given)
+    with pytest.raises(BadInput, match=r"^checkpoint is not a checkpoint, but the output metrics of train"):
+        resume(tmp_path, sound.parent / "out" / "metrics")
+    assert resume(tmp_path, given) == (NEWEST, ["going on from step 27 (checkpoint)"])
 
 
 def test_what_others_left_there_is_not_looked_at(copy, resume):

@@ -2,6 +2,8 @@
 
 import os
 import shutil
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -15,7 +17,15 @@ for _name in [name for name in os.environ if name.startswith((PREFIX, "AIRFLOW_"
     del os.environ[_name]
 os.environ |= environment(HOME, 8080)
 
-from tests.airflow.whole import runs, scheduled  # noqa: E402, F401 - fixtures, which import Airflow
+from tests.airflow.whole import refused, runs, scheduled  # noqa: E402, F401 - fixtures, which import Airflow
+
+
+@pytest.fixture(scope="session")
+def migrated() -> Path:
+    """Return the folder of an Airflow whose database is ready."""
+    command = [sys.executable, "-m", "airflow", "db", "migrate"]
+    subprocess.run(command, check=True, capture_output=True)
+    return HOME
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

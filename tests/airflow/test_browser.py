@@ -154,16 +154,12 @@ def test_an_asset_has_the_figures_and_leads_to_the_run_that_made_it(person, lear
     expect(person.page.get_by_role("heading", name="Bless the model")).to_be_visible()
 
 
-def test_a_failure_is_a_sentence_on_the_runs_page_and_in_the_log(person):
-    dialog, button = person.form("tapeline")
-    fill(dialog, TRAIN, "batch_size", "4096")
-    run = person.start(button)
-    expect(person.page.get_by_text("Failed", exact=True).first).to_be_visible(timeout=LONG)
-    sentence = "train: batch_size: 4096 images a step, but there are only 448 to train on"
-    person.go("dags", "tapeline", "runs", run)
+def test_a_failure_is_a_sentence_on_the_runs_page_and_in_the_log(person, refused):
+    sentence = "train: batch_size: 4096 images a step, but there are only 384 to train on"
+    person.go("dags", "tapeline", "runs", refused)
     expect(person.page.get_by_text(sentence)).to_be_visible()
     person.see("run-failed")
-    person.go("dags", "tapeline", "runs", run, "tasks", "train")
+    person.go("dags", "tapeline", "runs", refused, "tasks", "train")
     expect(person.page.get_by_text(f"AirflowFailException: {sentence} (exit code 2")).to_be_visible()
     person.see("log-failed")
 

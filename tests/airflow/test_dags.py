@@ -243,8 +243,8 @@ def test_only_a_container_that_downloads_is_told_of_mirrors(monkeypatch):
     assert "--env=TAPELINE_MIRROR" not in tasks["train"].command
 
 
+@pytest.mark.usefixtures("migrated")
 def test_the_command_line_of_airflow_finds_no_error_and_says_one():
-    subprocess.run([sys.executable, "-m", "airflow", "db", "migrate"], check=True, capture_output=True)
     command = [sys.executable, "-m", "airflow", "dags", "list-import-errors", "--local", "-o", "plain"]
     good = subprocess.run(command, check=False, capture_output=True, text=True)
     assert (good.returncode, "No data found" in good.stdout) == (0, True)

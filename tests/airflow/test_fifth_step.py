@@ -3,36 +3,38 @@
 
 import json
 
-import pytest
-
 from dags.airflow_settings import RUNNERS
-from tests.fifth_step import add_to_a_copy, call
+from tests.fifth_step import ROOT, add_to_a_copy, call
 
 READ = """
 import json
+import os
 from airflow.dag_processing.dagbag import DagBag
-bag = DagBag()
-assert bag.import_errors == {}, bag.import_errors
-dag = bag.dags["tapeline"]
-card = dag.task_dict["card"]
-image = getattr(card, "image", "") or " ".join(card.command)
-print(json.dumps([card.task_display_name, sorted(card.upstream_task_ids), dag.params["owner"], card.arguments, image,
-                  sorted(bag.dags["tapeline_reevaluate"].task_dict)]))
+from dags.airflow_settings import RUNNERS
+for os.environ["TAPELINE_AIRFLOW_RUNNER"] in RUNNERS:
+    bag = DagBag()
+    assert bag.import_errors == {}, bag.import_errors
+    dag = bag.dags["tapeline"]
+    card = dag.task_dict["card"]
+    image = getattr(card, "image", "") or " ".join(card.command)
+    print(json.dumps([card.task_display_name, sorted(card.upstream_task_ids), dag.params["owner"], card.arguments,
+                      image, sorted(bag.dags["tapeline_reevaluate"].task_dict)]))
 """
 
 
-@pytest.mark.parametrize("runner", RUNNERS)
-def test_the_dag_has_it_after_what_it_reads(tmp_path, runner):
+def test_the_dag_has_it_after_what_it_reads(tmp_path):
     copy = add_to_a_copy(tmp_path / "copy")
     said = call(copy, "python", "-c", READ, AIRFLOW__CORE__DAGS_FOLDER=str(copy / "dags"), TAPELINE_AIRFLOW_TAG="v7",
-                TAPELINE_AIRFLOW_RUNNER=runner, AIRFLOW__CORE__DAGBAG_IMPORT_TIMEOUT="60")  # fmt: skip
-    title, upstream, owner, arguments, image, again = json.loads(said.splitlines()[-1])
-    assert (title, upstream, owner) == ("Write the model's card", ["evaluate", "train"], "nobody")
-    assert arguments == [
-        "--trained-model={{ place_of(ti, 'train', 'trained_model') }}",
-        "--metrics={{ place_of(ti, 'evaluate', 'metrics') }}",
-        "--card=s3://tapeline/airflow/{{ dag.dag_id }}/{{ run_id }}/card/{{ ti.id }}/card",
-        "--owner={{ params.owner or '' }}",
-    ]  # fmt: skip
-    assert ("tapeline/card:v7" in image) == (runner != "process")
-    assert again == ["confirm", "evaluate", "find"]
+                TAPELINE_AIRFLOW_PYTHON=str(ROOT / ".venv/bin/python"),
+                AIRFLOW__CORE__DAGBAG_IMPORT_TIMEOUT="60")  # fmt: skip
+    for runner, line in zip(RUNNERS, said.splitlines()[-len(RUNNERS) :], strict=True):
+        title, upstream, owner, arguments, image, again = json.loads(line)
+        assert (title, upstream, owner) == ("Write the model's card", ["evaluate", "train"], "nobody")
+        assert arguments == [
+            "--trained-model={{ place_of(ti, 'train', 'trained_model') }}",
+            "--metrics={{ place_of(ti, 'evaluate', 'metrics') }}",
+            "--card=s3://tapeline/airflow/{{ dag.dag_id }}/{{ run_id }}/card/{{ ti.id }}/card",
+            "--owner={{ params.owner or '' }}",
+        ]
+        assert ("tapeline/card:v7" in image) == (runner != "process")
+        assert again == ["confirm", "evaluate", "find"]

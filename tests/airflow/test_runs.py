@@ -3,6 +3,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -23,14 +24,14 @@ CONTAINERS = {
 
 
 @pytest.fixture
-def airflow(tmp_path):
+def airflow(tmp_path, migrated):
     """Return what runs the DAG once in an Airflow of its own, and the way to its store."""
+    shutil.copy(migrated / "airflow.db", tmp_path)
     with serve(tmp_path / "store", "tapeline") as settings:
         base = os.environ | environment(tmp_path, 8080) | settings
-        subprocess.run([sys.executable, "-m", "airflow", "db", "migrate"], check=True, capture_output=True, env=base)
 
-        def started(values, dag="tapeline", **variables):
-            command = [sys.executable, "-m", "airflow", "dags", "test", dag, f"--conf={json.dumps(values)}"]
+        def started(values, **variables):
+            command = [sys.executable, "-m", "airflow", "dags", "test", "tapeline", f"--conf={json.dumps(values)}"]
             return subprocess.Popen(
                 command, env=base | variables, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
             )  # fmt: skip
@@ -56,10 +57,32 @@ def digests(settings):
     return parity.in_store(store, parity.places_in(store, "s3://tapeline/airflow/tapeline"))
 
 
-def test_processes_give_the_same_bytes_as_make_run(airflow):
+def bundle(folder):
+    """Return the settings with which Airflow takes everything from a git repository, which has it as it is here."""
+    for name in ("components", "dags", ".airflowignore"):
+        copy = shutil.copytree if (parity.ROOT / name).is_dir() else shutil.copy
+        copy(parity.ROOT / name, folder / "work" / name)
+    git = ["git", "-C", folder / "work", "-c", "user.name=tapeline", "-c", "user.email=tapeline@localhost"]
+    for command in (["init", "--quiet", "--initial-branch=main"], ["add", "."], ["commit", "--quiet", "--message=one"],
+                    ["clone", "--quiet", "--bare", ".", folder / "dags.git"]):  # fmt: skip
+        subprocess.run([*git, *command], check=True)
+    places = {"repo_url": str(folder / "dags.git"), "tracking_ref": "main"}
+    listed = [{"name": "tapeline", "classpath": "airflow.providers.git.bundles.git.GitDagBundle", "kwargs": places}]
+    return {
+        "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": json.dumps(listed),
+        "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_STORAGE_PATH": str(folder / "bundles"),
+        "AIRFLOW__CORE__PLUGINS_FOLDER": str(folder / "none"),
+        "PYTHONPATH": "",
+        "TAPELINE_AIRFLOW_PYTHON": str(parity.ROOT / ".venv/bin/python"),
+    }
+
+
+def test_processes_give_the_same_bytes_as_make_run_with_the_dags_from_git(airflow, tmp_path):
     run, settings = airflow
-    code, said = ended(run(parity.VALUES))
+    (tmp_path / "git/work").mkdir(parents=True)
+    code, said = ended(run(parity.VALUES, **bundle(tmp_path / "git")))
     assert code == 0, said
+    assert str(tmp_path / "git/bundles") in said
     assert parity.record("airflow-process", digests(settings)) == parity.local()
 
 
@@ -73,14 +96,10 @@ def test_containers_give_the_same_bytes_as_make_run(airflow):
     assert settings["AWS_SECRET_ACCESS_KEY"] not in said
 
 
-@pytest.mark.parametrize(
-    ("source", "variables"),
-    [(str(DIGITS), {}), pytest.param("/digits", CONTAINERS, marks=needs_images)],
-    ids=["process", "docker"],
-)
-def test_bad_input_fails_the_run_with_its_sentence_at_the_first_try(airflow, source, variables):
+@needs_images
+def test_bad_input_fails_the_run_with_its_sentence_at_the_first_try(airflow):
     run, settings = airflow
-    code, said = ended(run({"source": source, "validation_size": 64, "batch_size": 4096}, **variables))
+    code, said = ended(run({"source": "/digits", "validation_size": 64, "batch_size": 4096}, **CONTAINERS))
     assert code == 1
     # Once by the step, once in the exception.
     assert said.count("train: batch_size: 4096 images a step, but there are only 448 to train on") == 2
@@ -104,19 +123,3 @@ def test_a_container_ends_even_if_airflow_is_killed(airflow):
         time.sleep(0.2)
     names = Store.from_environment(settings).names("s3://tapeline/airflow/tapeline")
     assert {name.split("/")[2] for name in names if name.split("/")[1] == "train"} <= {"checkpoints"}
-
-
-def test_what_the_form_cannot_check_is_refused_before_the_first_step(airflow):
-    run, settings = airflow
-    code, said = ended(run({"snapshot_every": 10, "gradient_level": "norms", "epoch": 3}))
-    assert code == 1
-    assert "epoch: no such parameter (did you mean epochs?)" in said
-    assert "snapshot_every: 10 needs gradient_level full, not norms" in said
-    assert Store.from_environment(settings).names("s3://tapeline/airflow") == []
-
-
-def test_without_a_blessed_model_there_is_nothing_to_judge_again(airflow):
-    run, _ = airflow
-    code, said = ended(run({}, "tapeline_reevaluate"))
-    assert code == 1
-    assert "no model has been blessed yet: run tapeline with a threshold, say min_accuracy" in said

@@ -138,7 +138,6 @@ SCHEDULES = (
     "@dayly", "@continuous", "0 0 30 2 *", "R R * * *", "H 3 * * *", "*/0 * * * *", "0 3 * * MON#9", "None",
 )  # fmt: skip
 RIGHT = {
-    "schedule": ("", "@daily", "@quarterly", "*/15 0-6 1,15 * MON-FRI", "0 3 L * *"),
     "parameters": ('{\n "epochs": "3"\n}', '{"source": "{{ 1 }} $(id)\\n é"}'),
     "store": ("s3://a-b.c/x", "s3://tapeline", "s3://tapeline/Größe/x=1,y:2"),
     "gpu_pool": ("my gpus",),
@@ -198,10 +197,15 @@ def test_a_schedule_that_is_none_or_never_comes_is_refused(schedule, monkeypatch
 
 
 @pytest.mark.parametrize("name", RIGHT)
-def test_what_is_right_is_not_refused(name, monkeypatch):
+def test_what_is_right_is_not_refused(name):
     for value in RIGHT[name]:
-        monkeypatch.setenv(f"{PREFIX}{name.upper()}", value)
-        assert DagBag(os.environ["AIRFLOW__CORE__DAGS_FOLDER"]).import_errors == {}
+        Settings.from_environment(WORKFLOW, {f"{PREFIX}{name.upper()}": value})
+
+
+@pytest.mark.parametrize("schedule", ["", "@daily", "@quarterly", "*/15 0-6 1,15 * MON-FRI", "0 3 L * *"])
+def test_a_schedule_that_comes_is_not_refused(schedule, monkeypatch):
+    monkeypatch.setenv(f"{PREFIX}SCHEDULE", schedule)
+    assert DagBag(os.environ["AIRFLOW__CORE__DAGS_FOLDER"]).import_errors == {}
 
 
 def test_an_unknown_setting_is_no_setting(monkeypatch):

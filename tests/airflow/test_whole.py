@@ -4,27 +4,16 @@
 Runs start in each way there is, and things go wrong in each way that a user will meet.
 """
 
-import contextlib
 import os
-import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import httpx
-import psutil
 import pytest
 
 from components.contract.errors import StepError
-from tests.airflow.whole import steps_of
 from tests.waiting import eventually
-
-LONG = {"epochs": 200, "checkpoint_every": 100}  # 2,800 steps: long enough to be disturbed, short enough to end
-
-
-def artifacts(runs, place):
-    """Return the digests of all files of finished artifacts below a place."""
-    return {name: digest for name, digest in runs.store.digests(place).items() if "/checkpoints/" not in name}
 
 
 def test_a_blessed_model_is_judged_again(runs, scheduled):
@@ -75,21 +64,63 @@ def test_a_backfill_runs_too(runs, scheduled):
     assert runs.said(run, "train", "gradients")["digest"] == runs.said(scheduled, "train", "gradients")["digest"]
 
 
+def test_without_a_blessed_model_there_is_nothing_to_judge_again(runs):
+    assert runs.end_of(runs.first, "tapeline_reevaluate")[0] == "failed"
+    sentence = "no model has been blessed yet: run tapeline with a threshold, say min_accuracy"
+    assert runs.note(runs.first, "tapeline_reevaluate").replace("\\", "").startswith(sentence)
+
+
+def test_what_the_form_cannot_check_is_refused_before_the_first_step(runs):
+    run = runs.trigger(snapshot_every=10, gradient_level="norms", epoch=3, checkpoints="s3://tapeline/mine")
+    assert runs.end_of(run)[1]["ingest"] == "failed"
+    for sentence in ("epoch: no such parameter (did you mean epochs?)",
+                     "snapshot_every: 10 needs gradient_level full, not norms",
+                     "checkpoints: each run has a place of its own for them; leave it out"):  # fmt: skip
+        assert sentence in runs.note(run).replace("\\", "")
+    assert runs.names(run, "ingest") == []
+
+
+def test_what_blocks_a_run_is_in_a_report_that_opens(runs):
+    run = runs.trigger(classes=12, fail_on="warning")
+    state, tasks = runs.end_of(run)
+    assert (state, tasks["ingest"], tasks["train"]) == ("failed", "failed", "upstream_failed")
+    assert "exit code 5" in runs.note(run)
+    assert "[Ingest and validate](tapeline/tapeline/" in runs.note(run)
+    links = runs.airflow.call("GET", f"dags/tapeline/dagRuns/{run}/taskInstances/ingest/links")["extra_links"]
+    headers = {"Authorization": f"Bearer {runs.airflow.token()}"}
+    page = httpx.get(f"{runs.airflow.address}/{links['Report']}", headers=headers)
+    assert (page.status_code, "Data set" in page.text) == (200, True)
+
+
+def test_bad_input_fails_at_once_and_somebody_is_told(runs, refused):
+    assert runs.task(refused, "train")["try_number"] == 1
+    sentence = "train: batch_size: 4096 images a step, but there are only 384 to train on (exit code 2"
+    assert sentence in runs.log(refused, "train", 1)
+    assert runs.note(refused).replace("\\", "").startswith(sentence)
+    assert runs.names(refused, "train") == []
+    alarms = Path(os.environ["ALARMS"])
+    eventually("alarm", lambda: alarms.exists() and f"train: {sentence}" in alarms.read_text())
+
+
 @pytest.fixture(scope="module")
-def night(runs, scheduled):  # noqa: ARG001 - a run at a time: the scheduled one first
-    """Start a run with an id and a threshold that no model reaches."""
-    return runs.trigger(run="nightly+2026:11~a", min_accuracy=1)
+def night(runs, refused):
+    """Delete a run and trigger it again under its id, with other parameters; return the id."""
+    made = runs.artifacts(refused)
+    assert len(made) > 2
+    runs.airflow.call("DELETE", f"dags/tapeline/dagRuns/{refused}")
+    run = runs.trigger(run=refused, min_accuracy=1)
+    state, tasks = runs.end_of(run)
+    assert (run, state, tasks["evaluate"], tasks["bless"]) == (refused, "success", "success", "skipped")
+    assert runs.artifacts(run) | made == runs.artifacts(run)
+    return run
 
 
 def test_a_run_by_the_api_makes_the_same_bytes_and_a_model_below_its_threshold_is_no_asset(runs, scheduled, night):
-    run = night
-    state, tasks = runs.end_of(run)
-    assert (state, tasks["evaluate"], tasks["bless"]) == ("success", "success", "skipped")
-    assert runs.note(run).startswith("test accuracy ")
-    assert ", rejected · [Ingest and validate](tapeline/tapeline/" in runs.note(run)
-    assert "the model is rejected; see the report of evaluate" in runs.log(run, "bless", 1)
+    assert runs.note(night).startswith("test accuracy ")
+    assert ", rejected · [Ingest and validate](tapeline/tapeline/" in runs.note(night)
+    assert "the model is rejected; see the report of evaluate" in runs.log(night, "bless", 1)
     for step, output in (("ingest", "dataset"), ("train", "gradients"), ("export", "gradient_tables")):
-        assert runs.said(run, step, output)["digest"] == runs.said(scheduled, step, output)["digest"]
+        assert runs.said(night, step, output)["digest"] == runs.said(scheduled, step, output)["digest"]
 
 
 def test_a_task_that_is_cleared_alone_reads_what_the_others_made_before(runs, night):
@@ -105,81 +136,16 @@ def test_a_task_that_is_cleared_alone_reads_what_the_others_made_before(runs, ni
 
 
 def test_a_run_that_is_cleared_after_an_upgrade_overwrites_nothing(runs, night):
-    place = f"s3://tapeline/airflow/tapeline/{night}/"
-    before, there = runs.digests(night), artifacts(runs, place)
+    before, made = runs.digests(night), runs.artifacts(night)
     runs.upgrade()
     runs.clear(night)
     assert runs.end_of(night)[0] == "success"
-    after, left = runs.digests(night), artifacts(runs, place)
+    after = runs.digests(night)
     assert {name for name in before if before[name] != after[name]} >= {"ingest/dataset", "train/trained_model"}
-    assert left | there == left
-    assert len(left) == 2 * len(there) - 3  # the three outputs of evaluate were made twice before
+    assert runs.artifacts(night) | made == runs.artifacts(night)
 
 
-def test_a_run_that_is_deleted_may_be_triggered_again_and_bad_input_fails_at_once_and_somebody_is_told(runs, night):
-    there = artifacts(runs, f"s3://tapeline/airflow/tapeline/{night}/")
-    checkpoints = [name for name in runs.names(night, "train") if name.startswith("checkpoints/")]
-    runs.airflow.call("DELETE", f"dags/tapeline/dagRuns/{night}")
-    run = runs.trigger(run=night, batch_size=4096, validation_size=128)
-    assert run == night
-    assert runs.end_of(run) == ("failed", {
-        "ingest": "success", "train": "failed",
-        "export": "upstream_failed", "evaluate": "upstream_failed", "bless": "upstream_failed",
-    })  # fmt: skip
-    assert runs.task(run, "train")["try_number"] == 1
-    sentence = "train: batch_size: 4096 images a step, but there are only 384 to train on (exit code 2"
-    assert sentence in runs.log(run, "train", 1)
-    assert runs.note(run).replace("\\", "").startswith(sentence)
-    left = artifacts(runs, f"s3://tapeline/airflow/tapeline/{night}/")
-    assert left | there == left
-    assert len(left) == len(there) + 2  # of ingest
-    assert [name for name in runs.names(run, "train") if name.startswith("checkpoints/")] == checkpoints
-    alarms = Path(os.environ["ALARMS"])
-    eventually("alarm", lambda: alarms.exists() and f"train: {sentence}" in alarms.read_text())
-
-
-def test_what_blocks_a_run_is_in_a_report_that_opens(runs):
-    run = runs.trigger(invert=True, fail_on="warning")
-    state, tasks = runs.end_of(run)
-    assert (state, tasks["ingest"], tasks["train"]) == ("failed", "failed", "upstream_failed")
-    assert "exit code 5" in runs.note(run)
-    assert "[Ingest and validate](tapeline/tapeline/" in runs.note(run)
-    links = runs.airflow.call("GET", f"dags/tapeline/dagRuns/{run}/taskInstances/ingest/links")["extra_links"]
-    headers = {"Authorization": f"Bearer {runs.airflow.token()}"}
-    page = httpx.get(f"{runs.airflow.address}/{links['Report']}", headers=headers)
-    assert (page.status_code, "Data set" in page.text) == (200, True)
-
-
-def test_a_killed_step_is_tried_again_and_goes_on_from_its_checkpoint(runs):
-    run = runs.trigger(**LONG)
-    runs.training(run).kill()
-    assert runs.end_of(run)[0] == "success"
-    assert runs.task(run, "train")["try_number"] == 2
-    assert "train ended with exit code -9" in runs.log(run, "train", 1)
-    assert "going on from step" in runs.log(run, "train", 2)
-
-
-def test_a_task_that_a_user_fails_ends_its_step(runs):
-    run = runs.trigger(**LONG, seed=1)
-    step = runs.training(run)
-    runs.airflow.call("PATCH", f"dags/tapeline/dagRuns/{run}/taskInstances/train", {"new_state": "failed"})
-    step.wait(60)
-    assert runs.end_of(run)[0] == "failed"
-    assert {name.split("/")[0] for name in runs.names(run, "train")} == {"checkpoints"}
-    assert steps_of(run) == []
-
-
-def test_a_killed_scheduler_is_started_again_and_the_run_goes_on(runs):
-    run = runs.trigger(**LONG, seed=2)
-    runs.training(run)
-    scheduler = runs.airflow.processes["scheduler"]
-    workers = psutil.Process(scheduler.pid).children()
-    for process in (scheduler, *workers):  # as when memory is short; the step itself is not touched
-        with contextlib.suppress(psutil.NoSuchProcess):
-            process.send_signal(signal.SIGKILL)
-    eventually("end of the step", lambda: not steps_of(run))
-    assert {name.split("/")[0] for name in runs.names(run, "train")} == {"checkpoints"}
-    scheduler.wait()
-    runs.airflow.launch("scheduler", "--skip-serve-logs")
-    assert runs.end_of(run)[0] == "success"
-    assert "going on from step" in runs.log(run, "train", runs.task(run, "train")["try_number"])
+def test_the_log_of_a_task_is_in_the_store_and_shown_from_there(runs, scheduled):
+    assert runs.logs(scheduled, "train") == ["attempt=1.log"]
+    assert list(runs.airflow.folder.rglob(f"*{scheduled}/**/attempt=1.log")) == []
+    assert "epoch 1/1" in runs.log(scheduled, "train", 1)

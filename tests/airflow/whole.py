@@ -18,25 +18,37 @@ from dags.workflow import WORKFLOW
 from tests.waiting import eventually
 
 SMALL = {"source": str(DIGITS), "validation_size": 64, "model": "convnet", "epochs": 1, "batch_size": 32}
+LONG = {"epochs": 100, "checkpoint_every": 50}  # 1,400 steps: long enough to be disturbed, short enough to end
+NIGHT = "nightly+2026:11~a"
 SETTINGS = {
     "TAPELINE_AIRFLOW_PARAMETERS": json.dumps(SMALL | {"min_accuracy": 0.2}),
     "TAPELINE_AIRFLOW_RETRY_SECONDS": "1",
     "TAPELINE_AIRFLOW_ON_FAILURE": "tests.airflow.alarm:note",
     "TAPELINE_AIRFLOW_PYTHON": "tests/airflow/python",
+    # Logs go to the store of the artifacts, and are shown from there: none is kept here.
+    "AIRFLOW_CONN_STORE": "aws://",
+    "AIRFLOW__LOGGING__REMOTE_LOGGING": "True",
+    "AIRFLOW__LOGGING__REMOTE_LOG_CONN_ID": "store",
+    "AIRFLOW__LOGGING__REMOTE_BASE_LOG_FOLDER": "s3://tapeline/logs",
+    "AIRFLOW__LOGGING__DELETE_LOCAL_LOGS": "True",
     "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.2",
-    # A scheduler that is gone is noticed after this many seconds rather than 30.
-    "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "10",
+    # A scheduler that is gone is noticed after this many seconds rather than 30; a busy machine must not take as long.
+    "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "20",
     "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "5",
 }
 
 
 class Ti:
-    """A task instance that keeps what it is told, in a run in which some tasks have handed over something."""
+    """A task instance that keeps what it is told, in a run in which some tasks have handed over something.
+
+    `facts` are what else it knows of itself.
+    """
 
     id = "01"
 
-    def __init__(self, handed=()):
+    def __init__(self, handed=(), **facts):
         self.told, self.handed = {}, dict(handed)
+        self.__dict__.update(facts)
 
     def xcom_push(self, key, value):
         self.told[key] = value
@@ -50,6 +62,7 @@ class Runs:
 
     def __init__(self, airflow):
         self.airflow = airflow
+        self.first = ""  # the run of tapeline_reevaluate before any model was blessed
         self.store = Store.from_environment(airflow.environment)
 
     def trigger(self, dag="tapeline", *, run=None, **values):
@@ -88,7 +101,13 @@ class Runs:
     def note(self, run, dag="tapeline"):
         return self.airflow.call("GET", f"dags/{dag}/dagRuns/{run}")["note"]
 
+    def logs(self, run, name):
+        """Return the names of a task's logs in the store, once there is one."""
+        place = f"s3://tapeline/logs/dag_id=tapeline/run_id={run}/task_id={name}"
+        return eventually("log", lambda: self.store.names(place))
+
     def log(self, run, name, attempt):
+        eventually("log", lambda: f"attempt={attempt}.log" in self.logs(run, name))
         path = f"dags/tapeline/dagRuns/{run}/taskInstances/{name}/logs/{attempt}"
         return json.dumps(self.airflow.call("GET", path)["content"])
 
@@ -103,12 +122,21 @@ class Runs:
         outputs = [(task.name, item.name) for task in WORKFLOW.tasks for item in task.component.outputs]
         return {f"{step}/{output}": self.said(run, step, output)["digest"] for step, output in outputs}
 
-    def training(self, run):
-        """Return the process of a run's training once it has a checkpoint."""
+    def checkpoints(self, run):
         checkpoint = re.compile(r"checkpoints/.*/step-.*/manifest\.json")
-        eventually("checkpoint", lambda: any(checkpoint.fullmatch(name) for name in self.names(run, "train")))
+        return {name for name in self.names(run, "train") if checkpoint.fullmatch(name)}
+
+    def training(self, run):
+        """Return the process of a run's training once it has come to another checkpoint."""
+        before = self.checkpoints(run)
+        eventually("checkpoint", lambda: self.checkpoints(run) - before)
         (process,) = steps_of(run)
         return process
+
+    def artifacts(self, run):
+        """Return the digests of all files of finished artifacts of a run, of all its tries."""
+        found = self.store.digests(f"s3://tapeline/airflow/tapeline/{run}/").items()
+        return {name: digest for name, digest in found if "/checkpoints/" not in name}
 
 
 def steps_of(run):
@@ -137,9 +165,11 @@ def runs(tmp_path_factory):
         for name, value in (SETTINGS | {"ALARMS": str(folder / "alarms"), "UPGRADED": str(folder / "new")}).items():
             patch.setenv(name, value)
         with start(Settings.from_environment(WORKFLOW), folder / "airflow", free_port()) as airflow:
-            for dag in ("tapeline_reevaluate", "tapeline"):
-                airflow.call("PATCH", f"dags/{dag}", {"is_paused": False})
-            yield Runs(airflow)
+            made = Runs(airflow)
+            airflow.call("PATCH", "dags/tapeline_reevaluate", {"is_paused": False})
+            made.first = made.trigger("tapeline_reevaluate")  # before any model is blessed
+            airflow.call("PATCH", "dags/tapeline", {"is_paused": False})
+            yield made
     left = [process for process in psutil.process_iter(["environ"])
             if (process.info["environ"] or {}).get("AIRFLOW_HOME") == str(folder / "airflow")]  # fmt: skip
     assert left == []
@@ -152,4 +182,15 @@ def scheduled(runs):
     assert runs.end_of(run) == (
         "success", dict.fromkeys(("ingest", "train", "export", "evaluate", "bless"), "success"),
     )  # fmt: skip
+    return run
+
+
+@pytest.fixture(scope="session")
+def refused(runs, scheduled):  # noqa: ARG001 - a run at a time: the scheduled one first
+    """Return a run with an id of its own that failed by its input."""
+    run = runs.trigger(run=NIGHT, batch_size=4096, validation_size=128)
+    assert runs.end_of(run) == ("failed", {
+        "ingest": "success", "train": "failed",
+        "export": "upstream_failed", "evaluate": "upstream_failed", "bless": "upstream_failed",
+    })  # fmt: skip
     return run

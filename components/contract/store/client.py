@@ -5,29 +5,29 @@ crash leaves nothing that looks finished. A location is written once: publishing
 and publishing other content there is refused.
 """
 
-import concurrent.futures
-import contextlib
 import hashlib
-import mimetypes
 import os
-import zlib
-from collections.abc import Callable, Iterable, Mapping
+import threading
+from collections.abc import Callable, Mapping, Sequence
 from operator import methodcaller
 from pathlib import Path
-from typing import Any, BinaryIO, Self, TypeVar
+from typing import Any, Self, TypeVar
 
 from botocore import exceptions as boto
 
 from components.contract.artifact import MANIFEST, File, Manifest, check
-from components.contract.errors import BadInput, StoreRefused
-from components.contract.store import connection, failures
-from components.contract.store.connection import CONNECTIONS, Connection
+from components.contract.errors import BadInput, StoreRefused, StoreUnavailable
+from components.contract.store import connection, failures, transfers
+from components.contract.store.connection import Connection
 from components.contract.store.failures import NotS3
+from components.contract.store.transfers import Key
 
 T = TypeVar("T")
 
-PART = 16 * 2**20  # a file on each connection, in parts of so many bytes: an upload takes 64 MiB of memory at most
-CHUNK = 2**20
+TRIES = 3  # to put what a store says that it has, and has not; to get what does not arrive as it was put
+_DIGEST = "sha256"  # of a manifest, which no other manifest has: in the metadata of its object
+_OTHER = "{} holds another artifact already, and artifacts are never overwritten; choose another"
+_BUSY = "another run, of other content, is at work at {}; choose another place, or wait for its end and call again"
 
 
 class Store:
@@ -44,19 +44,40 @@ class Store:
         return cls(connection.to(environment))
 
     def publish(self, folder: Path, uri: str) -> None:
-        """Upload the sealed artifact in `folder` to `uri`, the manifest last."""
+        """Upload the sealed artifact in `folder` to `uri`, the manifest last.
+
+        What is there is whole at any time, also where two do so at once: of each file that is put or replaced is said
+        which one, if any, was there before. What a store says that it has is looked for before the manifest, which
+        promises it, and after.
+        """
         bucket, prefix = split(uri)
         text = (folder / MANIFEST).read_bytes()
         there = self._manifest(bucket, prefix)
         if there is not None and there != text:
             raise BadInput(_OTHER.format(uri))
-        sizes = self._sizes(bucket, prefix)
-        files = Manifest.parse(text, str(folder)).files
-        # A file of the right size under an unfinished manifest may be a stranger's: trust sizes only if it is there.
-        missing = [name for name, file in files.items() if there is None or sizes.get(name) != file.bytes]
-        _in_parallel(lambda name: self._upload(folder / name, bucket, prefix + name), missing)
-        if there is None and not self._create(text, bucket, prefix + MANIFEST):
-            raise BadInput(_OTHER.format(uri))
+        found, files = self._objects(bucket, prefix), Manifest.parse(text, str(folder)).files
+        keys = {name: Key(bucket, prefix + name) for name in files}
+        if there is not None:  # such as there are of the right size are those of the manifest
+            missing = [name for name, file in files.items() if found.get(keys[name].name, {}).get("Size") != file.bytes]
+            transfers.in_parallel(lambda name, _: self._replace(folder / name, keys[name]), missing)
+            return
+        tags: dict[str, str] = {}
+
+        def one(name: str, _: threading.Event) -> None:
+            if keys[name].name in found and self._manifest(bucket, prefix) not in (None, text):
+                raise BadInput(_OTHER.format(uri))  # it was not left unfinished, but has been finished since
+            tags[name] = self._place(folder / name, keys[name], files[name], found.get(keys[name].name))
+
+        names = list(files)
+        transfers.in_parallel(one, names[:1])  # of two unlike publishers one gives way before both have put some
+        transfers.in_parallel(one, names[1:])
+        for name in self._unconfirmed(bucket, prefix, tags):
+            self._place(folder / name, keys[name], files[name], None)
+        self._create(text, Key(bucket, prefix + MANIFEST), uri)
+        for name in self._unconfirmed(bucket, prefix, tags):  # one that saw no manifest yet was late
+            held = transfers.look(self.connection, keys[name])
+            if held is None or held[0] != files[name]:
+                self._replace(folder / name, keys[name])
 
     def fetch(self, uri: str, folder: Path) -> None:
         """Download the artifact at `uri` into `folder`, checking the digest of each file on its way."""
@@ -66,17 +87,20 @@ class Store:
             raise BadInput(f"{uri} is not an artifact: it has no {MANIFEST} (never made, or not finished)")
         folder.mkdir(parents=True, exist_ok=True)
 
-        def one(item: tuple[str, File]) -> None:
+        def one(item: tuple[str, File], stopped: threading.Event) -> None:
             name, expected = item
-            try:
-                found = self._download(bucket, prefix + name, folder / name)
-            except StoreRefused as error:
-                if error.code == "NoSuchKey":
-                    raise BadInput(f"{uri}/{name} is missing, but the manifest lists it") from error
-                raise
+            for _ in range(TRIES):  # it may have been damaged on its way only
+                try:
+                    found = transfers.download(self.connection, Key(bucket, prefix + name), folder / name, stopped)
+                except StoreRefused as error:
+                    if error.code == "NoSuchKey":
+                        raise BadInput(f"{uri}/{name} is missing, but the manifest lists it") from error
+                    raise
+                if found == expected:
+                    return
             check(name, expected, found.sha256, found.bytes, uri)
 
-        _in_parallel(one, Manifest.parse(text, uri).files.items())
+        transfers.in_parallel(one, Manifest.parse(text, uri).files.items())
         (folder / MANIFEST).write_bytes(text)
 
     def manifest(self, uri: str) -> bytes | None:
@@ -92,10 +116,14 @@ class Store:
         bucket, prefix = split(uri)
         return {name: found["ETag"].strip('"') for name, found in self._objects(bucket, prefix.rstrip("/")).items()}
 
-    def read(self, uri: str, path: Path) -> None:
-        """Download the single object at `uri` to `path`."""
+    def read(self, uri: str, path: Path, stopped: threading.Event | None = None) -> None:
+        """Download the single object at `uri` to `path`, unless it is of no use any more."""
         bucket, key = split(uri)
-        self._download(bucket, key.rstrip("/"), path)
+        transfers.download(self.connection, Key(bucket, key.rstrip("/")), path, stopped)
+
+    def read_all(self, items: Sequence[tuple[str, Path]]) -> None:
+        """Download single objects, each to its path, several at a time."""
+        transfers.in_parallel(lambda item, stopped: self.read(*item, stopped), items)
 
     def remove(self, uri: str) -> None:
         """Remove the artifact at `uri`, its manifest first, so that what is left never looks finished."""
@@ -104,38 +132,57 @@ class Store:
             delete = methodcaller("delete_object", Bucket=bucket, Key=prefix + name)
             self._call(f"remove s3://{bucket}/{prefix}{name}", delete)
 
-    def make_bucket(self, bucket: str) -> bool:
-        """Make a bucket; return whether it was missing. Another that makes it at the same time does no harm."""
+    def make_bucket(self, bucket: str, prefix: str = "") -> bool | None:
+        """Make a bucket; return whether it was missing, and None if these credentials may neither list nor make it.
 
-        def make(s3: Any) -> bool:
+        Those that are for a prefix see by it that the bucket is there. Another that makes it at the same time does no
+        harm.
+        """
+
+        def make(s3: Any) -> bool | None:
             try:
-                s3.list_objects_v2(Bucket=bucket, MaxKeys=1)  # unlike a HEAD, it says what is wrong
+                s3.list_objects_v2(Bucket=bucket, Prefix=prefix, MaxKeys=1)  # unlike a HEAD, it says what is wrong
             except boto.ClientError as error:
-                if failures.code_of(error) != "NoSuchBucket":
+                if (hidden := failures.code_of(error)) not in ("NoSuchBucket", "AccessDenied"):
                     raise
             else:
                 return False
             try:
                 s3.create_bucket(Bucket=bucket, **_location(s3))
             except boto.ClientError as error:
-                if failures.code_of(error) not in ("BucketAlreadyOwnedByYou", "BucketAlreadyExists"):
+                code = failures.code_of(error)
+                if code == hidden == "AccessDenied":
+                    return None
+                if code not in ("BucketAlreadyOwnedByYou", "BucketAlreadyExists"):
                     raise
+                return False
             return True
 
         return self._call(f"make the bucket {bucket}", make)
 
     def _manifest(self, bucket: str, prefix: str) -> bytes | None:
-        key = prefix + MANIFEST
+        key, tries = Key(bucket, prefix + MANIFEST), 0
 
-        def get(s3: Any) -> bytes | None:
+        def get(s3: Any) -> tuple[bytes, str] | None:
             try:
-                return b"".join(_chunks(s3.get_object(Bucket=bucket, Key=key)))
+                answer = s3.get_object(**key.arguments)
             except boto.ClientError as error:
                 if failures.code_of(error) == "NoSuchKey":
                     return None
                 raise
+            return b"".join(transfers.chunks_of(answer)), answer.get("Metadata", {}).get(_DIGEST, "")
 
-        return self._call(f"read s3://{bucket}/{key}", get)
+        while (found := self._call(f"read {key}", get)) is not None:
+            text, expected = found
+            if expected in ("", digest := hashlib.sha256(text).hexdigest()):
+                return text
+            tries += 1
+            if tries == TRIES:
+                raise BadInput(
+                    f"{key} was changed or damaged: it was put with sha256 {expected}, found {digest}; make the "
+                    "artifact again"
+                )
+        return None
 
     def _sizes(self, bucket: str, prefix: str) -> dict[str, int]:
         objects = self._objects(bucket, prefix).items()
@@ -152,97 +199,43 @@ class Store:
 
         return self._call(f"list s3://{bucket}/{prefix}", objects)
 
-    def _upload(self, path: Path, bucket: str, key: str) -> None:
-        what, place = f"write s3://{bucket}/{key}", {"Bucket": bucket, "Key": key}
-        kind = {"ContentType": mimetypes.guess_type(path.name)[0] or "application/octet-stream"}  # browsers show pages
-        with path.open("rb") as file:
-            first = file.read(PART)
-            if len(first) < PART:
-                self._call(what, _tagged("put_object", **place, **kind, Body=first))
-            else:
-                upload = self._call(what, methodcaller("create_multipart_upload", **place, **kind))
-                self._upload_parts(what, place | {"UploadId": upload["UploadId"]}, first, file)
+    def _place(self, path: Path, key: Key, file: File, before: Mapping[str, Any] | None) -> str:
+        """Put a file where there is none, or where there is still the one of `before`; return its ETag."""
+        for _ in range(TRIES):
+            condition = {"IfMatch": before["ETag"]} if before else {"IfNoneMatch": "*"}
+            if tag := transfers.upload(self.connection, path, key, condition):
+                return tag
+            if held := transfers.look(self.connection, key):  # of another run, or of this one: an answer was lost
+                if held[0] != file:
+                    raise BadInput(_BUSY.format(key))
+                return held[1]
+            before = None
+        raise StoreUnavailable(f"cannot write {key} at {self.endpoint}: it is there and is not there by turns")
 
-    def _upload_parts(self, what: str, upload: dict[str, Any], part: bytes, file: BinaryIO) -> None:
-        """Upload a file in parts, each of which is tried again by itself; what is not finished is taken away."""
-        parts: list[dict[str, Any]] = []
-        try:
-            while part:
-                number = len(parts) + 1
-                tag = self._call(what, _tagged("upload_part", **upload, PartNumber=number, Body=part))
-                parts.append({"PartNumber": number, "ETag": tag})
-                part = file.read(PART)
-            self._call(what, _tagged("complete_multipart_upload", **upload, MultipartUpload={"Parts": parts}))
-        except BaseException:
-            with contextlib.suppress(*failures.ERRORS):  # it may be that one may not, or that the store is away
-                self.client.abort_multipart_upload(**upload)
-            raise
+    def _replace(self, path: Path, key: Key) -> None:
+        transfers.upload(self.connection, path, key, {})
 
-    def _create(self, body: bytes, bucket: str, key: str) -> bool:
-        """Put an object where there is none; return whether it is this one that is there then.
+    def _unconfirmed(self, bucket: str, prefix: str, tags: Mapping[str, str]) -> list[str]:
+        """Return which files the store does not list as those that were put."""
+        found = self._objects(bucket, prefix)
+        return [name for name, tag in tags.items() if found.get(prefix + name, {}).get("ETag") != tag]
+
+    def _create(self, text: bytes, key: Key, uri: str) -> None:
+        """Put a manifest where there is none, and see that it is there.
 
         Of two that do so at once one wins, wherever the store knows conditional writes; elsewhere it is the last.
         """
-
-        def put(s3: Any) -> bool:
-            place = {"Bucket": bucket, "Key": key, "ContentType": "application/json", "Body": body}
-            try:
-                _tag(s3.put_object(**place, IfNoneMatch="*"))
-            except boto.ClientError as error:
-                if failures.status_of(error) == 412:  # also where an answer was lost, and this is the second try
-                    return b"".join(_chunks(s3.get_object(Bucket=bucket, Key=key))) == body
-                if failures.status_of(error) != 501:
-                    raise
-                _tag(s3.put_object(**place))
-            return True
-
-        return self._call(f"write s3://{bucket}/{key}", put)
-
-    def _download(self, bucket: str, key: str, path: Path) -> File:
-        """Stream the object to `path`; return the size and digest of what arrived."""
-
-        def get(s3: Any) -> File:
-            digest, size = hashlib.sha256(), 0
-            chunks = _chunks(s3.get_object(Bucket=bucket, Key=key))
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with path.open("wb") as file:
-                for chunk in chunks:
-                    digest.update(chunk)
-                    size += file.write(chunk)
-            return File(sha256=digest.hexdigest(), bytes=size)
-
-        return self._call(f"read s3://{bucket}/{key}", get)
+        about = {"ContentType": "application/json", "Metadata": {_DIGEST: hashlib.sha256(text).hexdigest()}}
+        for _ in range(TRIES):
+            transfers.put(self.connection, text, key, {"IfNoneMatch": "*"}, **about)
+            if there := self._manifest(*split(uri)):
+                if there != text:
+                    raise BadInput(_OTHER.format(uri))
+                return
+        raise StoreUnavailable(f"cannot write {key} at {self.endpoint}: the store says that it is there, but it is not")
 
     def _call(self, what: str, function: Callable[[Any], T]) -> T:
         return self.connection.call(what, function)
-
-
-_OTHER = "{} holds another artifact already, and artifacts are never overwritten; choose another"
-
-
-def _tag(answer: Mapping[str, Any]) -> str:
-    """Return the ETag of what was put; without one it was no S3 store that answered, and nothing is stored."""
-    if not answer.get("ETag"):
-        raise NotS3(error="it has no ETag")
-    return str(answer["ETag"])
-
-
-def _tagged(name: str, **arguments: Any) -> Callable[[Any], str]:
-    """Return a call of the client's method of that name, which gives the ETag of what it puts."""
-    return lambda s3: _tag(getattr(s3, name)(**arguments))
-
-
-def _chunks(answer: Mapping[str, Any]) -> Iterable[bytes]:
-    """Yield the bytes of an object; those that a proxy in between, or who stored them, has packed are unpacked."""
-    _tag(answer)
-    packed = answer.get("ContentEncoding") in ("gzip", "x-gzip")
-    with contextlib.closing(answer["Body"]) as body:
-        if not packed:
-            yield from body.iter_chunks(CHUNK)
-            return
-        decoder = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
-        for chunk in body.iter_chunks(CHUNK):
-            yield decoder.decompress(chunk)
 
 
 def _location(s3: Any) -> dict[str, Any]:
@@ -261,16 +254,3 @@ def split(uri: str) -> tuple[str, str]:
         raise BadInput(f"{uri!r} is not of the form s3://bucket/prefix")
     prefix = prefix.strip("/")
     return bucket, prefix + "/" if prefix else ""
-
-
-def _in_parallel(function: Callable[[Any], None], items: Iterable[Any]) -> None:
-    """Call `function` for each item, CONNECTIONS at a time; the first failure ends it."""
-    pool = concurrent.futures.ThreadPoolExecutor(CONNECTIONS)
-    try:
-        for future in [pool.submit(function, item) for item in items]:
-            future.result()
-    except BaseException:
-        # Not waiting: a SIGTERM must not sit behind an upload of gigabytes. The process is about to end.
-        pool.shutdown(wait=False, cancel_futures=True)
-        raise
-    pool.shutdown()

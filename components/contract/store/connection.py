@@ -14,6 +14,8 @@ import botocore.session
 from botocore import UNSIGNED
 from botocore import exceptions as boto
 from botocore.config import Config
+from botocore.handlers import BUILTIN_HANDLERS
+from botocore.httpsession import get_cert_path
 
 from components.contract import waiting
 from components.contract.errors import BadInput, StepError
@@ -119,29 +121,34 @@ def _connect(given: Settings, seconds: float) -> tuple[Any, str, Any]:
     except (StepError, *failures.ERRORS) as error:
         if isinstance(error, StepError) or failures.passing(error):
             raise
-        raise roles.explained(error, given) from None
+        raise roles.explained(error) from None
     except Exception as error:  # noqa: BLE001 - files, programs and servers of any kind: botocore has no word for all
-        raise roles.explained(error, given) from None
+        raise roles.explained(error) from None
     endpoint = client.meta.endpoint_url
     if wrong := settings.wrong_with(endpoint):
-        raise BadInput(settings.not_an_address("endpoint_url of the profile", endpoint, wrong))
-    client.meta.events.register("before-parse.s3", _check_length)
+        raise BadInput(settings.not_an_address(roles.ENDPOINT, endpoint, wrong))
+    _check_first(client.meta.events)
     return client, endpoint, credentials
 
 
 def _session(given: Settings) -> Any:
-    # Botocore would look for a profile without a name where the environment has an empty one.
-    unnamed = {} if given.profile else {"profile": (None, None, None, None)}
-    session = botocore.session.Session(session_vars=unnamed)
+    # An empty variable is none: without a name botocore looks for a profile of that name, and for a file.
+    names: dict[str, Any] = {"ca_bundle": ("ca_bundle", None, None, None)}
+    if not given.profile:
+        names["profile"] = (None, None, None, None)
+    session = botocore.session.Session(session_vars=names)
     for name, value in given.files.items():
         session.set_config_variable(name, value)
     if given.profile not in (None, os.environ.get("AWS_PROFILE"), os.environ.get("AWS_DEFAULT_PROFILE")):
         session.set_config_variable("profile", given.profile)
     if given.region:
         session.set_config_variable("region", given.region)
-    # An empty AWS_CA_BUNDLE would switch the check of certificates off.
-    bundle = given.bundle or session.get_config_variable("ca_bundle") or None
-    session.set_config_variable("ca_bundle", bundle)
+    if not os.environ.get("AWS_METADATA_SERVICE_NUM_ATTEMPTS"):
+        session.set_config_variable("metadata_service_num_attempts", 2)  # a second each, where there is no instance
+    bundle = given.bundle or session.get_config_variable("ca_bundle")
+    if bundle and not given.bundle:
+        settings.check_bundle("ca_bundle of the profile", bundle)
+    session.set_config_variable("ca_bundle", bundle or os.environ.get("REQUESTS_CA_BUNDLE") or get_cert_path(True))
     session.set_default_client_config(Config(**_CONFIG))
     return session
 
@@ -152,10 +159,24 @@ def _is_here(endpoint: str) -> bool:
     return host in ("localhost", "::1") or host.startswith("127.")
 
 
-def _check_length(response_dict: dict[str, Any], operation_model: Any, **_: object) -> None:
-    """Raise unless the answer is there whole: botocore would take a shorter one for what it says."""
+def _check_first(events: Any) -> None:
+    """Have each answer looked at before botocore looks, which would take a page for an answer that broke off."""
+    name = "before-parse.s3.*"
+    theirs = [handler for at, handler, *_ in BUILTIN_HANDLERS if at == name]
+    for handler in theirs:
+        events.unregister(name, handler)
+    for handler in (_check, *theirs):
+        events.register(name, handler)
+
+
+def _check(response_dict: dict[str, Any], operation_model: Any, **_: object) -> None:
+    """Raise unless the answer is there whole, and no page: botocore would take either for what can be read in it."""
     expected, body = response_dict["headers"].get("content-length"), response_dict["body"]
     if operation_model.http["method"] == "HEAD" or not isinstance(body, bytes):  # it has none, or is a stream
         return
     if expected and len(body) < int(expected):
         raise boto.IncompleteReadError(actual_bytes=len(body), expected_bytes=int(expected))
+    begins = body.lstrip()[:9].lower()
+    page = not begins.startswith(b"<") or begins.startswith((b"<html", b"<!doctype"))
+    if response_dict["status_code"] < 300 and begins and page:
+        raise failures.NotS3(error="it is a page, such as that of a login, or no XML")

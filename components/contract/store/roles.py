@@ -4,15 +4,17 @@ Whatever goes wrong there is one sentence that shows nothing of what a file hold
 """
 
 import configparser
-import subprocess
+import os
 from typing import Any
 
 from botocore import exceptions as boto
 
 from components.contract.errors import BadInput, StepError
 from components.contract.store import failures, settings
-from components.contract.store.settings import KEYS, Settings
+from components.contract.store.settings import KEYS
 
+ENDPOINT = "endpoint_url of the profile"
+_PROGRAM = "custom-process"
 NO_CREDENTIALS = f"no S3 credentials: set {KEYS[0]} and {KEYS[1]}"
 
 
@@ -21,7 +23,12 @@ def found(session: Any) -> Any:
 
     Raises `BadInput` where there are none, or botocore's own errors.
     """
-    credentials = session.get_credentials()
+    try:
+        credentials = session.get_credentials()
+    except (OSError, ValueError, AttributeError, TypeError):
+        if "credential_process" not in session.get_scoped_config():
+            raise
+        raise boto.CredentialRetrievalError(provider=_PROGRAM, error_msg="") from None
     if credentials is None:
         profile = session.get_config_variable("profile")
         if profile:
@@ -53,16 +60,16 @@ def _look_at(credentials: Any) -> None:
         raise BadInput(f"{source.format('access key or secret key')} is empty")
 
 
-def explained(error: Exception, given: Settings | None = None) -> StepError:
+def explained(error: Exception) -> StepError:
     """Return why there are no credentials, or no client, as a sentence without any secret."""
+    if isinstance(error, (boto.ClientError, boto.HTTPClientError, boto.ConnectionError)):
+        return BadInput(str(failures.explained("get S3 credentials", error)))
     for kinds, explain in _KINDS:
         if isinstance(error, kinds):
             return BadInput(explain(error))
-    if isinstance(error, (boto.ClientError, boto.HTTPClientError)):
-        return failures.explained("get S3 credentials", error)
-    if given and given.region and isinstance(error, boto.InvalidRegionError):
-        return BadInput(f"AWS_REGION: {given.region!r} is not the name of a region, such as us-east-1")
-    return BadInput(f"no S3 credentials: what the profile or the environment says does not work ({_name(error)})")
+    return BadInput(
+        f"no S3 credentials: what the profile or the environment says does not work ({type(error).__name__})"
+    )
 
 
 def _profile(error: Any) -> str:
@@ -82,17 +89,22 @@ def _file(error: Any) -> str:
 
 
 def _program(error: Any) -> str:
-    if error.kwargs.get("provider") == "custom-process":
+    if error.kwargs.get("provider") == _PROGRAM:
         return "no S3 credentials: the profile's credential_process failed, or printed other than credentials"
     return f"no S3 credentials: {error.kwargs.get('provider')} gave none"
 
 
 def _os(error: Any) -> str:
-    return f"no S3 credentials: {error.filename or 'a file or a program'}: {error.strerror or 'cannot be read'}"
+    """Return the sentence on a file that cannot be read; a program's name may be anything, and is not shown."""
+    name = next((name for name, value in os.environ.items() if value and value == error.filename), "")
+    place = f"{name}: {error.filename}" if name else "a file or a program that the profile names"
+    return f"no S3 credentials: {place}: {error.strerror or 'cannot be read'}"
 
 
-def _name(error: Exception) -> str:
-    return type(error).__name__
+def _value(error: ValueError) -> str:
+    if str(error).startswith("Invalid endpoint: "):
+        return settings.not_an_address(ENDPOINT, "@", "give it as http://host:port")
+    return f"no S3 credentials: what the profile or the environment says does not work ({type(error).__name__})"
 
 
 # The first that fits.
@@ -109,5 +121,14 @@ _KINDS: tuple[tuple[Any, Any], ...] = (
         lambda _: "no S3 credentials: the login of the profile has ended; run aws sso login",
     ),
     (boto.NoCredentialsError, lambda _: NO_CREDENTIALS),
-    ((OSError, subprocess.SubprocessError), _os),
+    (
+        boto.InvalidRegionError,
+        lambda error: f"{error.kwargs['region_name']!r} is not the name of a region, such as us-east-1",
+    ),
+    (
+        boto.ParamValidationError,
+        lambda _: "no S3 credentials: the token or the name of the role (AWS_ROLE_ARN) is empty, or none",
+    ),
+    (OSError, _os),
+    (ValueError, _value),
 )

@@ -4,6 +4,7 @@ Botocore reads the same names, and files, roles and proxies besides. What is che
 answer with a traceback, with a puzzle, or with a secret. No sentence here shows a value that may be or hold a secret.
 """
 
+import re
 import ssl
 import urllib.request
 from collections.abc import Mapping
@@ -47,7 +48,7 @@ def read(environment: Mapping[str, str]) -> Settings:
         raise BadInput(not_an_address(name, endpoint, wrong))
     name, bundle = first("AWS_CA_BUNDLE", "SSL_CERT_FILE")
     if bundle:
-        _check_bundle(name, bundle)
+        check_bundle(name, bundle)
     _check_proxies()
     anonymous = environment.get(ANONYMOUS, "").strip().lower()
     if anonymous not in (*_YES, *_NO):
@@ -65,12 +66,13 @@ def read(environment: Mapping[str, str]) -> Settings:
 
 
 def not_an_address(name: str, endpoint: str, wrong: str) -> str:
-    """Return the sentence on an endpoint that is none; shown only where nothing in it can be a password."""
-    shown = "" if set(endpoint) & set("@?#") else f": {endpoint!r}"
+    """Return the sentence on an endpoint that is none; what stands where a host does not is not shown."""
+    host = re.fullmatch(r"((?:\w+://)?[\w.-]+(?::\d+)?)(/.*)?", endpoint)
+    shown = f": {host[1]}{'/…' if host[2] else ''}" if host else ""
     return f"{name}{shown} is not of the form http(s)://host[:port]: {wrong}"
 
 
-def wrong_with(endpoint: str) -> str:  # noqa: PLR0911 - a list of mistakes
+def wrong_with(endpoint: str) -> str:
     """Return what is wrong with an endpoint's address; nothing if it is one."""
     try:
         parts = urlsplit(endpoint)
@@ -86,10 +88,10 @@ def wrong_with(endpoint: str) -> str:  # noqa: PLR0911 - a list of mistakes
     if parts.path.strip("/") or parts.query or parts.fragment:
         return "there is more behind the host; a bucket is part of s3://bucket/prefix"
     try:
-        parts.hostname.encode("idna")
+        host = parts.hostname.encode("idna").decode()
     except UnicodeError:
-        return "its host is none"
-    return ""
+        host = ""
+    return "" if re.fullmatch(r"[\w.-]+|[0-9a-f:.]+(%\w+)?", host) else "its host is none"
 
 
 def refuse_what_no_key_has(name: str, value: str) -> None:
@@ -117,7 +119,8 @@ def _keys(environment: Mapping[str, str]) -> tuple[str, str, str | None] | None:
     return key, secret, token
 
 
-def _check_bundle(name: str, bundle: str) -> None:
+def check_bundle(name: str, bundle: str) -> None:
+    """Raise `BadInput` unless the file has certificates to trust."""
     if not Path(bundle).is_file():
         raise BadInput(f"{name}: there is no file {bundle}")
     try:

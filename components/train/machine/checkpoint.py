@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
+from safetensors import SafetensorError
 from safetensors.numpy import save_file
 
 from components.contract import artifact, location
@@ -37,7 +38,9 @@ from components.train.machine.state import State
 
 PLACE = "TAPELINE_CHECKPOINTS"  # the environment's word for the parameter `checkpoints`
 KEPT = 2  # a newer checkpoint is whole before an older one goes
-SECONDS = 60  # from one checkpoint to the next, where no number of steps is given
+# From one checkpoint to the next, where no number of steps is given: so long, or so many times what one takes.
+SECONDS, TIMES = 60, 20
+_INSTEAD = {True: "the one before it is taken", False: "there is none before it, so the run begins anew"}
 _NAME = re.compile(r"step-(\d{8,})-[0-9a-f]{8}")
 
 
@@ -60,6 +63,7 @@ class Checkpoints:
     damaged: list[str] = field(default_factory=list)  # of those that are of no use
     saved: int = 0  # the step of the newest one
     saved_at: float = field(default_factory=time.monotonic)
+    took: float = 0  # seconds, to save it
     part: Part | None = None  # the last part of the record
     told: int = 0  # how many epochs the parts tell of
     sent: set[str] = field(default_factory=set)  # the files of the record that are in parts
@@ -82,7 +86,7 @@ class Checkpoints:
         if self.place and step > self.saved and (asked.number or self._due(step)):
             try:
                 self.save(state, step)
-            except StepError as error:
+            except (StepError, OSError, SafetensorError) as error:
                 if not asked.number:
                     raise
                 print(f"warning: no checkpoint of step {step}: {error}", flush=True)
@@ -93,10 +97,11 @@ class Checkpoints:
 
     def _due(self, step: int) -> bool:
         every = self.parameters.checkpoint_every
-        return step % every == 0 if every else time.monotonic() - self.saved_at >= SECONDS
+        return step % every == 0 if every else time.monotonic() - self.saved_at >= max(SECONDS, TIMES * self.took)
 
     def save(self, state: State, step: int) -> None:
         """Publish a checkpoint, and then remove the oldest."""
+        began = time.monotonic()
         state.recorder.settle(step)
         self._send_record(state, step)
         name = f"step-{step:08}-{secrets.token_hex(4)}"
@@ -116,8 +121,9 @@ class Checkpoints:
             (folder / "position.json").write_bytes(canonical_json(position))
             self._publish(folder, f"{self.place}/{name}", "checkpoint", {"step": step})
         self.names.append(name)
-        self.saved, self.saved_at = step, time.monotonic()
         self._remove_old()
+        self.saved, self.saved_at = step, time.monotonic()
+        self.took = self.saved_at - began
 
     def _send_record(self, state: State, step: int) -> None:
         """Publish what of the record was finished since the last part."""
@@ -185,10 +191,8 @@ class Checkpoints:
                     found = restore(state, folder, where, f"{self.place}/{RECORD}", origin)
             except BadInput as error:
                 self.damaged.append(self.names.pop())
-                instead = (
-                    "the one before it is taken" if self.names else "there is none before it, so the run begins anew"
-                )
-                print(f"warning: a checkpoint is of no use: {error}; {instead}", flush=True)
+                why = str(error).removesuffix("; make the artifact again")
+                print(f"warning: a checkpoint is of no use: {why}; {_INSTEAD[bool(self.names)]}", flush=True)
                 continue
             self.part, self.told, self.sent = found.position.part, len(found.told), {name for name, _ in found.files()}
             return self._go_on(found.position.step, where)
