@@ -71,11 +71,11 @@ class Namespace:
         """Call helm in this namespace."""
         return call(["helm", *arguments, f"--namespace={self.name}"])
 
-    def install(self, *values: str, chart: Path = CHART, timeout: str = "180s") -> str:
+    def install(self, *values: str, chart: Path = CHART, wait: bool = True) -> str:
         """Install the chart, or upgrade what is installed; return what helm said."""
         flags = [flag for value in (*VALUES, *values) for flag in ("--set", value)]
-        wait = ("--wait", "--wait-for-jobs", f"--timeout={timeout}")
-        return self.helm("upgrade", "--install", self.release, str(chart), *wait, *flags)
+        waits = ("--wait", "--wait-for-jobs", "--timeout=180s") if wait else ()
+        return self.helm("upgrade", "--install", self.release, str(chart), *waits, *flags)
 
     def test(self) -> None:
         """Run the chart's own tests; a failure comes with what the test said."""

@@ -20,7 +20,7 @@ from tests import parity
 from tests.kubernetes.cluster import REGISTRY, ROOT, TAG, call, namespace, unserved
 from tests.waiting import eventually
 
-VALUES = parity.VALUES | {"source": "s3://tapeline/mnist", "epochs": 6, "checkpoint_every": 100}
+VALUES = parity.VALUES | {"source": "s3://tapeline/mnist", "epochs": 2, "checkpoint_every": 100}
 # By a name that no real GPU has, as a node may have those.
 GPU = "tapeline.test/gpu"
 STEPS = tuple(f"{WORKFLOW.name}-{task.name}" for task in WORKFLOW.tasks)
