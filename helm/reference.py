@@ -27,7 +27,8 @@ WORDS = {
     "memory": "memory",
 }
 # An image that is elsewhere: its tag or its digest must be said.
-IMAGE = r"^[a-z0-9][a-z0-9._/:-]*(:\w[\w.-]{0,127}|(:\w[\w.-]{0,127})?@sha256:[0-9a-f]{64})$"
+_PART, _TAG = r"[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*", r"\w[\w.-]{0,127}"
+IMAGE = rf"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:\d{{1,5}})?(/{_PART})*(:{_TAG}|(:{_TAG})?@sha256:[0-9a-f]{{64}})$"
 VERSION = re.compile(r'^(?:version = |appVersion: )"(.+)"$', re.MULTILINE)
 
 

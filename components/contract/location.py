@@ -5,12 +5,13 @@ import ctypes
 import errno
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 from components.contract import artifact
-from components.contract.errors import BadInput
+from components.contract.errors import BadInput, StoreRefused
 from components.contract.store.client import Store, split
 
 TRIES = 100  # to replace what another run replaces at the same time
@@ -41,7 +42,10 @@ def fetch(location: str, scratch: Path) -> Path:
 @contextlib.contextmanager
 def staging(location: str) -> Iterator[Path]:
     """Give an empty folder to write an artifact in, on the file system it will be renamed on; gone afterwards."""
-    parent = None if is_remote(location) else Path(location).absolute().parent
+    remote = is_remote(location)
+    if remote:
+        Store.from_environment()  # what is wrong with its settings is said before the work is done
+    parent = None if remote else Path(location).absolute().parent
     try:
         if parent:
             parent.mkdir(parents=True, exist_ok=True)
@@ -125,6 +129,27 @@ def _exchange(one: Path, other: Path) -> bool:
     return True
 
 
+def removed(store: Store, uri: str) -> bool:
+    """Remove the artifact at `uri` if the credentials may; tell whether it is gone. No work ends over tidying up."""
+    try:
+        store.remove(uri)
+    except StoreRefused as error:
+        if error.code != "AccessDenied":
+            raise
+        _warn_once(store.endpoint, f"warning: {error}; what is not needed any more stays there")
+        return False
+    return True
+
+
+_warned: set[str] = set()
+
+
+def _warn_once(endpoint: str, text: str) -> None:
+    if endpoint not in _warned:
+        _warned.add(endpoint)
+        print(text, file=sys.stderr, flush=True)
+
+
 def children(location: str) -> list[str]:
     """Return the names of the finished artifacts directly below `location`, sorted."""
     if is_remote(location):
@@ -136,9 +161,9 @@ def children(location: str) -> list[str]:
 
 
 def remove(location: str) -> None:
-    """Remove the artifact at `location`."""
+    """Remove the artifact at `location`; where the credentials may not, that is said once, and it stays."""
     if is_remote(location):
-        Store.from_environment().remove(location)
+        removed(Store.from_environment(), location)
         return
     (Path(location) / artifact.MANIFEST).unlink()  # first, so that what is left never looks finished
     shutil.rmtree(location)

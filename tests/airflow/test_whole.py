@@ -81,7 +81,7 @@ def test_what_the_form_cannot_check_is_refused_before_the_first_step(runs):
 
 
 def test_what_blocks_a_run_is_in_a_report_that_opens(runs):
-    run = runs.trigger(invert=True, fail_on="warning")
+    run = runs.trigger(classes=12, fail_on="warning")
     state, tasks = runs.end_of(run)
     assert (state, tasks["ingest"], tasks["train"]) == ("failed", "failed", "upstream_failed")
     assert "exit code 5" in runs.note(run)

@@ -123,9 +123,8 @@ class Runs:
         return {f"{step}/{output}": self.said(run, step, output)["digest"] for step, output in outputs}
 
     def checkpoints(self, run):
-        return {
-            name for name in self.names(run, "train") if re.fullmatch(r"checkpoints/.*/step-.*/manifest\.json", name)
-        }
+        checkpoint = re.compile(r"checkpoints/.*/step-.*/manifest\.json")
+        return {name for name in self.names(run, "train") if checkpoint.fullmatch(name)}
 
     def training(self, run):
         """Return the process of a run's training once it has come to another checkpoint."""

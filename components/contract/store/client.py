@@ -132,22 +132,30 @@ class Store:
             delete = methodcaller("delete_object", Bucket=bucket, Key=prefix + name)
             self._call(f"remove s3://{bucket}/{prefix}{name}", delete)
 
-    def make_bucket(self, bucket: str) -> bool:
-        """Make a bucket; return whether it was missing. Another that makes it at the same time does no harm."""
+    def make_bucket(self, bucket: str, prefix: str = "") -> bool | None:
+        """Make a bucket; return whether it was missing, and None if these credentials may neither list nor make it.
 
-        def make(s3: Any) -> bool:
+        Those that are for a prefix see by it that the bucket is there. Another that makes it at the same time does no
+        harm.
+        """
+
+        def make(s3: Any) -> bool | None:
             try:
-                s3.list_objects_v2(Bucket=bucket, MaxKeys=1)  # unlike a HEAD, it says what is wrong
+                s3.list_objects_v2(Bucket=bucket, Prefix=prefix, MaxKeys=1)  # unlike a HEAD, it says what is wrong
             except boto.ClientError as error:
-                if failures.code_of(error) != "NoSuchBucket":
+                if (hidden := failures.code_of(error)) not in ("NoSuchBucket", "AccessDenied"):
                     raise
             else:
                 return False
             try:
                 s3.create_bucket(Bucket=bucket, **_location(s3))
             except boto.ClientError as error:
-                if failures.code_of(error) not in ("BucketAlreadyOwnedByYou", "BucketAlreadyExists"):
+                code = failures.code_of(error)
+                if code == hidden == "AccessDenied":
+                    return None
+                if code not in ("BucketAlreadyOwnedByYou", "BucketAlreadyExists"):
                     raise
+                return False
             return True
 
         return self._call(f"make the bucket {bucket}", make)

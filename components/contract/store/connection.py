@@ -143,6 +143,8 @@ def _session(given: Settings) -> Any:
         session.set_config_variable("profile", given.profile)
     if given.region:
         session.set_config_variable("region", given.region)
+    if not os.environ.get("AWS_METADATA_SERVICE_NUM_ATTEMPTS"):
+        session.set_config_variable("metadata_service_num_attempts", 2)  # a second each, where there is no instance
     bundle = given.bundle or session.get_config_variable("ca_bundle")
     if bundle and not given.bundle:
         settings.check_bundle("ca_bundle of the profile", bundle)

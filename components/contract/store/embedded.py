@@ -76,6 +76,8 @@ def _serve(
             stdin=subprocess.DEVNULL, stdout=log, stderr=log,
             start_new_session=True,  # so that Ctrl-C in the terminal reaches the caller first
         )  # fmt: skip
+    profile = folder / "aws-config"
+    profile.write_text("[default]\n", encoding="utf-8")
     settings = {
         "AWS_ENDPOINT_URL": f"http://127.0.0.1:{s3}",
         "AWS_ACCESS_KEY_ID": key,
@@ -84,8 +86,8 @@ def _serve(
         # What would lead elsewhere if the environment has it.
         "AWS_ENDPOINT_URL_S3": "",
         "AWS_SESSION_TOKEN": "",
-        "AWS_PROFILE": "",
-        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_PROFILE": "default",
+        "AWS_CONFIG_FILE": str(profile.absolute()),
         "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
     }
     try:

@@ -4,6 +4,8 @@ Whether it may pass goes by the HTTP status of the answer (5xx, 408, 429) and, w
 connection. A name of an error decides only where S3 says by it what another protocol would say by the status.
 """
 
+import re
+
 import urllib3
 from botocore import exceptions as boto
 from botocore.parsers import ResponseParserError
@@ -54,7 +56,7 @@ def passing(error: Exception) -> MayPass | None:
             headers = error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
             return MayPass(_said(error), waiting.asked(headers.get("retry-after")))
         return None
-    return MayPass(_short(error)) if _of_the_connection(error) else None
+    return MayPass(_reason(error)) if _of_the_connection(error) else None
 
 
 def status_of(error: boto.ClientError) -> int:
@@ -78,10 +80,7 @@ def explained(what: str, error: Exception) -> StepError:
         return StoreRefused(f"{sentence}the answer is not that of an S3 store (it is no XML)")
     if isinstance(error, boto.ParamValidationError):
         return BadInput(f"{sentence}its name is not one that S3 allows")
-    if isinstance(error, boto.ProxyConnectionError):
-        proxy = str(error.kwargs.get("proxy_url", "")).rpartition("@")[2].removeprefix("http://")
-        return StoreRefused(f"{sentence}the proxy {proxy}: {_short(error)}")
-    return StoreRefused(sentence + _short(error))
+    return StoreRefused(sentence + _reason(error))
 
 
 def _refused(sentence: str, error: boto.ClientError) -> StepError:
@@ -96,6 +95,9 @@ def _refused(sentence: str, error: boto.ClientError) -> StepError:
 
 def _of_the_connection(error: Exception) -> bool:
     text = _short(error)
+    if isinstance(error, boto.CredentialRetrievalError) and error.kwargs.get("provider") == "container-role":
+        answer = re.search(r"non 200 response (\d+)", str(error))  # botocore says the status only so
+        return waiting.may_pass(int(answer[1])) if answer else "Received error when attempting" in str(error)
     if isinstance(error, boto.SSLError | urllib3.exceptions.SSLError):  # a connection that broke off, no certificate
         return "EOF" in text or "reset" in text
     if isinstance(error, boto.ProxyConnectionError):  # the proxy answers "403", or nothing
@@ -112,6 +114,13 @@ def _said(error: boto.ClientError) -> str:
     code, message = str(said.get("Code") or ""), " ".join(str(said.get("Message") or "").split())[:300]
     name = f"HTTP status {code}" if code.isdigit() else code or f"HTTP status {status_of(error)}"
     return f"{name}: {message}" if message else name
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, boto.ProxyConnectionError):
+        proxy = str(error.kwargs.get("proxy_url", "")).rpartition("@")[2].rpartition("//")[2]
+        return f"the proxy {proxy}: {_short(error)}"
+    return _short(error)
 
 
 def _short(error: Exception) -> str:

@@ -62,11 +62,11 @@ def _look_at(credentials: Any) -> None:
 
 def explained(error: Exception) -> StepError:
     """Return why there are no credentials, or no client, as a sentence without any secret."""
+    if isinstance(error, (boto.ClientError, boto.HTTPClientError, boto.ConnectionError)):
+        return BadInput(str(failures.explained("get S3 credentials", error)))
     for kinds, explain in _KINDS:
         if isinstance(error, kinds):
             return BadInput(explain(error))
-    if isinstance(error, (boto.ClientError, boto.HTTPClientError)):
-        return failures.explained("get S3 credentials", error)
     return BadInput(
         f"no S3 credentials: what the profile or the environment says does not work ({type(error).__name__})"
     )
@@ -124,6 +124,10 @@ _KINDS: tuple[tuple[Any, Any], ...] = (
     (
         boto.InvalidRegionError,
         lambda error: f"{error.kwargs['region_name']!r} is not the name of a region, such as us-east-1",
+    ),
+    (
+        boto.ParamValidationError,
+        lambda _: "no S3 credentials: the token or the name of the role (AWS_ROLE_ARN) is empty, or none",
     ),
     (OSError, _os),
     (ValueError, _value),

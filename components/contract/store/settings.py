@@ -66,8 +66,9 @@ def read(environment: Mapping[str, str]) -> Settings:
 
 
 def not_an_address(name: str, endpoint: str, wrong: str) -> str:
-    """Return the sentence on an endpoint that is none; shown only where nothing in it can be a password."""
-    shown = "" if set(endpoint) & set("@?#") else f": {endpoint!r}"
+    """Return the sentence on an endpoint that is none; what stands where a host does not is not shown."""
+    host = re.fullmatch(r"((?:\w+://)?[\w.-]+(?::\d+)?)(/.*)?", endpoint)
+    shown = f": {host[1]}{'/…' if host[2] else ''}" if host else ""
     return f"{name}{shown} is not of the form http(s)://host[:port]: {wrong}"
 
 

@@ -42,7 +42,7 @@ def outcome(environment, files, folder):
 
 
 MISTAKES = [
-    ({"AWS_ENDPOINT_URL": "127.0.0.1:9000"}, "AWS_ENDPOINT_URL: '127.0.0.1:9000' is not of the form"),
+    ({"AWS_ENDPOINT_URL": "127.0.0.1:9000"}, "AWS_ENDPOINT_URL: 127.0.0.1:9000 is not of the form"),
     ({"AWS_ENDPOINT_URL": "ftp://host"}, "it does not begin with http:// or https://"),
     ({"AWS_ENDPOINT_URL": "http://"}, "it lacks its host or its port"),
     ({"AWS_ENDPOINT_URL": "http://host:"}, "it lacks its host or its port"),
@@ -51,6 +51,7 @@ MISTAKES = [
     ({"AWS_ENDPOINT_URL": "http://host:99999"}, "its host or its port, a number up to 65535, is none"),
     ({"AWS_ENDPOINT_URL": "http://host:abc"}, "its host or its port, a number up to 65535, is none"),
     ({"AWS_ENDPOINT_URL": "http://[::1"}, "its host or its port, a number up to 65535, is none"),
+    ({"AWS_ENDPOINT_URL": f"http://host/{SECRET}"}, "AWS_ENDPOINT_URL: http://host/… is not"),
     ({"AWS_ENDPOINT_URL": "http://host/minio"}, "there is more behind the host"),
     ({"AWS_ENDPOINT_URL": f"http://host?x={SECRET}"}, "AWS_ENDPOINT_URL is not of the form"),
     ({"AWS_ENDPOINT_URL": f"http://me:{SECRET}@host:9000"}, "it has a name or a password in it"),
@@ -58,7 +59,7 @@ MISTAKES = [
     ({"AWS_ENDPOINT_URL": "http://a..b"}, "its host is none"),
     ({"AWS_ENDPOINT_URL": "http://h ost"}, "its host is none"),
     ({"AWS_ENDPOINT_URL": "http://host\n"}, "AWS_ENDPOINT_URL begins or ends with a blank or a line break"),
-    ({"AWS_ENDPOINT_URL_S3": "host"}, "AWS_ENDPOINT_URL_S3: 'host' is not of the form"),
+    ({"AWS_ENDPOINT_URL_S3": "host"}, "AWS_ENDPOINT_URL_S3: host is not of the form"),
     ({"AWS_REGION": "us-east-1\n"}, "AWS_REGION begins or ends with a blank or a line break"),
     ({"AWS_REGION": "us east"}, "'us east' is not the name of a region, such as us-east-1"),
     ({"AWS_CA_BUNDLE": "/nowhere.pem"}, "AWS_CA_BUNDLE: there is no file /nowhere.pem"),
