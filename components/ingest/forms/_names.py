@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterable
 from functools import lru_cache
 
 from components.contract.errors import BadInput
+from components.contract.terminal import line
 
 _WORDS = {
     "train": ("train", "training", "trainset", "traindata", "trn"),
@@ -87,6 +88,6 @@ def say_unused(form: str, where: str, names: Iterable[str], used: Collection[str
 
 def listed(names: Collection[str]) -> str:
     """Return a few names, and how many more there are."""
-    shown = list(names)[:3]
+    shown = [line(name) for name in list(names)[:3]]
     more = len(names) - len(shown)
     return ", ".join(shown) + (f" and {more:,} more" if more else "")
