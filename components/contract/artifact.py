@@ -136,7 +136,9 @@ def verify(folder: Path) -> Manifest:
             raise BadInput(f"{path} is missing, but the manifest lists it")
         check(name, expected, sha256(path), path.stat().st_size, str(folder))
     names = (path.relative_to(folder) for path in folder.rglob("*") if not path.is_dir())
-    if others := sorted(str(name) for name in names if str(name) not in {*manifest.files, MANIFEST} and not _hidden(name)):
+    if others := sorted(
+        str(name) for name in names if str(name) not in {*manifest.files, MANIFEST} and not _hidden(name)
+    ):
         raise BadInput(f"{folder / others[0]} is in the artifact, but its manifest does not list it; take it out")
     return manifest
 

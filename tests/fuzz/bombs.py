@@ -130,7 +130,7 @@ BOMBS: dict[str, tuple[str, Callable[[], bytes]]] = {
     "16 bytes of 2^31 × 2^31 images": ("idx-images", lambda: struct.pack(">I3I", 0x803, HUGE, HUGE, HUGE)),
     "4 images of 2^31 × 2^31, gzipped": ("gzip", lambda: gzip.compress(struct.pack(">I3I", 0x803, 4, HUGE, HUGE))),
     "a gzip file with more than its header says": ("gzip", lambda: _gzipped(_IDX, zeros=2**31)),
-    "a gzip file with what its header says": ("gzip", lambda: _gzipped(struct.pack(">I3I", 0x803, 2**11, 2**10, 2**10), zeros=2**31)),
+    "a gzip file with what its header says": ("gzip", lambda: _gzipped(struct.pack(">I3I", 0x803, 4, 2**12, 2**13), zeros=2**27)),
     "labels of 2^32": ("idx-labels", lambda: struct.pack(">2I", 0x801, 2**32 - 1)),
     "an npy header of 2^62 images": ("npy", lambda: _npy((2**31, 2**31, 1))),
     "an npy header of one image of 2^40 pixels": ("npy", lambda: _npy((4, 2**20, 2**20))),

@@ -115,6 +115,11 @@ def parquet() -> list[bytes]:
     ]  # fmt: skip
 
 
+def picture_of(number: int) -> bytes:
+    """Return a picture of its own for each number."""
+    return _png(np.full((3, 3), number, np.uint8))
+
+
 def _png(image: Any) -> bytes:
     file = io.BytesIO()
     Image.fromarray(image).save(file, "PNG")

@@ -1,14 +1,16 @@
+# mypy: allow-untyped-defs, allow-untyped-calls
 """No small file takes much memory, or for ever: each is read in a process whose address space is limited."""
 
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-from components.contract.store.embedded import ROOT
 from tests.fuzz.bombs import BOMBS, LIMIT
 
+ROOT = Path(__file__).parents[2]
 BOUND = 2**28  # bytes that are taken for any of them
 # Where the largest thing that is taken for an image, or for a record, is read whole, or a library takes all it may.
 LARGE = {

@@ -1,3 +1,4 @@
+# mypy: allow-untyped-defs, allow-untyped-calls
 """Each parser on examples that are nearly right, the same ones each time; `make fuzz` looks longer."""
 
 import pytest

@@ -62,7 +62,7 @@ def is_clutter(path: str) -> bool:
 
 def ending(names: Iterable[str], pattern: str) -> list[str]:
     """Return the names, but clutter, that end as the pattern says, in capitals or not."""
-    regex = re.compile(rf".*(?:{pattern})", re.IGNORECASE)
+    regex = re.compile(rf".*(?:{pattern})", re.IGNORECASE | re.DOTALL)
     return [name for name in names if regex.fullmatch(name) and not is_clutter(name)]
 
 
