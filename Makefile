@@ -25,6 +25,9 @@ run: ## Run the whole workflow here; ARGS="--epochs 1 --model convnet", ARGS=--h
 test: ## Test components, local run, pages and the chart's templates; ARGS=FILE
 	$(DEV) pytest $(ARGS)
 
+fuzz: ## Look for inputs that a parser takes badly, an hour for all; ARGS="idx-images --seconds 600"
+	$(DEV) python -m tests.fuzz $(ARGS)
+
 check: ## Lint, check formatting and types, and that generated pages are up to date
 	$(DEV) ruff check
 	$(DEV) ruff format --check

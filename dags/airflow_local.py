@@ -81,7 +81,10 @@ def start(settings: Settings, folder: Path, port: int) -> Iterator["Airflow"]:
         if probe.connect_ex((HOST, port)) == 0:
             raise BadInput(f"port {port} is in use; end what uses it, or give another --port")
     with serve(folder / "store", settings.store.split("/")[2]) as store:
-        airflow = Airflow(folder, port, os.environ | environment(folder, port) | store)
+        variables = os.environ | environment(folder, port) | store
+        # Other clients than ours, such as that of Airflow's logs, take an empty name for one.
+        variables = {name: value for name, value in variables.items() if value or name not in store}
+        airflow = Airflow(folder, port, variables)
         try:
             airflow.start()
             airflow.call("POST", "pools", {"name": settings.gpu_pool, "slots": 1}, refused=409)

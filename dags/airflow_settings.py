@@ -130,7 +130,7 @@ class Settings(Cluster):
             wrong = [
                 re.sub(r"^\w+", lambda name: f"{PREFIX}{name[0].upper()}", each) for each in str(error).splitlines()
             ]
-            raise BadInput("\n".join(map(_shortened, unknown + wrong))) from None
+            raise BadInput(*map(_shortened, unknown + wrong)) from None
         names = [task.name for task in workflow.tasks]
         unknown += [
             f"{PREFIX}IMAGES: no such step: {name}{did_you_mean(name, names)}"
@@ -139,7 +139,7 @@ class Settings(Cluster):
         ]
         unknown += [f"{PREFIX}PARAMETERS: {each}" for each in wrong_parameters(workflow, settings.parameters)]
         if unknown:
-            raise BadInput("\n".join(map(_shortened, unknown)))
+            raise BadInput(*map(_shortened, unknown))
         return settings
 
 

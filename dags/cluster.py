@@ -1,13 +1,14 @@
 """What a workflow asks of a cluster, said once: for Kubeflow's form, Airflow's settings and the chart's values."""
 
-import json
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 from pydantic import ValidationInfo, field_validator
 
+from components.contract import outside
 from components.contract.declaration import Component, Parameters, parameter
+from components.contract.errors import BadInput
 from dags import cluster_rules
 from dags.definition import Resources, Task, Workflow
 
@@ -81,29 +82,12 @@ def parsed(value: Any, kind: type[list[Any] | dict[str, Any]]) -> Any:
     """Return a list or an object that may be given as JSON; raise `ValueError` unless it is one."""
     if isinstance(value, str):
         try:
-            value = json.loads(value, object_pairs_hook=_once, parse_int=_whole)
-        except json.JSONDecodeError as error:
-            raise ValueError(f"not JSON: {error}") from None
-        except RecursionError:
-            raise ValueError("not JSON that can be read: it is nested too deeply") from None
+            value = outside.document(value, "the text")
+        except BadInput as error:
+            raise ValueError(str(error)) from None
     if not isinstance(value, kind):
         raise ValueError(f"a JSON {'list' if kind is list else 'object'} is needed")  # noqa: TRY004 - pydantic's way
     return value
-
-
-def _whole(text: str) -> int:
-    """Return a whole number; raise `ValueError` for one that is longer than any that is meant."""
-    if len(text) > 100:
-        raise ValueError(f"{text[:10]}… is a number of {len(text)} digits")
-    return int(text)
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Return an object; raise `ValueError` if a key is there twice, as one of its values would be ignored."""
-    names = [name for name, _ in pairs]
-    if twice := next((name for name in names if names.count(name) > 1), None):
-        raise ValueError(f"{twice!r} is there twice")
-    return dict(pairs)
 
 
 def image_of(component: Component, registry: str = REGISTRY, tag: str = TAG) -> str:

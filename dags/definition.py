@@ -129,7 +129,7 @@ class Workflow:
             except BadInput as error:
                 problems += str(error).splitlines()
         if problems:
-            raise BadInput("\n".join(dict.fromkeys(problems)))
+            raise BadInput(*dict.fromkeys(problems))
         return checked
 
 

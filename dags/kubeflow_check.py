@@ -28,11 +28,13 @@ def check(workflow: Workflow, text: str) -> None:
     """Check the values in an executor input; hand each task its share as a parameter of the task's name."""
     given = kubeflow.document(text)
     try:
-        values = kubeflow.whole(given["inputs"]["parameterValues"])
+        values = dict(kubeflow.whole(given["inputs"]["parameterValues"]))
         files = {name: Path(each["outputFile"]) for name, each in given["outputs"]["parameters"].items()}
         whole = Path(given["outputs"]["outputFile"])
-    except (KeyError, TypeError) as error:
+    except KeyError as error:
         raise BadInput(f"--executor-input has no {error}, which {NAME} needs") from None
+    except (AttributeError, TypeError, ValueError):
+        raise BadInput(kubeflow.ANOTHER) from None
     parts = shares(workflow, values)
     for name in (*workflow.form, *ASKED, kubeflow.OTHERS):
         print(f"{name}: {json.dumps(values.get(name))}")

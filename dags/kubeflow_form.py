@@ -81,6 +81,8 @@ def shares(workflow: Workflow, values: Mapping[str, Any]) -> dict[str, dict[str,
     Raises `BadInput` with a line for everything in the form that is wrong.
     """
     others = values.get(OTHERS) or {}
+    if not isinstance(others, Mapping):
+        raise BadInput(f"{OTHERS}: expected an object of JSON, with a value for each name, not {str(others)[:40]!r}")
     for name in others:
         if name in workflow.form or name in ASKED:
             raise BadInput(f"{OTHERS}: {name}: it has a field of its own in the form")

@@ -10,7 +10,6 @@ written by who holds the lock of its store, so two runs never write the same pag
 """
 
 import contextlib
-import json
 import os
 import re
 from collections.abc import Mapping
@@ -20,10 +19,14 @@ from typing import Any
 
 import jinja2
 
+from components.contract import outside
 from components.contract.artifact import canonical_json
+from components.contract.errors import BadInput
 from components.contract.terminal import duration
 from dags.definition import Workflow
 
+# A summary may have been changed since, or be of another version; what is not of these kinds is not shown.
+_KINDS = {"state": str, "sentence": str, "began": str, "seconds": dict, "parameters": dict}
 STYLE = Path(__file__).parent.parent / "components/artifacts/page.css"
 # A picture by itself has no page to take its ink from.
 INK = "<style>svg{color:#1c2733}@media(prefers-color-scheme:dark){svg{color:#e4e9ee}}</style>"
@@ -84,7 +87,8 @@ def _shown(folder: Path, titles: Mapping[str, str], *, going: bool) -> dict[str,
         state, sentence = "killed", "It ended without a word: it was killed, or the machine stopped."
     order = [*titles, *sorted(path.stem for path in folder.glob("*.html") if path.stem not in titles)]
     took = summary.get("seconds", {})
-    seconds = {name: took[name] for name in order if took.get(name)}  # none where nothing was to be done
+    # None where nothing was to be done, and none of what is no number of seconds.
+    seconds = {name: took[name] for name in order if isinstance(took.get(name), int | float) and 0 < took[name] < 1e9}
     reports = [
         {"name": name, "title": titles.get(name, name), "picture": (folder / f"{name}.svg").is_file()}
         for name in order
@@ -104,16 +108,17 @@ def _shown(folder: Path, titles: Mapping[str, str], *, going: bool) -> dict[str,
 
 def _summary(folder: Path) -> dict[str, Any]:
     try:
-        found = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        found = outside.document(outside.content(folder / "summary.json"), "summary.json")
+    except (OSError, BadInput):
         return {}
-    return found if isinstance(found, dict) else {}
+    found = found if isinstance(found, dict) else {}
+    return {name: value for name, value in found.items() if isinstance(value, _KINDS.get(name, object))}
 
 
 def _began(summary: Mapping[str, Any], folder: Path) -> datetime:
     try:
         return datetime.fromisoformat(str(summary.get("began"))).astimezone()
-    except ValueError:
+    except (ValueError, OverflowError):
         return datetime.fromtimestamp(folder.stat().st_mtime).astimezone()
 
 

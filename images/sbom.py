@@ -133,7 +133,7 @@ def page(licences: dict[str, dict[str, Any]], names: list[str], *, check: bool) 
     rows = [f"| {name} | {each['licence']} | {', '.join(each['in'])} |" for name, each in sorted(licences.items())]
     text = "\n".join([
         "# Licences of the Python packages in the images", "",
-        f"As each package says itself; `make sbom` writes this page, from the images {', '.join(names)}.",
+        "As each package says itself; `make sbom` writes this page, from the images", f"{', '.join(names)}.",
         "Debian's packages have theirs in `/usr/share/doc/*/copyright` of the base image. SeaweedFS is Apache-2.0,",
         "MinIO's server AGPL-3.0; nothing of ours is linked with either.", "",
         "| package | licence | in |", "|---|---|---|", *rows, "",

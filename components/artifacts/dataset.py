@@ -20,8 +20,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from components.contract import artifact
+from components.contract import artifact, outside
 from components.contract.artifact import canonical_json
+from components.contract.errors import BadInput
 
 SPLITS = ("train", "validation", "test")
 
@@ -62,22 +63,53 @@ def write_statistics(folder: Path, statistics: Mapping[str, Any]) -> None:
     (folder / "statistics.json").write_bytes(canonical_json(statistics))
 
 
-def read(folder: Path, split: str, *, mapped: bool = False) -> Split:
-    """Return a split: `train`, `validation` or `test`; on request its images are mapped, not read."""
-    images = np.load(_images(folder, split), mmap_mode="r" if mapped else None, allow_pickle=False)
-    labels = np.load(folder / f"{split}-labels.npy", allow_pickle=False)
-    weights = folder / f"{split}-weights.npy"
-    return Split(images, labels, np.load(weights, allow_pickle=False) if weights.is_file() else None)
+def read(folder: Path, split: str, *, mapped: bool = False, classes: int = 256) -> Split:
+    """Return a split: `train`, `validation` or `test`; on request its images are mapped, not read.
+
+    Raises `BadInput` for files that are not as above, do not agree, or have a label that is not below `classes`.
+    """
+    images, labels = _mapped(_images(folder, split), np.uint8), _mapped(folder / f"{split}-labels.npy", np.uint8)
+    path = folder / f"{split}-weights.npy"
+    weights = _mapped(path, np.float32) if path.is_file() else None
+    if images.ndim not in (3, 4) or images.shape[3:] not in ((), (3,)) or not images.size:
+        raise BadInput(f"{_images(folder, split)} has the shape {images.shape}, expected images [n, height, width]")
+    for what, each in (("labels", labels), ("weights", weights)):
+        if each is not None and each.shape != images.shape[:1]:
+            raise BadInput(f"{folder}: the {split} split has {len(images):,} images, but {what} of shape {each.shape}")
+    if labels.max() >= classes:
+        raise BadInput(f"{folder}: a label of the {split} split is {labels.max()}, but there are {classes} classes")
+    kept = None if weights is None else np.array(weights)
+    return Split(images if mapped else np.array(images), np.array(labels), kept)
+
+
+def _mapped(path: Path, kind: type[np.generic]) -> npt.NDArray[Any]:
+    """Return the array in a file, mapped: what a header announces and the file does not hold takes no memory."""
+    try:
+        array = np.lib.format.open_memmap(path, mode="r")
+    except FileNotFoundError:
+        raise BadInput(f"there is no {path}; give the dataset that ingest made") from None
+    except Exception as error:  # noqa: BLE001 - the header is a text of Python's, and may be wrong in all its ways
+        raise BadInput(f"{path} is damaged: {str(error).partition(':')[0]}; make the data set again") from None
+    if array.dtype != kind:
+        raise BadInput(f"{path} holds {array.dtype}, expected {np.dtype(kind)}; give the dataset that ingest made")
+    return array
 
 
 def origins(folder: Path, split: str) -> list[str]:
     """Return where each image of a split came from."""
-    return (folder / f"{split}-origins.txt").read_text(encoding="utf-8").split("\n")[:-1]
+    path = folder / f"{split}-origins.txt"
+    try:
+        return outside.content(path, 2**32).decode().split("\n")[:-1]
+    except (FileNotFoundError, UnicodeDecodeError):
+        raise BadInput(f"there is no {path}, or it is damaged; give the dataset that ingest made") from None
 
 
 def class_names(folder: Path) -> list[str]:
-    """Return the names of the classes, in the order of the labels."""
-    return list(artifact.read(folder).metadata["class_names"])
+    """Return the names of the classes, in the order of the labels; raise `BadInput` where no data set is."""
+    names = artifact.read(folder).metadata.get("class_names")
+    if not isinstance(names, list) or not 2 <= len(names) <= 256 or not all(isinstance(name, str) for name in names):
+        raise BadInput(f"{folder} says no class_names, 2 to 256 texts; give the dataset that ingest made")
+    return list(names)
 
 
 def _images(folder: Path, split: str) -> Path:

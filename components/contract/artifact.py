@@ -12,9 +12,11 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from components.contract import outside
 from components.contract.errors import BadInput
+from components.contract.terminal import HIDDEN
 
 MANIFEST = "manifest.json"
 
@@ -24,8 +26,8 @@ class File(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    sha256: str
-    bytes: int
+    sha256: str = Field(pattern="^[0-9a-f]{64}$")
+    bytes: int = Field(ge=0)
 
 
 class Manifest(BaseModel):
@@ -45,17 +47,22 @@ class Manifest(BaseModel):
     @field_validator("files")
     @classmethod
     def _stay_inside(cls, files: dict[str, File]) -> dict[str, File]:
+        folders = {str(folder) for name in files for folder in PurePosixPath(name).parents}
         for name in files:
             path = PurePosixPath(name)
             if path.is_absolute() or ".." in path.parts or not path.parts:
                 raise ValueError(f"{name!r} points outside the artifact")
+            if str(path) != name or HIDDEN.search(name) or max(len(part.encode()) for part in path.parts) > 255:
+                raise ValueError(f"{name!r} is not how a file is called")
+            if name == MANIFEST or name in folders:
+                raise ValueError(f"{name!r} is the name of something else in the artifact")
         return files
 
     @classmethod
     def parse(cls, text: bytes, where: str) -> Self:
         """Read a manifest; raise `BadInput` naming `where` it was found if it is not one."""
         try:
-            return cls.model_validate_json(text)
+            return cls.model_validate(outside.document(text, f"{where}/{MANIFEST}"))
         except ValidationError as error:
             first = error.errors()[0]
             raise BadInput(
@@ -114,8 +121,8 @@ def seal(  # noqa: PLR0913 - each argument is a field of the manifest
 def read(folder: Path) -> Manifest:
     """Return the manifest of `folder`, without a look at the files; raise `BadInput` if it has none."""
     try:
-        text = (folder / MANIFEST).read_bytes()
-    except (FileNotFoundError, NotADirectoryError):
+        text = outside.content(folder / MANIFEST)
+    except FileNotFoundError:
         raise BadInput(f"{folder} is not an artifact: it has no {MANIFEST}") from None
     return Manifest.parse(text, str(folder))
 
@@ -128,7 +135,17 @@ def verify(folder: Path) -> Manifest:
         if not path.is_file():
             raise BadInput(f"{path} is missing, but the manifest lists it")
         check(name, expected, sha256(path), path.stat().st_size, str(folder))
+    names = (path.relative_to(folder) for path in folder.rglob("*") if not path.is_dir())
+    if others := sorted(
+        str(name) for name in names if str(name) not in {*manifest.files, MANIFEST} and not _hidden(name)
+    ):
+        raise BadInput(f"{folder / others[0]} is in the artifact, but its manifest does not list it; take it out")
     return manifest
+
+
+def _hidden(name: Path) -> bool:
+    """Tell whether a file is one that file managers leave behind, which nobody reads."""
+    return any(part.startswith(".") for part in name.parts)
 
 
 def check(name: str, expected: File, digest: str, size: int, where: str) -> None:

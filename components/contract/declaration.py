@@ -88,7 +88,7 @@ class Parameters(BaseModel):
         except ValidationError as error:
             problems += [_sentence(details) for details in error.errors()]
         if problems:
-            raise BadInput("\n".join(problems))
+            raise BadInput(*(line for problem in problems for line in problem.split("\n")))
         return checked
 
     @field_validator("*", mode="before")

@@ -10,11 +10,19 @@ import signal
 from collections.abc import Sequence
 from pathlib import Path
 
+from components.contract.terminal import line
+
 
 class StepError(Exception):
-    """The work of the step failed, for a reason that the message tells."""
+    """The work of the step failed, for a reason that the message tells, in a line or, where there are several, in some.
+
+    What others wrote and is quoted in it cannot make more of them.
+    """
 
     exit_code = 1
+
+    def __init__(self, *lines: str) -> None:
+        super().__init__("\n".join(map(line, lines)))
 
 
 class BadInput(StepError):
@@ -103,7 +111,7 @@ def of_the_machine(error: Exception) -> str:
 def _what(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
-    return str(error).splitlines()[0]
+    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def _owner(name: object) -> str:

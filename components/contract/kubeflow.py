@@ -12,12 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from components.contract import outside
 from components.contract.declaration import Component, Metadata, Output
 from components.contract.errors import BadInput
 
 # A form with a field for every parameter is one in which nobody finds any, so most come together in this one.
 OTHERS = "unlisted_parameters"
 
+ANOTHER = "--executor-input is not an executor input of Kubeflow Pipelines v2"
 # Where the launcher mounts each kind of store.
 _MOUNTS = {"minio://": "/minio/", "s3://": "/s3/", "gs://": "/gcs/"}
 
@@ -53,14 +55,14 @@ def parse(component: Component, text: str) -> Executor:
             },
             inputs={item.name: _path(found[item.name]) for item in component.inputs if found.get(item.name)},
             outputs={name: _path(made[known]) for name, known in names.items()},
-            output_file=Path(given["outputs"]["outputFile"]),
-            uris={name: made[known]["uri"] for name, known in names.items()},
+            output_file=Path(_text(given["outputs"]["outputFile"])),
+            uris={name: _text(made[known]["uri"]) for name, known in names.items()},
             names=names,
         )
     except KeyError as error:
         raise BadInput(f"--executor-input has no {error.args[0]!r}, which {component.name} needs") from None
-    except (AttributeError, TypeError, IndexError):
-        raise BadInput("--executor-input is not an executor input of Kubeflow Pipelines v2") from None
+    except (AttributeError, TypeError, IndexError, ValueError):
+        raise BadInput(ANOTHER) from None
 
 
 def names_of(component: Component, item: Output) -> tuple[str, str]:
@@ -72,15 +74,18 @@ def document(text: str) -> dict[str, Any]:
     """Read an executor input, given as JSON or as `@file`; raise `BadInput` for what is none."""
     if text.startswith("@"):
         try:
-            text = Path(text[1:]).read_text(encoding="utf-8")
-        except OSError as error:
-            raise BadInput(f"--executor-input: cannot read {text[1:]}: {error.strerror}") from None
-    try:
-        given = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise BadInput(f"--executor-input is not JSON: {error}") from None
+            with Path(text[1:]).open("rb") as file:  # which may be a pipe here: the shell's <(…)
+                found: bytes | str = outside.exactly(file, outside.LARGEST + 1)
+        except (OSError, ValueError) as error:
+            why = getattr(error, "strerror", None) or error
+            raise BadInput(f"--executor-input: cannot read {text[1:]}: {why}") from None
+        if len(found) > outside.LARGEST:
+            raise BadInput(f"--executor-input: {text[1:]} has more than the {outside.LARGEST:,} bytes that are read")
+    else:
+        found = text
+    given = outside.document(found, "--executor-input")
     if not isinstance(given, dict):
-        raise BadInput("--executor-input is not an executor input of Kubeflow Pipelines v2")
+        raise BadInput(ANOTHER)
     return given
 
 
@@ -89,8 +94,13 @@ def values(given: Mapping[str, Any]) -> dict[str, Any]:
 
     Kubeflow adds some of its own (accelerator_count, pipelinechannel--…), a few of them unresolved.
     """
-    parameters: dict[str, Any] = whole(given.get("inputs", {}).get("parameterValues", {}))
-    others: dict[str, Any] = parameters.pop(OTHERS, {})
+    inputs = given.get("inputs", {})
+    parameters = whole(inputs.get("parameterValues", {})) if isinstance(inputs, dict) else None
+    if not isinstance(parameters, dict):
+        raise BadInput(ANOTHER)
+    others = parameters.pop(OTHERS, {})
+    if not isinstance(others, dict):
+        raise BadInput(f"{OTHERS}: expected an object of JSON, with a value for each name, not {str(others)[:40]!r}")
     return parameters | others
 
 
@@ -118,12 +128,19 @@ def _first(value: Mapping[str, Any]) -> dict[str, Any]:
 
 def _path(artifact: Mapping[str, Any]) -> str:
     if custom := artifact.get("customPath") or artifact.get("custom_path"):
-        return str(custom)
-    uri = str(artifact["uri"])
+        return _text(custom)
+    uri = _text(artifact["uri"])
     for scheme, mount in _MOUNTS.items():
         if uri.startswith(scheme):
             return mount + uri.removeprefix(scheme)
     return uri
+
+
+def _text(value: Any) -> str:
+    """Return what is to be a path or an address; raise `TypeError` for what can be neither."""
+    if not isinstance(value, str) or not value or "\0" in value:
+        raise TypeError(f"{value!r} is no path")
+    return value
 
 
 def whole(value: Any) -> Any:

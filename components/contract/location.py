@@ -22,6 +22,8 @@ _TAKEN = (errno.ENOTEMPTY, errno.EEXIST)
 
 def is_remote(location: str) -> bool:
     """Tell whether `location` is in the store."""
+    if "\0" in location:
+        raise BadInput(f"{location!r} is no path: none has a NUL in it")
     if "://" in location and not location.startswith("s3://"):
         raise BadInput(f"{location!r} is neither a path nor of the form s3://bucket/prefix")
     if location.startswith("s3://"):

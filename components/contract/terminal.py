@@ -1,11 +1,15 @@
-"""What a person reads while it works: in any encoding, and with the time that is left."""
+"""What a person reads while it works: in any encoding, a line for each thing, and with the time that is left."""
 
 import codecs
 import io
+import re
 import sys
 import time
 from typing import Self
 
+LONGEST = 1500  # characters of a line
+# Control characters, ends of lines and paragraphs, what turns the direction of writing, and halves of characters.
+HIDDEN = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 EVERY_SECONDS = 30  # from one line of progress to the next, where there is no terminal
 
 _PLAIN = {"─": "-", "×": "x", "…": "...", "−": "-", "–": "-", "≥": ">=", "≤": "<=", "≠": "!=", "·": "."}
@@ -23,6 +27,15 @@ def _plainer(error: UnicodeError) -> tuple[str, int]:
     if not isinstance(error, UnicodeEncodeError):
         raise error
     return "".join(_PLAIN.get(each, "?") for each in error.object[error.start : error.end]), error.end
+
+
+def line(text: str) -> str:
+    """Return a text as a line that can be shown: what others wrote may have line ends, or what a terminal obeys, in it.
+
+    What is too long lacks its middle, as the end of a sentence says what to do.
+    """
+    text = HIDDEN.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+    return text if len(text) <= LONGEST else f"{text[: LONGEST // 2]} … {text[-LONGEST // 2 :]}"
 
 
 class Progress:

@@ -66,8 +66,8 @@ def test_a_folder_without_a_manifest_is_no_artifact(tmp_path):
     ("change", "message"),
     [
         ({"schema_version": 2}, "not a manifest of schema version 1: schema_version"),
-        ({"files": {"../../etc/passwd": {"sha256": "", "bytes": 1}}}, "points outside the artifact"),
-        ({"files": {"/etc/passwd": {"sha256": "", "bytes": 1}}}, "points outside the artifact"),
+        ({"files": {"../../etc/passwd": {"sha256": "0" * 64, "bytes": 1}}}, "points outside the artifact"),
+        ({"files": {"/etc/passwd": {"sha256": "0" * 64, "bytes": 1}}}, "points outside the artifact"),
         ({"surprise": 1}, "surprise"),
     ],
 )

@@ -94,7 +94,7 @@ def test_a_custom_path_wins():
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("{", "is not JSON"),
+        ("{", "is no JSON"),
         ("[]", "is not an executor input"),
         ("{}", "has no 'outputs'"),
         (json.dumps(executor_input(("dataset",))), "has no 'report', which ingest needs"),

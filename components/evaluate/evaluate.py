@@ -1,5 +1,6 @@
 """The work of evaluate: every test image through the model, and what comes of it."""
 
+import re
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -39,8 +40,9 @@ def evaluate(  # noqa: PLR0913 - one path for each input and output
 ) -> dict[str, dict[str, Any]]:
     """Judge the model on all test images; write metrics.json, classification.json, and the page."""
     tf.config.experimental.enable_op_determinism()
-    images, given, weights = datasets.read(dataset, "test")
-    labels, class_names = given.astype(np.int64), datasets.class_names(dataset)
+    class_names = datasets.class_names(dataset)
+    images, given, weights = datasets.read(dataset, "test", classes=len(class_names))
+    labels = given.astype(np.int64)
     chosen = chosen_images(parameters.look_at, len(images))
     network, channels = load(trained_model, images, len(class_names))
     predict = predictor(network, channels)
@@ -53,7 +55,7 @@ def evaluate(  # noqa: PLR0913 - one path for each input and output
     figures |= seen.figures
     doubted = {}
     for split in ("train", "validation") if parameters.check_labels else ():
-        learned = datasets.read(dataset, split, mapped=True)
+        learned = datasets.read(dataset, split, mapped=True, classes=len(class_names))
         doubted[split] = contradicted(
             predict(learned.images), learned.labels.astype(np.int64), datasets.origins(dataset, split)
         )
@@ -84,7 +86,7 @@ def evaluate(  # noqa: PLR0913 - one path for each input and output
 def chosen_images(text: str, count: int) -> list[int]:
     """Return the numbers in `look_at`; raise `BadInput` unless each is that of a test image."""
     words = [word.strip() for word in text.split(",") if word.strip()]
-    if wrong := [word for word in words if not word.isdecimal() or int(word) >= count]:
+    if wrong := [word for word in words if not re.fullmatch("[0-9]{1,12}", word) or int(word) >= count]:
         raise BadInput(f"look_at: {wrong[0]!r} is not the number of a test image; they go from 0 to {count - 1}")
     return [int(word) for word in words]
 

@@ -212,7 +212,7 @@ def test_a_network_without_a_kernel_has_its_pictures(trained, tmp_path):
     ("change", "message"),
     [
         ({"schema_version": 9}, "schema version 9, expected 2; train again"),
-        ({"columns": ["loss"]}, "do not agree with record.json"),
+        ({"columns": ["loss"]}, "its columns are not those of its level and its variables; train again"),
     ],
 )
 def test_a_record_that_is_none_is_refused(trained, tmp_path, change, message):

@@ -11,9 +11,12 @@ import numpy as np
 import numpy.typing as npt
 
 from components.contract.errors import BadInput
+from components.contract.terminal import line
 from components.ingest.forms import Batch
+from components.ingest.forms._rows import is_number
 from components.ingest.pixels import Shaper
 
+MOST = 10_000_000  # images, of each of which some hundred bytes are in memory
 CHUNK = 4096  # images that are in memory at a time
 
 
@@ -47,8 +50,10 @@ def gather(batches: Iterable[Batch], shaper: Shaper, path: Path) -> Gathered:
             file.write(images.data)
             found.digests += [hashlib.sha256(image).digest() for image in images]
             found.labels += batch.labels.tolist() if isinstance(batch.labels, np.ndarray) else batch.labels
+            if len(found.labels) > MOST:
+                raise BadInput(f"{batch.origins[0]}: there are more than {MOST:,} images, too many for one data set")
             found.splits += [batch.split] * len(images)
-            found.origins += batch.origins
+            found.origins += map(line, batch.origins)
             found.groups = _joined(found.groups, batch.groups, number, batch, "group")
             found.weights = _joined(found.weights, batch.weights, number, batch, "weight")
             for weight, origin in zip(batch.weights or (), batch.origins, strict=False):
@@ -118,7 +123,7 @@ def classes_of(found: Gathered, classes: int, names: str, first: int) -> tuple[n
 
 def _numbered(found: Gathered, given: list[str]) -> tuple[npt.NDArray[np.int64], list[str]]:
     texts = set(found.labels)
-    known = given or sorted(texts, key=lambda text: (0, int(text), text) if text.isdecimal() else (1, 0, text))
+    known = given or sorted(texts, key=lambda text: (0, int(text), text) if is_number(text) else (1, 0, text))
     if strange := sorted(texts - set(known)):
         where = found.origins[found.labels.index(strange[0])]
         raise BadInput(f"{where}: label {strange[0]!r} is none of `class_names`, {', '.join(known)}")

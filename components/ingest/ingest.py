@@ -17,6 +17,7 @@ from components.artifacts.words import count
 from components.contract import location
 from components.contract.artifact import canonical_json, sha256
 from components.contract.errors import BadInput
+from components.contract.terminal import line
 from components.ingest import known, schema
 from components.ingest.component import IngestParameters
 from components.ingest.forms import Batch, Fields, choose
@@ -99,15 +100,15 @@ def opened(parameters: IngestParameters, scratch: Path) -> Iterator[tuple[Iterat
         )
     place = Place(source, scratch)
     form = choose(place, parameters.form)
-    print(f"{source}: {form.what} (form: {form.name})", flush=True)
+    print(line(f"{source}: {form.what} (form: {form.name})"), flush=True)
     yield form.read(place, fields), place.digests
 
 
 def _few(digests: Mapping[str, str]) -> dict[str, str]:
     """Return the digests of a few files as they are, and of many the digest of them all."""
     if len(digests) <= FEW:
-        return dict(digests)
-    lines = "".join(f"{digest}  {name}\n" for name, digest in sorted(digests.items()))
+        return {line(name): digest for name, digest in digests.items()}
+    lines = "".join(f"{digest}  {line(name)}\n" for name, digest in sorted(digests.items()))
     return {f"{len(digests):,} files": hashlib.sha256(lines.encode()).hexdigest()}
 
 

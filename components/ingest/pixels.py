@@ -1,5 +1,6 @@
 """From images of any type, size and colour to bytes of one size and colour, as the parameters say, never silently."""
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -154,7 +155,7 @@ def _size(text: str) -> tuple[int, int] | None:
     if not text:
         return None
     words = text.lower().replace("×", "x").split("x")
-    if len(words) > 2 or not all(word.strip().isdecimal() and 0 < int(word) <= 4096 for word in words):
+    if len(words) > 2 or not all(re.fullmatch(r"\s*[0-9]{1,4}\s*", word) and 0 < int(word) <= 4096 for word in words):
         raise BadInput(f"size: {text!r} is neither one number of pixels, as 28, nor HEIGHTxWIDTH, up to 4096")
     return int(words[0]), int(words[-1])
 

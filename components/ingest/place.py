@@ -9,7 +9,7 @@ from typing import NoReturn
 
 from components.contract import location
 from components.contract.artifact import sha256
-from components.contract.errors import BadInput
+from components.contract.errors import BadInput, of_the_machine
 from components.contract.store.client import Store
 
 
@@ -22,7 +22,7 @@ class Place:
         self._scratch = scratch / "place"
         self._store = Store.from_environment() if location.is_remote(source) else None
         if self._store:
-            self.names = [name for name in self._store.names(source) if name and not name.endswith("/")]
+            self.names = [name for name in self._store.names(source) if _of_a_file(name)]
             if not self.names and (name := source.rstrip("/").rpartition("/")[2]) in self._store.names(
                 source.rstrip("/").rpartition("/")[0]
             ):
@@ -35,7 +35,7 @@ class Place:
                 name
                 for folder, _, files in os.walk(source, onerror=_refuse)
                 for name in (f"{folder}/{file}".removeprefix(f"{source.rstrip('/')}/").lstrip("/") for file in files)
-                if (Path(source) / name).is_file()
+                if _is_file(Path(source) / name)
             )
         if not self.names:
             raise BadInput(f"source: there is no file at {source}")
@@ -54,7 +54,8 @@ class Place:
             self._note(names, paths)
             yield paths
             return
-        paths = [self._scratch / name for name in names]
+        # Each in a folder of its own: a store may have both a and a/b, or keys that lead out of a folder.
+        paths = [self._scratch / str(number) / name.rpartition("/")[2] for number, name in enumerate(names)]
         addresses = [f"{self.source.rstrip('/')}/{name}" for name in names]
         try:
             self._store.read_all(list(zip(addresses, paths, strict=True)))
@@ -74,6 +75,20 @@ class Place:
         shutil.rmtree(self._scratch, ignore_errors=True)
 
 
+def _of_a_file(key: str) -> bool:
+    """Tell whether a key in the store, relative to the source, may be the name of a file, not that of a folder."""
+    return key.rpartition("/")[2] not in ("", ".", "..") and "\0" not in key
+
+
 def _refuse(error: OSError) -> NoReturn:
     """Raise an error, say of a folder that may not be read, which `os.walk` would pass over."""
-    raise error
+    if of_the_machine(error):
+        raise error
+    raise BadInput(f"source: {error.filename} cannot be read: {error.strerror}") from error
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError as error:  # a name that is too long
+        _refuse(error)

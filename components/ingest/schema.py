@@ -11,7 +11,6 @@
 One that is given as a reference may say less.
 """
 
-import json
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,7 +19,7 @@ from typing import Any
 
 from components.artifacts import dataset as datasets
 from components.artifacts.dataset import SPLITS
-from components.contract import artifact, location
+from components.contract import artifact, location, outside
 from components.contract.errors import BadInput
 from components.contract.store.client import Store
 from components.ingest.look import Look, look
@@ -76,7 +75,8 @@ def obtain(place: str) -> Reference | None:
                 f"folder of its dataset, or a {SCHEMA}"
             )
         names = datasets.class_names(folder)
-        looks = {name: look(datasets.read(folder, name, mapped=True), len(names)) for name in SPLITS}
+        splits = {name: datasets.read(folder, name, mapped=True, classes=len(names)) for name in SPLITS}
+        looks = {name: look(split, len(names)) for name, split in splits.items()}
         path = folder / SCHEMA
         schema = _read(f"{place}/{SCHEMA}", path) if path.is_file() else infer(looks, names)
         return Reference(place, schema, looks, artifact.digest(folder))
@@ -92,11 +92,9 @@ def _fetched(place: str, target: Path) -> Path:
 def _read(place: str, path: Path) -> Schema:
     """Return a schema; it may say less than all."""
     try:
-        schema = json.loads(path.read_bytes())
+        schema = outside.document(outside.content(path), f"reference: {place}")
     except FileNotFoundError:
         raise BadInput(f"reference: there is no {place}") from None
-    except ValueError as error:
-        raise BadInput(f"reference: {place} is no JSON: {error}") from None
     if not isinstance(schema, dict) or not schema:
         raise BadInput(f"reference: {place} must be an object with some of {', '.join(KINDS)}")
     for name, value in schema.items():

@@ -122,7 +122,7 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
     "position.json missing": lambda at: (at / "position.json").unlink(),
     "manifest.json no text": lambda at: (at / "manifest.json").write_bytes(b"\xff\x00"),
     "manifest.json of lists": lambda at: (at / "manifest.json").write_bytes(b"[" * 100_000),
-    "manifest.json that points outside": lambda at: seal_again(at, files={"../x": {"sha256": "", "bytes": 0}}),
+    "manifest.json that points outside": lambda at: seal_again(at, files={"../x": {"sha256": "0" * 64, "bytes": 0}}),
     "manifest.json newer": lambda at: seal_again(at, schema_version=2),
     "another dataset": lambda at: seal_again(at, inputs={"dataset": "0" * 64}),
     "another seed": lambda at: seal_again(at, parameters=artifact.read(at).parameters | {"seed": 3}),

@@ -1,6 +1,5 @@
 """Read the gradient record that `train` writes, without TensorFlow. Its layout is said in writer.py."""
 
-import json
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,9 +8,12 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
+from components.artifacts.record import document as documents
 from components.artifacts.record.columns import BINS, GLOBAL_NORM, role_of
+from components.artifacts.record.document import SaidOfVariable
 from components.contract.errors import BadInput
 
 Floats = npt.NDArray[np.float32]
@@ -87,10 +89,7 @@ class Record:
     def histograms(self) -> Iterator[tuple[Steps, npt.NDArray[np.int32]]]:
         """Yield steps, int64 [k], and their histograms, int32 [k, V, bins], a block of the run at a time."""
         for path in sorted((self.folder / "hist").glob("*.safetensors")):
-            part = load_file(path)
-            if part["values"].shape[1:] != (len(self.variables), BINS):
-                raise BadInput(f"{path}: histograms of shape {part['values'].shape}, expected {BINS} bins a variable")
-            yield part["step"], part["values"]
+            yield _rows(path, np.int32, (len(self.variables), BINS))
 
     def sheet(self) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]] | None:
         """Return some images of the first step, uint8 [n, height, width] or [n, height, width, 3], twice.
@@ -100,9 +99,9 @@ class Record:
         path = self.folder / "sheet.safetensors"
         if not path.is_file():
             return None
-        found = load_file(path)
-        given, augmented = found["given"], found["augmented"]
-        if given.shape != augmented.shape or not len(given) or given.shape[3:] not in ((), (3,)):
+        given, augmented = _tensors(path, "given", "augmented")
+        fits = given.dtype == augmented.dtype == np.uint8 and given.shape == augmented.shape
+        if not fits or given.ndim not in (3, 4) or not given.size or given.shape[3:] not in ((), (3,)):
             raise BadInput(f"{path}: images of {given.shape} and of {augmented.shape}, expected the same images twice")
         return given, augmented
 
@@ -113,21 +112,16 @@ class Record:
 
 def read(folder: Path) -> Record:
     """Read the record in `folder`; raise `BadInput` if it is of another schema or its parts do not agree."""
-    try:
-        document = json.loads((folder / "record.json").read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise BadInput(f"{folder} is not a gradient record: it has no record.json") from None
-    if (version := document.get("schema_version")) != 2:
-        raise BadInput(f"{folder} is a gradient record of schema version {version}, expected 2; train again")
-    variables = [_variable(each) for each in document["variables"]]
-    columns, statistics = document["columns"], document["statistics"]
+    document = documents.read(folder)
+    variables = [_variable(each) for each in document.variables]
+    columns, statistics = document.columns, document.statistics
     steps, values = _blocks(folder / "steps", (len(columns),))
     if not len(steps) or not (np.diff(steps) == 1).all():
         raise BadInput(f"{folder / 'steps'}: the steps do not follow one another; make the record again")
     stats_steps, stats = _blocks(folder / "stats", (len(variables), len(statistics)))
     return Record(
         folder=folder,
-        level=document["level"],
+        level=document.level,
         steps=steps,
         values=values,
         columns=columns,
@@ -135,36 +129,47 @@ def read(folder: Path) -> Record:
         stats=stats,
         statistics=statistics,
         variables=variables,
-        settings=document["settings"],
+        settings=document.settings.model_dump(exclude_unset=True),
         epochs=[
-            {name: math.nan if value is None else value for name, value in epoch.items()}
-            for epoch in document["epochs"]
+            {name: math.nan if value is None else value for name, value in epoch.items()} for epoch in document.epochs
         ],
     )
 
 
-def _variable(said: dict[str, Any]) -> Variable:
+def _variable(said: SaidOfVariable) -> Variable:
     """Return what the record says of a variable; one that was made before roles were kept goes by the names."""
-    return Variable(
-        name=said["name"],
-        shape=tuple(said["shape"]),
-        activation=said["activation"],
-        connected=said["connected"],
-        role=said.get("role") or role_of(said["name"]) or "other",
-        normalised=said.get("normalised", False),
-        zero_initialised=said.get("zero_initialised", False),
-    )
+    role = said.role or role_of(said.name) or "other"
+    return Variable(**said.model_dump() | {"shape": tuple(said.shape), "role": role})
+
+
+def _tensors(path: Path, *names: str) -> list[npt.NDArray[Any]]:
+    """Return tensors of a file, by their names; raise `BadInput` if it is damaged, or has others."""
+    try:
+        found = load_file(path)
+    except (SafetensorError, ValueError, TypeError, OSError) as error:
+        raise BadInput(f"{path} is damaged: {str(error).splitlines()[0]}; make the record again") from None
+    if found.keys() != {*names}:
+        raise BadInput(f"{path} has the tensors {', '.join(sorted(found)) or 'none'}, expected {', '.join(names)}")
+    return [found[name] for name in names]
+
+
+def _rows(path: Path, kind: type[np.generic], shape: tuple[int, ...]) -> tuple[Steps, npt.NDArray[Any]]:
+    """Return the steps and the rows in a file, which are of that type and shape; else raise `BadInput`."""
+    steps, rows = _tensors(path, "step", "values")
+    if (steps.dtype, steps.ndim, rows.dtype, rows.shape) != (np.int64, 1, kind, (steps.size, *shape)):
+        raise BadInput(
+            f"{path}: {rows.dtype} rows of shape {rows.shape} do not agree with record.json, which says {shape}"
+        )
+    if (steps < 1).any() or (np.diff(steps) < 1).any():
+        raise BadInput(f"{path}: the steps do not follow one another; make the record again")
+    return steps, rows
 
 
 def _blocks(folder: Path, shape: tuple[int, ...]) -> tuple[Steps, Floats]:
     """Return the steps and the rows of all files in `folder`, each row of the given shape."""
     steps, rows = [np.empty(0, np.int64)], [np.empty((0, *shape), np.float32)]
     for path in sorted(folder.glob("*.safetensors")):
-        part = load_file(path)
-        if part["values"].shape != (len(part["step"]), *shape):
-            raise BadInput(
-                f"{path}: rows of shape {part['values'].shape} do not agree with record.json, which says {shape}"
-            )
-        steps.append(part["step"])
-        rows.append(part["values"])
+        part = _rows(path, np.float32, shape)
+        steps.append(part[0])
+        rows.append(part[1])
     return np.concatenate(steps), np.concatenate(rows)

@@ -18,14 +18,15 @@ from components.ingest.downloads import own, transport
 from components.ingest.forms import idx
 from components.ingest.known.declaration import Download, File, load
 
+LARGEST = 2**31  # bytes that a packed file of a known data set may have unpacked, before its digest is compared
 Fetch = Callable[[Path], None]  # writes the files into a folder, under their names in the cache
 
 
 class NobodyHasIt(StoreUnavailable):
     """Nobody had the files; `passing` is why one of those asked may have them soon, if so."""
 
-    def __init__(self, message: str, passing: MayPass | None) -> None:
-        super().__init__(message)
+    def __init__(self, *lines: str, passing: MayPass | None) -> None:
+        super().__init__(*lines)
         self.passing = passing
 
 
@@ -67,12 +68,13 @@ def _ask_all(download: Download, folder: Path, paths: dict[str, Path]) -> dict[s
                 (Path(partial) / path.name).replace(path)
         return paths
     if refused and not tried:
-        raise BadInput("\n  ".join(refused))
+        raise BadInput(refused[0], *(f"  {each}" for each in refused[1:]))
     raise NobodyHasIt(
-        f"{download.folder} could not be downloaded; tried\n  " + "\n  ".join([*refused, *tried]) + "\n"
+        f"{download.folder} could not be downloaded; tried",
+        *(f"  {each}" for each in [*refused, *tried]),
         f"Where the network lacks it, set HTTPS_PROXY, or {own.VARIABLE} to a copy within reach (docs/data.md), or "
         "give your own files: --source FOLDER or s3://bucket/prefix",
-        passing,
+        passing=passing,
     )
 
 
@@ -120,7 +122,7 @@ def _from_own(get: own.Get, download: Download, folder: Path) -> None:
 
 
 def _unpack(file: File, folder: Path) -> None:
-    (folder / file.cached).write_bytes(idx.decoded(folder / file.packed))
+    idx.unpacked(folder / file.packed, folder / file.cached, LARGEST)
 
 
 def _stranger(file: File, folder: Path) -> str:

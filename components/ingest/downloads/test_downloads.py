@@ -81,14 +81,14 @@ def _copy_half_from(folder):
 
 def test_without_room_no_other_source_is_tried(monkeypatch, tmp_path):
     with Mirror(DIGITS) as mirror, Mirror(DIGITS) as other:
-        monkeypatch.setattr(idx, "decoded", _full)
+        monkeypatch.setattr(idx, "unpacked", _full)
         with pytest.raises(OSError, match="No space left on device"):
             downloads.obtain(small(mirror.address, other.address), tmp_path / "cache")
         assert other.asked == []
     assert list((tmp_path / "cache" / "mnist").iterdir()) == []
 
 
-def _full(_):
+def _full(*_):
     with Path("/dev/full").open("wb", buffering=0) as file:
         file.write(b"more")
 

@@ -2,11 +2,13 @@
 
 import posixpath
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy.typing as npt
 
 from components.contract.errors import BadInput
+from components.ingest.forms._bounds import FILE, portions
 from components.ingest.forms._names import listed
 from components.ingest.forms._pictures import Pictures
 from components.ingest.place import Place
@@ -30,8 +32,10 @@ class Beside:
         """Yield which of the rows come, and their images; raise `BadInput` for one of no file, or named twice."""
         for start in range(0, len(names), CHUNK):
             part = slice(start, start + CHUNK)
-            self.resolved = [self._resolve(*pair) for pair in zip(names[part], origins[part], strict=True)]
-            yield part, decode(self.place, self.resolved, self.pictures)
+            resolved = [self._resolve(*pair) for pair in zip(names[part], origins[part], strict=True)]
+            for rows, images in decode(self.place, resolved, self.pictures):
+                self.resolved = resolved[rows]
+                yield slice(start + rows.start, start + rows.stop), images
 
     def _resolve(self, name: Any, origin: str) -> str:
         if not isinstance(name, str) or not name.strip():
@@ -57,7 +61,17 @@ class Beside:
             print(f"{len(left):,} images that {self.table} does not name were left out: {listed(left)}")
 
 
-def decode(place: Place, names: Sequence[str], pictures: Pictures) -> list[npt.NDArray[Any]]:
-    """Return the images of some files."""
+def decode(place: Place, names: Sequence[str], pictures: Pictures) -> Iterator[tuple[slice, list[npt.NDArray[Any]]]]:
+    """Yield which of some files come, and their images: no more at a time than may be in memory."""
     with place.files(names) as paths:
-        return [pictures(path.read_bytes(), name) for path, name in zip(paths, names, strict=True)]
+        images = (pictures(_content(path, name), name) for path, name in zip(paths, names, strict=True))
+        start = 0
+        for portion in portions(images, CHUNK):
+            yield slice(start, start + len(portion)), portion
+            start += len(portion)
+
+
+def _content(path: Path, name: str) -> bytes:
+    if path.stat().st_size > FILE:
+        raise BadInput(f"{name} has {path.stat().st_size:,} bytes, too many for a picture")
+    return path.read_bytes()

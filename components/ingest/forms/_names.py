@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterable
 from functools import lru_cache
 
 from components.contract.errors import BadInput
+from components.contract.terminal import line
 
 _WORDS = {
     "train": ("train", "training", "trainset", "traindata", "trn"),
@@ -61,7 +62,7 @@ def is_clutter(path: str) -> bool:
 
 def ending(names: Iterable[str], pattern: str) -> list[str]:
     """Return the names, but clutter, that end as the pattern says, in capitals or not."""
-    regex = re.compile(rf".*(?:{pattern})", re.IGNORECASE)
+    regex = re.compile(rf".*(?:{pattern})", re.IGNORECASE | re.DOTALL)
     return [name for name in names if regex.fullmatch(name) and not is_clutter(name)]
 
 
@@ -87,6 +88,6 @@ def say_unused(form: str, where: str, names: Iterable[str], used: Collection[str
 
 def listed(names: Collection[str]) -> str:
     """Return a few names, and how many more there are."""
-    shown = list(names)[:3]
+    shown = [line(name) for name in list(names)[:3]]
     more = len(names) - len(shown)
     return ", ".join(shown) + (f" and {more:,} more" if more else "")

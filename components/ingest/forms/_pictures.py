@@ -10,11 +10,12 @@ import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from components.contract.errors import BadInput
+from components.ingest.forms._bounds import PIXELS
 from components.ingest.forms._heads import brief, disguise
 
 ENDINGS = r"\.(?:png|jpe?g|bmp|gif|tiff?|webp|p[bgp]m)"
+STRIP = 512  # rows of a picture
 _FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP", "PPM")
-_LARGEST = 50_000_000  # pixels: what is larger is more likely to be made to fill the memory than to be a digit
 Image.MAX_IMAGE_PIXELS = None  # beyond which Pillow warns; here it is a sentence
 _UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, struct.error, zlib.error)
 
@@ -49,8 +50,8 @@ class Pictures:
             print(f"transparent parts of {self.transparent:,} pictures were laid on white")
 
     def _check(self, image: Image.Image, origin: str) -> None:
-        if image.width * image.height > _LARGEST:
-            raise BadInput(f"{origin} has {image.width}×{image.height} pixels, more than {_LARGEST:,}; make it smaller")
+        if image.width * image.height > PIXELS:
+            raise BadInput(f"{origin} has {image.width}×{image.height} pixels, more than {PIXELS:,}; make it smaller")
         if image.format != "MPO" and (pages := getattr(image, "n_frames", 1)) > 1:
             raise BadInput(
                 f"{origin} has {pages} pages or frames, expected one picture; save each as a file of its own"
@@ -69,7 +70,7 @@ class Pictures:
             and image.format != "TIFF"
         ):
             return np.asarray(image)  # nearly all, in a third of the time
-        image = ImageOps.exif_transpose(image)
+        ImageOps.exif_transpose(image, in_place=True)
         palette = image.mode in ("P", "PA")
         if image.has_transparency_data:
             image = self._on_white(image)
@@ -86,8 +87,11 @@ class Pictures:
 
     def _on_white(self, image: Image.Image) -> Image.Image:
         grey = image.mode in ("1", "L", "LA")
-        image = image.convert("RGBA")
-        if image.getchannel("A").getextrema() != (255, 255):
-            self.transparent += 1
-        laid = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
-        return laid.getchannel(0) if grey else laid
+        laid, transparent = Image.new("L" if grey else "RGB", image.size), False
+        for top in range(0, image.height, STRIP):  # not all at once, as there are several images in between
+            part = image.crop((0, top, image.width, min(top + STRIP, image.height))).convert("RGBA")
+            transparent |= part.getchannel("A").getextrema() != (255, 255)
+            on_white = Image.alpha_composite(Image.new("RGBA", part.size, "white"), part).convert("RGB")
+            laid.paste(on_white.getchannel(0) if grey else on_white, (0, top))
+        self.transparent += transparent
+        return laid

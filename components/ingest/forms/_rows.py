@@ -3,16 +3,19 @@
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from components.contract.errors import BadInput
+from components.contract.terminal import HIDDEN
 from components.ingest.forms import Batch
+from components.ingest.forms._bounds import portions
 from components.ingest.forms._names import split_named
 
+LONGEST = 200  # characters of a label
+MOST = 2**53  # a label that is a number
 # How these are usually called, in small letters.
 IMAGE = (
     "image",
@@ -67,16 +70,31 @@ class Rows:
             )  # fmt: skip
 
 
-def collected(
-    samples: Iterator[tuple[npt.NDArray[Any], str, Mapping[str, Any]]], split: str, size: int = 2048
-) -> Iterator[Batch]:
+Sample = tuple[npt.NDArray[Any], str, Mapping[str, Any]]  # an image, its origin, and what is said of it
+
+
+def collected(samples: Iterator[Sample], split: str, size: int = 2048) -> Iterator[Batch]:
     """Yield batches of images that come one by one, each with its origin and what is said of it, {labels: …}."""
-    while chunk := list(islice(samples, size)):
+    for chunk in _portions(samples, size):
         kinds = [
             kind for kind in ("labels", "splits", "groups", "weights") if any(kind in said for _, _, said in chunk)
         ]
         columns = {kind: [said.get(kind) for _, _, said in chunk] for kind in kinds}
         yield from Rows([image for image, _, _ in chunk], [origin for _, origin, _ in chunk], **columns).batches(split)
+
+
+def _portions(samples: Iterator[Sample], size: int) -> Iterator[list[Sample]]:
+    """Yield the samples, as many at a time as may be in memory."""
+    kept = list[Sample]()
+
+    def images() -> Iterator[npt.NDArray[Any]]:
+        for sample in samples:
+            kept.append(sample)
+            yield sample[0]
+
+    for portion in portions(images(), size):
+        yield kept[: len(portion)]
+        del kept[: len(portion)]
 
 
 def stacked(images: npt.NDArray[Any] | list[npt.NDArray[Any]]) -> npt.NDArray[Any] | list[npt.NDArray[Any]]:
@@ -89,6 +107,9 @@ def stacked(images: npt.NDArray[Any] | list[npt.NDArray[Any]]) -> npt.NDArray[An
 def labels_of(values: Sequence[Any] | npt.NDArray[Any], origins: Sequence[str]) -> npt.NDArray[np.int64] | list[str]:
     """Return labels as whole numbers, int64, or texts; raise `BadInput` that names the first which is neither."""
     if isinstance(values, np.ndarray) and values.dtype.kind in "iub":
+        if values.size and (int(values.min()) < -MOST or int(values.max()) > MOST):
+            wrong = next(i for i, value in enumerate(values.tolist()) if abs(value) > MOST)
+            raise _no_class(values[wrong].item(), origins[wrong])
         return values.astype(np.int64)
     made = [_label(value, origin) for value, origin in zip(_plain(values), origins, strict=True)]
     kinds = [isinstance(label, str) for label in made]
@@ -114,11 +135,22 @@ def _label(value: Any, origin: str) -> int | str:
         or (isinstance(value, str) and not value.strip())
     ):
         raise BadInput(f"{origin}: the label is missing; give it one, or take the image out")
-    if isinstance(value, str):
+    if isinstance(value, str) and len(value) <= LONGEST and not HIDDEN.search(value.strip()):
         return value.strip()
-    if isinstance(value, int) or (isinstance(value, float) and value.is_integer()):
+    if (isinstance(value, int) or (isinstance(value, float) and value.is_integer())) and abs(value) <= MOST:
         return int(value)
-    raise BadInput(f"{origin}: the label is {str(value)[:40]}, expected a whole number or a text")
+    raise _no_class(value, origin)
+
+
+def is_number(text: str) -> bool:
+    """Tell whether a text is a whole number from 0 on, of no more digits than one has."""
+    return text.isdecimal() and len(text) <= len(str(MOST))
+
+
+def _no_class(value: object, origin: str) -> BadInput:
+    text = str(value)
+    shown = text if len(text) <= 40 else f"{text[:40]}… ({len(text):,} characters)"
+    return BadInput(f"{origin}: the label is {shown}, expected a whole number or a text that a class may be called by")
 
 
 def weights_of(values: Sequence[Any], origins: Sequence[str]) -> list[float]:
@@ -127,7 +159,7 @@ def weights_of(values: Sequence[Any], origins: Sequence[str]) -> list[float]:
     for value, origin in zip(_plain(values), origins, strict=True):
         try:
             weight = float(value)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             weight = math.nan
         if not (math.isfinite(weight) and weight >= 0):
             raise BadInput(f"{origin}: the weight is {value!r}, expected a number that is not negative")

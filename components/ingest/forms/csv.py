@@ -9,6 +9,8 @@ A table without labels, as Kaggle's test.csv, has nothing to learn from; it is l
 import csv
 import gzip
 import io
+import zlib
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +21,7 @@ import numpy.typing as npt
 
 from components.contract.errors import BadInput
 from components.ingest.forms import Batch, Fields, _rows
+from components.ingest.forms._bounds import COLUMNS
 from components.ingest.forms._files import Beside
 from components.ingest.forms._heads import brief, disguise
 from components.ingest.forms._names import ending, find, in_order, listed, say_unused, split_of_path
@@ -75,13 +78,18 @@ def read(place: Place, fields: Fields) -> Iterator[Batch]:
 def _layout(name: str, path: Path, fields: Fields) -> _Table:
     first = _first_line(name, path)
     delimiter = max("\t;,", key=first.count)
-    cells = next(csv.reader([first], delimiter=delimiter))
+    try:
+        cells = next(csv.reader([first], delimiter=delimiter))
+    except csv.Error as error:
+        raise BadInput(f"{name} line 1: it is no row of a table: {error}") from None
+    if len(cells) > COLUMNS:
+        raise BadInput(f"{name} line 1: there are {len(cells):,} columns, more than the {COLUMNS:,} that are read")
     if all(_is_number(cell) for cell in cells):
         # What had no names may have been given numbers, 0 to 784 say: other than pixels, they are all different.
         numbered = len(set(cells)) == len(cells) and (len(cells) > 256 or cells == list(map(str, range(len(cells)))))
         columns = ["label", *(f"pixel{i}" for i in range(len(cells) - 1))]
         return _Table(name, columns, delimiter, numbered, dict.fromkeys(_USUAL, "") | {"label": "label"}, columns[1:])
-    if twice := sorted({cell for cell in cells if cells.count(cell) > 1}):
+    if twice := sorted(cell for cell, times in Counter(cells).items() if times > 1):
         raise BadInput(f"{name} line 1: there is more than one column {twice[0]!r}; give each a name of its own")
     known = {}
     for kind, usual in _USUAL.items():
@@ -101,7 +109,7 @@ def _first_line(name: str, path: Path) -> str:
         try:
             with gzip.open(plain) if packed else plain as file:
                 head = file.read(2**20)
-        except (OSError, EOFError) as error:
+        except (gzip.BadGzipFile, zlib.error, EOFError) as error:
             raise BadInput(f"{name} is a damaged gzip file: {brief(error)}") from None
     if what := disguise(head):
         raise BadInput(f"{name} is no table: it {what}")

@@ -7,20 +7,21 @@
 Anything else that lies there is left out, and how much that is is said.
 """
 
-import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from components.contract import outside
 from components.contract.errors import BadInput
 from components.ingest.forms import Batch, Fields, _rows
 from components.ingest.forms._files import CHUNK, Beside, decode
 from components.ingest.forms._names import ending, find, is_clutter, listed, say_unused, split_of, split_of_path
 from components.ingest.forms._pictures import ENDINGS, Pictures
-from components.ingest.forms._rows import Rows
+from components.ingest.forms._rows import Rows, is_number
 from components.ingest.place import Place
 
+_TABLE = 2**30  # bytes of a table of metadata, which is read whole
 _METADATA = r"(?:^|/)metadata\.(?:csv|jsonl)"
 
 
@@ -70,7 +71,8 @@ def read(place: Place, fields: Fields) -> Iterator[Batch]:
         names = [name for name in pictures if _split(name) == split]
         for start in range(0, len(names), CHUNK):
             chunk = names[start : start + CHUNK]
-            yield from Rows(decode(place, chunk, decoded), chunk, [_class(name) for name in chunk]).batches(split)
+            for rows, images in decode(place, chunk, decoded):
+                yield from Rows(images, chunk[rows], [_class(name) for name in chunk[rows]]).batches(split)
     decoded.say()
 
 
@@ -125,7 +127,7 @@ def _columns(rows: list[tuple[str, dict[str, Any]]], fields: Fields, table: str)
         if name:
             found[kind] = [row.get(name) for _, row in rows]
             used.append(name)
-            if kind == "label" and all(isinstance(value, str) and value.strip().isdecimal() for value in found[kind]):
+            if kind == "label" and all(isinstance(value, str) and is_number(value.strip()) for value in found[kind]):
                 found[kind] = [int(str(value)) for value in found[kind]]  # a CSV has only text
         elif kind in ("path", "label"):
             raise BadInput(
@@ -153,13 +155,10 @@ def _comma_separated(table: str, path: Path) -> Iterator[tuple[str, dict[str, An
 
 
 def _json_lines(table: str, path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    for number, line in enumerate(path.read_bytes().splitlines(), 1):
+    for number, line in enumerate(outside.content(path, _TABLE).splitlines(), 1):
         if not line.strip():
             continue
-        try:
-            row = json.loads(line)
-        except ValueError as error:
-            raise BadInput(f"{table} line {number}: it is no JSON: {error}") from None
+        row = outside.document(line, f"{table} line {number}")
         if not isinstance(row, dict):
             raise BadInput(f'{table} line {number}: expected an object, as {{"file_name": …, "label": …}}')
         yield f"{table} line {number}", row

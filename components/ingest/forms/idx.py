@@ -8,20 +8,21 @@ eight numbers for each image, are read for the class and, as the group, the writ
 
 import gzip
 import math
-import mmap
 import re
 import struct
 import zlib
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, cast
 
 import numpy as np
 import numpy.typing as npt
 
+from components.contract import outside
 from components.contract.errors import BadInput
 from components.ingest.forms import Batch, Fields
+from components.ingest.forms._bounds import PIXELS, at_once
 from components.ingest.forms._heads import disguise
 from components.ingest.forms._names import ending, split_of
 from components.ingest.forms._rows import Rows
@@ -87,11 +88,12 @@ def _missing(place: Place, found: dict[str, str], kind: str) -> str:
 def _pair(place: Place, split: str, images_file: str, labels_file: str) -> Iterator[Batch]:
     with ExitStack() as files:
         paths = [files.enter_context(place.file(name)) for name in (images_file, labels_file)]
-        images, labels = (numbers(path, kind) for path, kind in zip(paths, _KINDS, strict=True))
+        images, labels = (files.enter_context(_opened(*pair)) for pair in zip(paths, _KINDS, strict=True))
         if len(images) != len(labels):
             raise BadInput(f"{images_file} has {len(images)} images, but {labels_file} has {len(labels)} labels")
-        for start in range(0, len(images), CHUNK):
-            chunk, of_chunk = (_native(array[start : start + CHUNK]) for array in (images, labels))
+        at_a_time = at_once(images.row, CHUNK)
+        for start in range(0, len(images), at_a_time):
+            chunk, of_chunk = (_native(each.read(at_a_time)) for each in (images, labels))
             origins = [f"{images_file} {i}" for i in range(start, start + len(chunk))]
             two = of_chunk.ndim == 2
             writers = [str(writer) for writer in of_chunk[:, 2].tolist()] if two else None
@@ -105,28 +107,83 @@ def _native(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
 def numbers(path: Path, kind: str) -> npt.NDArray[Any]:
     """Return the images, [n, height, width] or [n, height, width, channels], or labels, [n] or QMNIST's [n, 8].
 
-    What is not gzipped is mapped from the file. Raises `BadInput` saying what is wrong: another kind of file,
-    truncated, too long, damaged, empty.
+    Raises `BadInput` saying what is wrong: another kind of file, truncated, too long, damaged, empty.
     """
-    content = _content(path)
-    dtype, dimensions = _header(path, bytes(content[:256]), kind)
-    start = 4 + 4 * dimensions
-    if len(content) < start:
-        raise BadInput(f"{path.name} is truncated: it ends within its header")
-    shape = struct.unpack(f">{dimensions}I", content[4:start])
-    expected = start + math.prod(shape) * dtype.itemsize
-    if len(content) != expected:
-        what = "is truncated" if len(content) < expected else "is longer than it should be"
-        size = "bytes" if dtype.itemsize == 1 else f"numbers of {dtype.itemsize} bytes"
-        raise BadInput(
-            f"{path.name} {what}: its header announces {'×'.join(map(str, shape))} {size} of {kind}, "
-            f"{expected} bytes in all, but it has {len(content)}"
+    with _opened(path, kind) as file:
+        return file.read(len(file))
+
+
+@contextmanager
+def _opened(path: Path, kind: str) -> Iterator["_Numbers"]:
+    packed = _is_packed(path)
+    with gzip.open(path) if packed else path.open("rb") as file:
+        yield _Numbers(cast("IO[bytes]", file), path, kind, packed=packed)
+
+
+def _is_packed(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(2) == b"\x1f\x8b"
+
+
+class _Numbers:
+    """An IDX file that is read some rows at a time, gzipped or not: no memory is taken for what it announces alone."""
+
+    def __init__(self, file: IO[bytes], path: Path, kind: str, *, packed: bool) -> None:
+        self.path, self.kind, self._file = path, kind, file
+        head = self._next(256)
+        self._dtype, dimensions = _header(path, head, kind)
+        self._at = 4 + 4 * dimensions  # bytes
+        if len(head) < self._at:
+            raise BadInput(f"{path.name} is truncated: it ends within its header")
+        self._shape = struct.unpack(f">{dimensions}I", head[4 : self._at])
+        self._total = self._at + math.prod(self._shape) * self._dtype.itemsize
+        if not packed and path.stat().st_size != self._total:
+            raise self._other(path.stat().st_size)
+        self._check()
+        file.seek(self._at)
+
+    def _check(self) -> None:
+        name, shape = self.path.name, self._shape
+        if 0 in shape:
+            raise BadInput(f"{name} is empty: its header announces {'×'.join(map(str, shape))} {self.kind}")
+        if self.kind == "labels" and len(shape) == 2 and shape[1] != _QMNIST:
+            raise BadInput(f"{name} has {shape[1]} numbers for each label, expected one, or the {_QMNIST} of QMNIST")
+        if math.prod(shape[1:]) > PIXELS:
+            raise BadInput(f"{name} announces images of more than {PIXELS:,} pixels: {'×'.join(map(str, shape[1:]))}")
+
+    def __len__(self) -> int:
+        return int(self._shape[0])
+
+    @property
+    def row(self) -> int:
+        """Bytes of an image or a label."""
+        return math.prod(self._shape[1:]) * self._dtype.itemsize
+
+    def read(self, rows: int) -> npt.NDArray[Any]:
+        """Return the next rows, fewer at the end, where it is seen that nothing follows."""
+        wanted = min(rows * self.row, self._total - self._at)
+        content = self._next(wanted)
+        self._at += len(content)
+        if len(content) < wanted:
+            raise self._other(self._at)
+        if self._at == self._total and self._next(1):
+            raise self._other(0)
+        return np.frombuffer(content, self._dtype).reshape(-1, *self._shape[1:])
+
+    def _other(self, size: int) -> BadInput:
+        """Return what is wrong where the file has another size than its header says; 0: more than it should."""
+        what = "is truncated" if 0 < size < self._total else "is longer than it should be"
+        numbers = "bytes" if self._dtype.itemsize == 1 else f"numbers of {self._dtype.itemsize} bytes"
+        return BadInput(
+            f"{self.path.name} {what}: its header announces {'×'.join(map(str, self._shape))} {numbers} of "
+            f"{self.kind}, {self._total} bytes in all, but it has {size or 'more'}"
         )
-    if 0 in shape:
-        raise BadInput(f"{path.name} is empty: its header announces {'×'.join(map(str, shape))} {kind}")
-    if kind == "labels" and dimensions == 2 and shape[1] != _QMNIST:
-        raise BadInput(f"{path.name} has {shape[1]} numbers for each label, expected one, or the {_QMNIST} of QMNIST")
-    return np.frombuffer(content, dtype, offset=start).reshape(shape)
+
+    def _next(self, size: int) -> bytes:
+        try:
+            return outside.exactly(self._file, size)
+        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+            raise BadInput(f"{self.path.name} is a damaged gzip file: {error}") from None
 
 
 def _header(path: Path, head: bytes, kind: str) -> tuple[np.dtype[Any], int]:
@@ -146,25 +203,19 @@ def _header(path: Path, head: bytes, kind: str) -> tuple[np.dtype[Any], int]:
     return np.dtype(_TYPES[code]), dimensions
 
 
-def _content(path: Path) -> Any:
-    """Return a file's bytes, mapped; unpacked, in memory, if it is gzipped."""
-    with path.open("rb") as file:
-        if file.read(2) == b"\x1f\x8b":
-            return decoded(path)
-        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if path.stat().st_size else b""
-
-
 def write(path: Path, array: npt.NDArray[np.uint8]) -> None:
     """Write images, uint8 [n, height, width], or labels, uint8 [n], as an IDX file."""
     path.write_bytes(struct.pack(f">I{array.ndim}I", 0x800 + array.ndim, *array.shape) + array.tobytes())
 
 
-def decoded(path: Path) -> bytes:
-    """Return the content of a file, unpacked if it is gzipped."""
-    content = path.read_bytes()
-    if not content.startswith(b"\x1f\x8b"):
-        return content
+def unpacked(path: Path, target: Path, most: int) -> None:
+    """Write the content of a file to another one, unpacked if it is gzipped; raise `BadInput` for more than `most`."""
+    size = 0
     try:
-        return gzip.decompress(content)
-    except (OSError, EOFError, zlib.error) as error:
+        with gzip.open(path) if _is_packed(path) else path.open("rb") as file, target.open("wb") as made:
+            while part := file.read(outside.PIECE):
+                size += made.write(part)
+                if size > most:
+                    raise BadInput(f"{path.name} unpacks to more than {most:,} bytes")
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise BadInput(f"{path.name} is a damaged gzip file: {error}") from None

@@ -21,18 +21,19 @@ from typing import IO, Any
 import numpy as np
 import numpy.typing as npt
 
+from components.contract import outside
 from components.contract.errors import BadInput
 from components.ingest.forms import Batch, Fields
+from components.ingest.forms._bounds import PIXELS, WHOLE, at_once
 from components.ingest.forms._heads import brief, disguise
 from components.ingest.forms._names import ending, listed, split_of, split_of_path, without_split
 from components.ingest.forms._rows import Rows, classes_of_columns, squared
 from components.ingest.place import Place
 
 CHUNK = 8192  # images at a time
-_DEFLATE = 1032  # how many times smaller zip makes zeros
 _DAMAGED = (
     zipfile.BadZipFile, zlib.error, ValueError, EOFError, OSError, KeyError, NotImplementedError, RuntimeError,
-    tokenize.TokenError,
+    SyntaxError, TypeError, MemoryError, OverflowError, RecursionError, UnicodeError, tokenize.TokenError,
 )  # fmt: skip
 _USUAL = {
     "image": ("x", "image", "images", "img", "imgs", "data", "inputs"),
@@ -76,15 +77,13 @@ class _Array:
     def chunks(self) -> Iterator[npt.NDArray[Any]]:
         """Yield the array's rows, some at a time; raise `BadInput` if it ends too early or is damaged."""
         row = math.prod(self.shape[1:]) * self.dtype.itemsize
-        rows = self.shape[0] if self.fortran else CHUNK
-        # No more than a file can hold is asked for, however much a damaged header announces.
-        most = self.path.stat().st_size * (1 if self.path.suffix.lower() == ".npy" else _DEFLATE)
+        rows = self.shape[0] if self.fortran else at_once(row, CHUNK)
         try:
             with _opened(self.path, self.key) as file:
                 _header(file)
                 for start in range(0, self.shape[0], max(rows, 1)):
                     wanted = min(rows, self.shape[0] - start)
-                    content = file.read(min(wanted * row, most))
+                    content = outside.exactly(file, wanted * row)
                     if len(content) < wanted * row:
                         raise BadInput(
                             f"{self.where} is truncated: its header announces {list(self.shape)} {self.dtype.name}, "
@@ -97,8 +96,18 @@ class _Array:
         except _DAMAGED as error:
             raise BadInput(f"{self.where} is damaged: {brief(error)}") from None
 
+    def check(self) -> None:
+        """Raise `BadInput` for more than may be read at once."""
+        size = math.prod(self.shape) * self.dtype.itemsize
+        if size > WHOLE:
+            raise BadInput(
+                f"{self.where} announces {list(self.shape)} {self.dtype.name}, {size:,} bytes that can only be read "
+                "whole, which are too many; save images with numpy.ascontiguousarray, labels as one number each"
+            )
+
     def whole(self) -> npt.NDArray[Any]:
-        """Return all of it."""
+        """Return all of it; raise `BadInput` if that is too much."""
+        self.check()
         return np.concatenate([np.zeros((0, *self.shape[1:]), self.dtype.newbyteorder("=")), *self.chunks()])
 
 
@@ -106,13 +115,19 @@ def _opened(path: Path, key: str) -> IO[bytes]:
     if path.suffix.lower() == ".npy":
         return path.open("rb")
     with zipfile.ZipFile(path) as archive:
-        return archive.open(f"{key}.npy")
+        member = archive.getinfo(f"{key}.npy")
+        if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):  # numpy writes no others
+            raise NotImplementedError(f"{key} is packed by the method {member.compress_type}; save it with numpy again")
+        return archive.open(member)
 
 
 def _header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
     version = np.lib.format.read_magic(file)
     read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    return read(file)
+    shape, fortran, dtype = read(file)
+    if any(each < 0 or each is True or each is False for each in shape) or not dtype.itemsize:
+        raise ValueError(f"an array of shape {shape} of {dtype}")
+    return shape, fortran, dtype
 
 
 def _arrays(file: str, path: Path) -> Iterator[_Array]:
@@ -160,12 +175,12 @@ def _together(place: Place, names: list[str], fields: Fields) -> Iterator[Batch]
             )
         used = {each.key for parts in chosen.values() for each in parts.values()}
         if left := [each.key for each in arrays if each.key not in used]:
-            print(f"npz: left out of {', '.join(names)}: {', '.join(left)}")
+            print(f"npz: left out of {listed(names)}: {listed(left)}")
         labelled = {split: parts for split, parts in chosen.items() if "label" in parts}
         if labelled and (
             without := [next(iter(parts.values())).where for split, parts in chosen.items() if split not in labelled]
         ):
-            print(f"npz: left out, as there are no labels: {', '.join(without)}")
+            print(f"npz: left out, as there are no labels: {listed(without)}")
         for split, parts in (labelled or chosen).items():
             yield from _split(split, parts, names)
 
@@ -218,14 +233,16 @@ def _split(split: str, parts: dict[str, _Array], names: list[str]) -> Iterator[B
         )
     if not parts["label"].shape:
         raise BadInput(f"{parts['label'].where} is a single value, expected a label for each image")
+    for kind in (kind for kind in ("label", "split", "group", "weight") if kind in parts):
+        count = (parts[kind].shape or (1,))[0]
+        if count != images.shape[0]:
+            raise BadInput(f"{images.where} has {images.shape[0]} images, but {parts[kind].where} has {count} {kind}s")
+    if math.prod(images.shape[1:]) > PIXELS:
+        raise BadInput(f"{images.where} announces images of more than {PIXELS:,} pixels: {list(images.shape[1:])}")
+    if images.fortran:
+        images.check()
     labels = classes_of_columns(parts["label"].whole(), parts["label"].where)
     others: dict[str, Any] = {kind: parts[kind].whole() for kind in ("split", "group", "weight") if kind in parts}
-    described: dict[str, npt.NDArray[Any]] = {"label": labels, **others}
-    for kind, array in described.items():
-        if len(array) != images.shape[0]:
-            raise BadInput(
-                f"{images.where} has {images.shape[0]} images, but {parts[kind].where} has {len(array)} {kind}s"
-            )
     start = 0
     for chunk in images.chunks():
         rows = slice(start, start + len(chunk))

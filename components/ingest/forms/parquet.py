@@ -7,7 +7,6 @@
 Columns that a folder names, as `label=7`, count as columns.
 """
 
-import json
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,8 +16,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from components.contract import outside
 from components.contract.errors import BadInput, is_disk_full
 from components.ingest.forms import Batch, Fields, _rows
+from components.ingest.forms._bounds import COLUMNS, PIXELS, WHOLE, at_once, portions
 from components.ingest.forms._files import Beside
 from components.ingest.forms._heads import brief, disguise
 from components.ingest.forms._names import ending, find, in_order, listed, say_unused, split_of_path
@@ -27,6 +28,8 @@ from components.ingest.forms._rows import Rows, narrowed, squared
 from components.ingest.place import Place
 
 CHUNK = 2048  # rows at a time
+_RATIO = 1000  # how many times smaller a column may be packed, if it is large
+_WIDTHS = {"BOOLEAN": 1, "INT32": 4, "INT64": 8, "INT96": 12, "FLOAT": 4, "DOUBLE": 8}  # bytes of a value in memory
 _USUAL = {
     "image": tuple(dict.fromkeys(_rows.IMAGE + _rows.PATH)), "label": _rows.LABEL, "split": _rows.SPLIT,
     "group": _rows.GROUP, "weight": _rows.WEIGHT,
@@ -52,11 +55,15 @@ def read(place: Place, fields: Fields) -> Iterator[Batch]:
     for name in _files(place):
         with place.file(name) as path:
             try:
-                with pq.ParquetFile(path) as file:
+                # Without buffers before it, so that of a group of rows no more is in memory than what is read.
+                with pq.ParquetFile(path, pre_buffer=False, buffer_size=outside.PIECE) as file:
+                    rows = _at_once(name, file.metadata)
                     beside = Beside(place, name, pictures)
                     one = _File(place, name, file.schema_arrow, fields, pictures, beside, said, unlabelled)
-                    yield from one.batches(file)
-            except (pa.ArrowInvalid, pa.ArrowNotImplementedError, UnicodeDecodeError, OSError) as error:
+                    yield from one.batches(file, rows)
+            except MemoryError:
+                raise BadInput(f"{name}: a row takes more memory than there is, so it is hardly an image") from None
+            except (pa.ArrowException, UnicodeDecodeError, OverflowError, OSError) as error:
                 if is_disk_full(error):
                     raise
                 raise BadInput(f"{name} is no sound Parquet file: {_why(path, error)}") from None
@@ -65,6 +72,38 @@ def read(place: Place, fields: Fields) -> Iterator[Batch]:
         print(
             f"parquet: left out, as their label is -1, which is none: {len(unlabelled):,} images, {listed(unlabelled)}"
         )
+
+
+def _at_once(name: str, said: Any) -> int:
+    """Return how many rows to read at a time, by what the file says of itself; raise `BadInput` for too much."""
+    if said.num_columns > COLUMNS:
+        raise BadInput(f"{name} has {said.num_columns:,} columns, more than the {COLUMNS:,} that are read")
+    largest = 1.0
+    for group in (said.row_group(i) for i in range(said.num_row_groups)):
+        parts = [group.column(i) for i in range(group.num_columns)]
+        for part in parts:
+            if part.total_uncompressed_size > max(WHOLE, _RATIO * part.total_compressed_size):
+                raise BadInput(f"{name}: {part.path_in_schema} unpacks to {part.total_uncompressed_size:,} bytes")
+        size = sum(
+            max(part.total_uncompressed_size, _WIDTHS.get(part.physical_type, 0) * part.num_values) for part in parts
+        )
+        largest = max(largest, size / max(1, group.num_rows))
+    if largest > PIXELS * 12:
+        raise BadInput(f"{name}: a row has {largest:,.0f} bytes on average, too many for an image")
+    return at_once(int(largest), CHUNK)
+
+
+def _within_bounds(batches: Iterator[Any]) -> Iterator[Any]:
+    """Yield the batches; raise `MemoryError` for one that takes more than WHOLE bytes.
+
+    A value may be there once and be meant in each row, so no size that is said tells what comes of it.
+    """
+    while True:
+        with outside.no_more_memory_than(WHOLE):
+            batch = next(batches, None)
+        if batch is None:
+            return
+        yield batch
 
 
 def _why(path: Path, error: Exception) -> str:
@@ -88,7 +127,7 @@ class _File:
     said: list[set[str]]  # which columns are used, where it was said that the others are not
     unlabelled: list[str]  # the images that have no label
 
-    def batches(self, file: Any) -> Iterator[Batch]:
+    def batches(self, file: Any, rows: int) -> Iterator[Batch]:
         folders = dict(part.split("=", 1) for part in self.name.split("/")[:-1] if "=" in part)
         names = [*self.schema.names, *(name for name in folders if name not in self.schema.names)]
         known = {
@@ -109,7 +148,7 @@ class _File:
         columns = pixels + [name for name in known.values() if name in self.schema.names]
         class_names = self._class_names(known["label"])
         start = 0
-        for table in file.iter_batches(CHUNK, columns=columns):
+        for table in _within_bounds(file.iter_batches(rows, columns=columns, use_threads=False)):
             if not table.num_rows:
                 continue
             origins = [f"{self.name} {i}" for i in range(start, start + table.num_rows)]
@@ -118,12 +157,13 @@ class _File:
                 table, origins = self._labelled(table, known["label"], origins)  # noqa: PLW2901
                 if not origins:
                     continue
-            images = self._images(table, known["image"], pixels, origins)
             values = {
                 f"{kind}s": _values(table.column(name)) if name in columns else [folders[name]] * len(origins)
                 for kind, name in known.items() if name and kind != "image"
             }  # fmt: skip
-            yield from Rows(images, origins, **values).batches(split_of_path(self.name), class_names)
+            for part, images in self._images(table, known["image"], pixels, origins):
+                these = {kind: each[part] for kind, each in values.items()}
+                yield from Rows(images, origins[part], **these).batches(split_of_path(self.name), class_names)
 
     def _labelled(self, table: Any, label: str, origins: list[str]) -> tuple[Any, list[str]]:
         """Return the rows with a label; the datasets library marks with -1 what those who compete are to find out."""
@@ -135,48 +175,63 @@ class _File:
     def _class_names(self, label: str) -> list[str]:
         """Return the names of the classes that the datasets library has written into the file, if it has."""
         try:
-            said = json.loads((self.schema.metadata or {}).get(b"huggingface", b"{}"))
+            text = (self.schema.metadata or {}).get(b"huggingface", b"{}")
+            said = outside.document(text, f"{self.name}: what it has from the datasets library")
             return [str(name) for name in said["info"]["features"][label]["names"]]
-        except (ValueError, KeyError, TypeError):
+        except (KeyError, TypeError):
             return []
 
-    def _images(self, table: Any, image: str, pixels: list[str], origins: list[str]) -> Any:
-        import pyarrow.types as kinds  # noqa: PLC0415
-
+    def _images(self, table: Any, image: str, pixels: list[str], origins: list[str]) -> Iterator[tuple[slice, Any]]:
+        """Yield the images of some rows, and which rows these are."""
         if pixels:
             columns = [_numbers(table.column(name), name, origins) for name in pixels]
-            return squared(narrowed(np.stack(columns, axis=1)), self.name)
+            yield slice(None), squared(narrowed(np.stack(columns, axis=1)), self.name)
+            return
         column = table.column(image)
         if hasattr(column.type, "shape"):
-            return column.to_numpy_ndarray()
+            yield slice(None), column.to_numpy_ndarray()
+            return
         column = getattr(column, "storage", column)  # another extension's
-        if kinds.is_dictionary(column.type):
-            column = column.dictionary_decode()
-        if kinds.is_struct(column.type) or kinds.is_string(column.type) or kinds.is_large_string(column.type):
-            return self._pictures(column.to_pylist(), origins)
-        if kinds.is_binary(column.type) or kinds.is_large_binary(column.type) or kinds.is_binary_view(column.type):
-            return self._pictures([{"bytes": value} for value in column.to_pylist()], origins)
-        if kinds.is_list(column.type) or kinds.is_large_list(column.type) or kinds.is_fixed_size_list(column.type):
-            return self._lists(column, image, origins)
-        raise BadInput(
-            f"{self.name}: the column {image} is {column.type}, expected pictures (bytes, or a struct with bytes), "
-            "names of files, or lists of numbers; name another one with `image_field`"
-        )
+        if _is_text(column.type) or hasattr(column.type, "fields"):
+            yield from self._pictures(column, origins)
+        elif hasattr(column.type, "value_type"):
+            yield slice(None), self._lists(column, image, origins)
+        else:
+            raise BadInput(
+                f"{self.name}: the column {image} is {column.type}, expected pictures (bytes, or a struct with bytes), "
+                "names of files, or lists of numbers; name another one with `image_field`"
+            )
 
-    def _pictures(self, values: list[Any], origins: list[str]) -> list[npt.NDArray[Any]]:
-        pairs = [
-            (value.get("bytes"), value.get("path")) if isinstance(value, dict) else (None, value) for value in values
-        ]
-        for (content, path), origin in zip(pairs, origins, strict=True):
+    def _pictures(self, column: Any, origins: list[str]) -> Iterator[tuple[slice, list[npt.NDArray[Any]]]]:
+        """Yield the pictures of a column of bytes, of names of files, or of both, some at a time."""
+        contents, paths = ([None] * len(column) for _ in range(2))
+        if hasattr(column.type, "fields"):
+            fields = {
+                field.name: _values(part) for field, part in zip(column.type.fields, column.flatten(), strict=True)
+            }
+            contents, paths = fields.get("bytes", contents), fields.get("path", paths)
+        elif "string" in str(column.type):
+            paths = _values(column)
+        else:
+            contents = _values(column)
+        for content, path, origin in zip(contents, paths, origins, strict=True):
             if content is None and not path:
                 raise BadInput(f"{origin}: the image is missing; take the row out, or give it one")
-        named = [(path, origin) for (content, path), origin in zip(pairs, origins, strict=True) if content is None]
+            if not isinstance(content, bytes | None):
+                raise BadInput(f"{origin}: the bytes of the image are {str(content)[:40]!r}, expected bytes")
+        named = [
+            (path, origin) for content, path, origin in zip(contents, paths, origins, strict=True) if content is None
+        ]
         parts = self.beside.images([path for path, _ in named], [origin for _, origin in named])
         files = (image for _, images in parts for image in images)
-        return [
+        each = (
             next(files) if content is None else self.pictures(content, origin)
-            for (content, _), origin in zip(pairs, origins, strict=True)
-        ]
+            for content, origin in zip(contents, origins, strict=True)
+        )
+        start = 0
+        for portion in portions(each, CHUNK):
+            yield slice(start, start + len(portion)), portion
+            start += len(portion)
 
     def _lists(self, column: Any, image: str, origins: list[str]) -> Any:
         """Return the images of a column of lists of numbers, or of lists of lists."""
@@ -219,7 +274,19 @@ def _numbers(column: Any, name: str, origins: list[str], each: int = 1) -> npt.N
 
 
 def _values(column: Any) -> Any:
-    return column.to_numpy() if _is_whole(column) else column.to_pylist()
+    """Return whole numbers as an array, all else as a list; what a dictionary has is there once, however often."""
+    if _is_whole(column):
+        return column.to_numpy()
+    if not hasattr(column, "dictionary"):
+        return column.to_pylist()
+    known = column.dictionary.to_pylist()
+    return [None if index is None else known[index] for index in column.indices.to_pylist()]
+
+
+def _is_text(kind: Any) -> bool:
+    """Tell whether a column is of bytes or texts, or of a dictionary of such."""
+    name = str(kind.value_type if hasattr(kind, "index_type") else kind)
+    return name.startswith(("binary", "large_binary", "string", "large_string"))
 
 
 def _is_whole(column: Any) -> bool:

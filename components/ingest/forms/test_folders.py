@@ -243,7 +243,7 @@ GOOD = {"7/a.png": png(X[0]), "8/b.png": png(X[1])}
             {"metadata.jsonl": '{"file_name": "7/a.png", "label": null}'},
             "7/a.png: the label is missing; give it one, or take",
         ),
-        ({"metadata.jsonl": "{file_name"}, "metadata.jsonl line 1: it is no JSON: "),
+        ({"metadata.jsonl": "{file_name"}, "metadata.jsonl line 1 is no JSON: "),
         ({"metadata.jsonl": "[1]"}, 'metadata.jsonl line 1: expected an object, as {"file_name": …, "label": …}'),
         (
             {"metadata.jsonl": '{"file_name": "7/a.png", "label": 7}\n{"file_name": "8/b.png", "label": "eight"}'},

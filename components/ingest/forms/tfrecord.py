@@ -21,8 +21,10 @@ from typing import IO, Any
 import numpy as np
 import numpy.typing as npt
 
+from components.contract import outside
 from components.contract.errors import BadInput
 from components.ingest.forms import Batch, Fields, _rows
+from components.ingest.forms._bounds import FILE
 from components.ingest.forms._heads import disguise
 from components.ingest.forms._names import ending, find, in_order, listed, split_of_path
 from components.ingest.forms._pictures import Pictures
@@ -34,7 +36,6 @@ _USUAL = {
     "split": _rows.SPLIT, "group": _rows.GROUP, "weight": _rows.WEIGHT,
 }  # fmt: skip
 _SIZES = (("height", "image/height", "rows"), ("width", "image/width", "cols"), ("depth", "image/channels", "channels"))
-_LARGEST = 2**30  # bytes of a record
 _PICTURES = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"BM", b"RIFF", b"II*\0", b"MM\0*")
 
 
@@ -96,7 +97,10 @@ def _image(value: Any, example: dict[str, Any], pictures: Pictures, origin: str)
         if value[0].startswith(_PICTURES):
             return pictures(value[0], origin)
         value = np.frombuffer(value[0], np.uint8)
-    sizes = [int(example[name][0]) for names in _SIZES if (name := next((n for n in names if n in example), ""))]
+    sizes = [
+        _size(example[name], name, origin)
+        for names in _SIZES if (name := next((n for n in names if n in example), ""))
+    ]  # fmt: skip
     if len(sizes) < 2:
         return np.asarray(squared(narrowed(value)[np.newaxis], origin)[0])
     if math.prod(sizes) != value.size:
@@ -105,6 +109,12 @@ def _image(value: Any, example: dict[str, Any], pictures: Pictures, origin: str)
             f"{'×'.join(map(str, sizes))}, as its features say; give a byte for each pixel, or a list of numbers"
         )
     return narrowed(value).reshape(sizes)
+
+
+def _size(value: Any, name: str, origin: str) -> int:
+    if isinstance(value, list) or value.dtype != np.int64 or value.size != 1 or value[0] < 0:
+        raise BadInput(f"{origin}: the feature {name} is no size of an image, one whole number from 0 on")
+    return int(value[0])
 
 
 def _records(name: str, path: Path) -> Iterator[bytes]:
@@ -116,11 +126,11 @@ def _records(name: str, path: Path) -> Iterator[bytes]:
                 length, checksum = struct.unpack("<QI", head.ljust(12, b"\0"))
                 if len(head) == 12 and _masked(head[:8]) != checksum:
                     raise BadInput(f"{name} is damaged: the length of the record at byte {offset} has another checksum")
-                if length > _LARGEST:
+                if length > FILE:
                     raise BadInput(
                         f"{name}: the record at byte {offset} announces {length:,} bytes, too many for an image"
                     )
-                content = file.read(length + 4) if len(head) == 12 else b""
+                content = outside.exactly(file, length + 4) if len(head) == 12 else b""
                 if len(head) < 12 or len(content) < length + 4:
                     raise BadInput(
                         f"{name} is truncated: it ends within the record that begins at byte {offset}, after "

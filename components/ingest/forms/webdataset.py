@@ -8,22 +8,23 @@ follow each other. The split is in the archive's name.
 """
 
 import gzip
-import json
 import re
 import tarfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, cast
 
 import numpy.typing as npt
 
+from components.contract import outside
 from components.contract.errors import BadInput
 from components.ingest.forms import Batch, Fields, _rows
+from components.ingest.forms._bounds import FILE
 from components.ingest.forms._heads import brief, disguise
 from components.ingest.forms._names import ending, find, in_order, is_clutter, listed, split_of_path
 from components.ingest.forms._pictures import ENDINGS, Pictures
-from components.ingest.forms._rows import collected
+from components.ingest.forms._rows import collected, is_number
 from components.ingest.place import Place
 
 _LABELS = ("cls", "label", "json", "txt", "cls.txt", "label.txt")
@@ -74,10 +75,7 @@ def _said(parts: dict[str, bytes], fields: Fields, origin: str) -> dict[str, Any
     """Return the label, and what else the files of an image say."""
     said: dict[str, Any] = {}
     if "json" in parts:
-        try:
-            content = json.loads(parts["json"])
-        except ValueError as error:
-            raise BadInput(f"{origin}.json is no JSON: {error}") from None
+        content = outside.document(parts["json"], f"{origin}.json")
         content = content if isinstance(content, dict) else {"label": content}
         for kind, usual in _MORE.items():
             asked = getattr(fields, kind[:-1])
@@ -92,7 +90,7 @@ def _said(parts: dict[str, bytes], fields: Fields, origin: str) -> dict[str, Any
     )
     if ending and ("labels" not in said or ending in {fields.label, "cls"}):
         text = parts[ending].decode("utf-8", errors="replace").strip()
-        said["labels"] = int(text) if re.fullmatch(r"-?\d+", text) else text
+        said["labels"] = int(text) if is_number(text.removeprefix("-")) else text
     if said.get("labels") in (None, ""):
         raise BadInput(
             f"{origin} has no label, only {', '.join(parts)}; put it in {origin.rpartition(' ')[2]}.cls, or say "
@@ -130,19 +128,52 @@ def _members(name: str, path: Path) -> Iterator[tuple[str, bytes]]:
             raise BadInput(f"{name} is no tar archive: it {what}")
         file: Any = gzip.GzipFile(fileobj=plain) if packed else plain
         try:
-            with tarfile.open(fileobj=file, mode="r:") as archive:
+            with tarfile.open(fileobj=cast("IO[bytes]", _Pieces(file)), mode="r:") as archive:
                 while member := archive.next():
                     archive.members.clear()  # type: ignore[attr-defined]  # it would keep all of them
+                    if not offset <= member.offset < archive.offset or member.size < 0:
+                        raise tarfile.ReadError("a size is negative, or leads back")
                     offset = member.offset
                     if member.isfile() and not is_clutter(member.name.removeprefix("./")):
-                        content = archive.extractfile(member)
-                        assert content is not None
-                        yield member.name.removeprefix("./"), content.read()
+                        yield member.name.removeprefix("./"), _content(archive, member)
                 offset = archive.offset
                 file.seek(offset)
                 if file.read(512) != bytes(512):  # an archive ends with blocks of zeros, and tarfile does not mind
                     raise tarfile.ReadError("its end is missing")
-        except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile) as error:
+        # What tarfile makes of sizes and names that are none is not always an error of its own.
+        except (
+            tarfile.TarError,
+            EOFError,
+            zlib.error,
+            gzip.BadGzipFile,
+            ValueError,
+            OverflowError,
+            IndexError,
+        ) as error:
             raise BadInput(
                 f"{name} is truncated or damaged at byte {offset}, where a file begins: {brief(error)}"
             ) from None
+
+
+def _content(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
+    """Return the bytes of a file; raise `ReadError` for one with holes, or with more bytes than a picture has."""
+    if member.issparse() or member.size > FILE:
+        raise tarfile.ReadError(f"{member.name} announces {member.size:,} bytes, with holes or too many for a picture")
+    file = archive.extractfile(member)
+    if file is None:
+        raise tarfile.ReadError(f"{member.name} is no file")
+    with file:
+        return outside.exactly(file, member.size)
+
+
+class _Pieces:
+    """A file that is asked for some bytes only, as tarfile does in earnest: more is what a damaged header announces."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self.seek, self.tell = file.seek, file.tell
+
+    def read(self, size: int) -> bytes:
+        if not 0 <= size <= outside.PIECE:
+            raise tarfile.ReadError(f"a header announces {size:,} bytes more of itself")
+        return self._file.read(size)

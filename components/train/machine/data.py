@@ -29,8 +29,10 @@ class Split:
 
 def load(dataset: Path) -> tuple[Split, Split, int]:
     """Return the training and validation splits, and the number of classes."""
-    training, validation = (split_of(split, *datasets.read(dataset, split)) for split in ("train", "validation"))
-    return training, validation, len(datasets.class_names(dataset))
+    classes = len(datasets.class_names(dataset))
+    splits = (split_of(split, *datasets.read(dataset, split, classes=classes)) for split in ("train", "validation"))
+    training, validation = splits
+    return training, validation, classes
 
 
 def split_of(

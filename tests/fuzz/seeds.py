@@ -1,0 +1,282 @@
+"""Small real examples of everything that is parsed, made by what makes them in earnest."""
+
+import gzip
+import io
+import json
+import struct
+import tarfile
+import tempfile
+import zipfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import google_crc32c
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from PIL import Image
+
+from components.artifacts.record.columns import BINS, STATISTICS
+from components.artifacts.record.writer import Recorder
+from components.contract import artifact
+from components.contract.artifact import canonical_json
+from components.ingest.forms import idx, tfrecord
+
+IMAGES = (np.arange(4 * 3 * 3) * 7 % 256).astype(np.uint8).reshape(4, 3, 3)
+LABELS = np.array([0, 1, 1, 0], np.uint8)
+
+
+def written(write: Callable[[Path], object]) -> bytes:
+    """Return what a function writes to a path."""
+    with tempfile.TemporaryDirectory(prefix="tapeline-") as folder:
+        write(Path(folder) / "file")
+        return (Path(folder) / "file").read_bytes()
+
+
+def idx_images() -> list[bytes]:
+    """Images in bytes, and in big-endian floats."""
+    floats = struct.pack(">I3I", 0x0D03, 4, 3, 3) + IMAGES.astype(">f4").tobytes()
+    return [written(lambda path: idx.write(path, IMAGES)), floats]
+
+
+def idx_labels() -> list[bytes]:
+    """Labels in bytes, and QMNIST's, eight numbers each."""
+    eight = struct.pack(">I2I", 0x0C02, 4, 8) + np.repeat(LABELS[:, None], 8, axis=1).astype(">i4").tobytes()
+    return [written(lambda path: idx.write(path, LABELS)), eight]
+
+
+def npy() -> list[bytes]:
+    """Arrays of images: bytes, floats in Fortran's order; labels as numbers, texts and one-hot."""
+    arrays = [IMAGES, np.asfortranarray(IMAGES / 255), LABELS, np.array(["a", "b", "b", "a"]), np.eye(2)[LABELS]]
+    return [written(lambda path, array=array: np.save(path.open("wb"), array)) for array in arrays]  # type: ignore[misc]
+
+
+def zipped(members: Mapping[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> bytes:
+    """Return a zip archive."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", method) as archive:
+        for name, content in members.items():
+            archive.writestr(zipfile.ZipInfo(name), content, method)
+    return file.getvalue()
+
+
+def npz() -> list[bytes]:
+    """Archives of images and labels."""
+    images, _, labels, texts, one_hot = npy()
+    return [zipped({"images.npy": images, "labels.npy": each}) for each in (labels, texts, one_hot)]
+
+
+def csv() -> list[bytes]:
+    """Tables of pixels, with a header and without; and of files."""
+    rows = [f"{label},{','.join(map(str, image.ravel()))}" for label, image in zip(LABELS, IMAGES, strict=True)]
+    header = ",".join(["label", *(f"pixel{i}" for i in range(9))])
+    table = 'file_name,label,split,group,weight\na.png,0,train,x,1\n"b.png",1,test,y,0.5\n'
+    return ["\n".join(each).encode() + b"\n" for each in ([header, *rows], rows)] + [table.encode()]
+
+
+def metadata_lines() -> list[bytes]:
+    """The lines of metadata.jsonl."""
+    rows = [{"file_name": "a.png", "label": "cat", "weight": 1.5}, {"file_name": "b.png", "label": "dog", "weight": 1}]
+    return ["".join(json.dumps(row) + "\n" for row in rows).encode()]
+
+
+def metadata_table() -> list[bytes]:
+    """A metadata.csv."""
+    return [b"file_name,label,split,weight\na.png,0,train,1\nb.png,1,test,2\n"]
+
+
+def pictures() -> list[bytes]:
+    """A picture of each kind, and of each mode that is treated in a way of its own."""
+    grey = Image.fromarray(IMAGES[0])
+    made = [(grey, kind) for kind in ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP", "PPM")]
+    made += [(grey.convert(mode), "PNG") for mode in ("1", "RGB", "RGBA", "LA", "P", "I;16")]
+    found = []
+    for image, kind in made:
+        file = io.BytesIO()
+        image.save(file, kind)
+        found.append(file.getvalue())
+    return found
+
+
+def parquet() -> list[bytes]:
+    """Tables of pictures, of lists, and of a column for each pixel."""
+    pictures_of = [{"bytes": _png(image), "path": None} for image in IMAGES]
+    kind = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+    said = {"huggingface": json.dumps({"info": {"features": {"label": {"names": ["a", "b"]}}}})}
+    tables = [
+        pa.table({"image": pa.array(pictures_of, kind), "label": LABELS}).replace_schema_metadata(said),
+        pa.table({"image": IMAGES.reshape(4, -1).tolist(), "label": LABELS}),
+        pa.table({"label": LABELS} | {f"p{i}": IMAGES.reshape(4, -1)[:, i] for i in range(9)}),
+    ]
+    return [
+        written(lambda path, table=table: pq.write_table(table, path, compression=packed))  # type: ignore[misc]
+        for table in tables for packed in ("none", "zstd")
+    ]  # fmt: skip
+
+
+def picture_of(number: int) -> bytes:
+    """Return a picture of its own for each number."""
+    return _png(np.full((3, 3), number, np.uint8))
+
+
+def _png(image: Any) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(image).save(file, "PNG")
+    return file.getvalue()
+
+
+def examples() -> list[bytes]:
+    """Messages of tf.train.Example: a picture, raw bytes with sizes, numbers."""
+    message = tfrecord._message()  # noqa: SLF001 - there is no other without TensorFlow
+    made = []
+    for kind, value, sizes in (
+        ("bytes_list", _png(IMAGES[0]), ()),
+        ("bytes_list", IMAGES[0].tobytes(), (3, 3)),
+        ("int64_list", IMAGES[0].ravel().tolist(), ()),
+    ):
+        example = message()
+        feature = example.features.feature
+        getattr(feature["image"], kind).value.extend([value] if isinstance(value, bytes) else value)
+        feature["label"].int64_list.value.append(0)
+        for name, size in zip(("height", "width"), sizes, strict=False):
+            feature[name].int64_list.value.append(size)
+        made.append(example.SerializeToString(deterministic=True))
+    return made
+
+
+def record(content: bytes) -> bytes:
+    """Return a record of a TFRecord file, with checksums."""
+    length = struct.pack("<Q", len(content))
+    return length + masked(length) + content + masked(content)
+
+
+def beside_another(content: bytes) -> bytes:
+    """Return a file with a record of these bytes, and one of another class."""
+    return record(content) + record(_of_class_one(examples()[0]))
+
+
+def _of_class_one(example: bytes) -> bytes:
+    return example.replace(b"\x1a\x03\n\x01\x00", b"\x1a\x03\n\x01\x01")
+
+
+def masked(content: bytes) -> bytes:
+    """Return a checksum as TFRecord has it."""
+    checksum = google_crc32c.value(content)
+    return struct.pack("<I", ((checksum >> 15 | checksum << 17) + 0xA282EAD8) & 0xFFFFFFFF)
+
+
+def tfrecords() -> list[bytes]:
+    """A file of two records, plain and packed."""
+    zero = examples()[0]
+    content = record(zero) + record(_of_class_one(zero))
+    return [content, gzip.compress(content, mtime=0)]
+
+
+def tars() -> list[bytes]:
+    """An archive in each of the formats, the pax one with a long name."""
+    made = []
+    for form, name in ((tarfile.USTAR_FORMAT, "0"), (tarfile.GNU_FORMAT, "n" * 120), (tarfile.PAX_FORMAT, "é" * 60)):
+        zero, one = ({f"{name}{i}.png": _png(IMAGES[0]), f"{name}{i}.cls": b"%d" % i} for i in range(2))
+        made.append(tarred(zero | one, form))
+    return [*made, tarred({"0.png": _png(IMAGES[0]), "0.json": b'{"label": 0, "split": "test", "weight": 2}',
+                           "1.png": _png(IMAGES[1]), "1.json": b'{"label": 1, "split": "test", "weight": 1}'})]  # fmt: skip
+
+
+def tarred(members: Mapping[str, bytes], form: int = tarfile.USTAR_FORMAT) -> bytes:
+    """Return a tar archive."""
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode="w", format=form) as archive:
+        for name, content in members.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+    return file.getvalue()
+
+
+def manifests() -> list[bytes]:
+    """The manifest of an artifact with one file, `data`, of 4 bytes."""
+    with tempfile.TemporaryDirectory(prefix="tapeline-") as folder:
+        (Path(folder) / "data").write_bytes(b"data")
+        parameters = {"seed": 0, "model": "simple", "rate": 0.5, "nothing": True}
+        said = {"metadata": {"step": 3, "of": ["x", None, {"y": 1.5}]}, "inputs": {"dataset": "0" * 64}}
+        made = artifact.seal(Path(folder), component="train", output="metrics", parameters=parameters, **said)  # type: ignore[arg-type]
+    return [made.to_bytes()]
+
+
+def executor_inputs() -> list[bytes]:
+    """What Kubeflow's launcher hands to ingest."""
+    outputs = {
+        name: {"artifacts": [{"name": name, "uri": f"minio://bucket/run/{name}", "metadata": {}}]}
+        for name in ("dataset", "report")
+    }
+    values = {"epochs": 3.0, "source": "mnist", "seed": 1.0, "unlisted_parameters": {"classes": 10.0}, "invert": True}
+    given = {
+        "inputs": {"parameterValues": values, "artifacts": {"x": {"artifacts": [{"uri": "s3://b/x"}]}}},
+        "outputs": {"artifacts": outputs, "outputFile": "/gcs/output.json"},
+    }
+    return [json.dumps(given).encode()]
+
+
+def command_lines() -> list[bytes]:
+    """The arguments of a step, with NULs between them."""
+    return [
+        b"--source=mnist\0--dataset\0./dataset\0--report=s3://bucket/report\0--seed=3\0--invert\0--size=28x28",
+        b"--executor-input\0{}\0--verbose",
+    ]
+
+
+def schemas() -> list[bytes]:
+    """A schema.json."""
+    return [
+        canonical_json(
+            {
+                "schema_version": 1, "shape": [28, 28], "channels": 1, "dtype": "uint8", "classes": ["0", "1"],
+                "class_shares": [0.5, 0.5], "range": [0, 255],
+                "splits": {"train": {"images": 2, "class_counts": [1, 1]}},
+            }
+        )
+    ]  # fmt: skip
+
+
+def recorded(folder: Path) -> None:
+    """Write the record of a run of two steps with two variables, of level hist, with a snapshot and a sheet."""
+    variables = [
+        {"name": f"dense/{role}", "shape": shape, "activation": "relu", "connected": True, "role": role}
+        for role, shape in (("kernel", [2, 3]), ("bias", [3]))
+    ]
+    recorder = Recorder(folder, variables, "hist")
+    steps = (1, 2)
+    recorder.add("steps", steps, np.linspace(0.1, 1, 2 * len(recorder.columns), dtype=np.float32).reshape(2, -1))
+    recorder.add("stats", steps, np.full((2, 2, len(STATISTICS)), 0.5, np.float32))
+    recorder.add("hist", steps, np.ones((2, 2, BINS), np.int32))
+    recorder.snapshot(2, [np.ones((2, 3), np.float32), np.ones(3, np.float32)])
+    recorder.sheet(IMAGES, IMAGES)
+    settings = {"steps_per_epoch": 2, "images_per_step": 32, "classes": 10, "clip_norm": 0.0, "frozen": []}
+    metrics = {"train_loss": 0.5, "train_accuracy": None, "validation_loss": 0.5, "validation_accuracy": 0.9}
+    recorder.finish(settings, [{"epoch": 1} | metrics])
+
+
+def of_record(name: str) -> list[bytes]:
+    """Return a file of such a record."""
+    with tempfile.TemporaryDirectory(prefix="tapeline-") as folder:
+        recorded(Path(folder))
+        return [(Path(folder) / name).read_bytes()]
+
+
+def summaries() -> list[bytes]:
+    """The summary.json of a run of this machine."""
+    return [
+        canonical_json(
+            {
+                "state": "finished", "began": "2026-11-25T18:04:05+00:00", "parameters": {"epochs": 1, "model": "x"},
+                "seconds": {"ingest": 1.5, "train": 12.0}, "sentence": "blessed", "accuracy": 0.98,
+            }
+        )
+    ]  # fmt: skip
+
+
+def specs() -> list[bytes]:
+    """The model.json of a model."""
+    return [canonical_json({"model": "simple", "image_shape": [28, 28], "classes": 10, "channels": 1,
+                            "parameters": {}, "precision": "float32"})]  # fmt: skip
