@@ -181,8 +181,8 @@ KINDS = {
     "stored, but reset before the answer": Kind(passing("reset_before_response", WRITES), (DONE,)),
     "reset in the answer": Kind(passing("reset_in_response"), (DONE,)),
     "a body cut off": Kind(passing("truncated", ("GET", "LIST")), (DONE,)),
-    # Half an answer in XML is none of S3's; of data without a digest of their own, only ingest can say what is wrong.
-    "a body cut off, of a length that fits": Kind(passing("shortened", ("GET", "LIST"), most=1), (DONE, BAD, REFUSED)),
+    # Of data without a digest of their own, only ingest can say what is wrong.
+    "a body cut off, of a length that fits": Kind(passing("shortened", ("GET", "LIST"), most=1), (DONE, BAD)),
     "a bit flipped in an answer": Kind(passing("flipped", ("GET",), most=1), (DONE, BAD)),
     "a bit flipped in a request": Kind(passing("flipped_request", WRITES, most=1), (DONE,)),
     "busy: 408, 429, 5xx": Kind(busy, (DONE,), 5),

@@ -69,7 +69,15 @@ def test_what_is_damaged_on_its_way_is_fetched_again_and_what_is_damaged_is_name
         store.fetch(uri, tmp_path / "again")
 
 
-@pytest.mark.parametrize("name", ["a", "b", "manifest.json"])
+def test_a_no_in_which_a_bit_is_wrong_is_asked_for_again(store, proxy, uri):
+    for share in range(0, 100, 5):  # anywhere in the answer that there is none
+        proxy.reset(Fault("flipped", "GET", share=share / 100))
+        assert store.manifest(uri) is None
+        proxy.reset(Fault("shortened", "GET", share=share / 100))
+        assert store.manifest(uri) is None
+
+
+@pytest.mark.parametrize("name", ["a", "manifest.json"])  # between these, both may give way
 def test_a_publisher_that_meets_another_gives_way(store, straight, proxy, tmp_path, uri, name):
     ours, theirs = sealed(tmp_path / "ours", "ours"), sealed(tmp_path / "theirs", "theirs")
     proxy.reset(Fault("call", "PUT", f"{uri.removeprefix(f's3://{BUCKET}/')}/{name}", share=0))

@@ -64,7 +64,12 @@ class Connection:
         def once() -> T:
             if self._credentials:  # those of a role are renewed in time
                 roles.fresh(self._credentials)
-            return function(self.client)
+            try:
+                return function(self.client)
+            except failures.ERRORS as error:
+                if failures.passing(error):
+                    raise
+                return function(self.client)  # no is believed when it is said twice: a bit may have been wrong
 
         try:
             return waiting.patiently(what, once, failures.passing)
