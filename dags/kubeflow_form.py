@@ -89,5 +89,5 @@ def shares(workflow: Workflow, values: Mapping[str, Any]) -> dict[str, dict[str,
         if name in Cluster.model_fields:
             raise BadInput(f"{OTHERS}: {name}: it is fixed when the pipeline is compiled, by --default {name}=…")
     Cluster.checked({name: value for name, value in values.items() if name in ASKED})
-    checked = workflow.parameters_of({name: values[name] for name in workflow.form if name in values} | others)
+    checked = workflow.parameters_of({name: values[name] for name in workflow.form if name in values} | dict(others))
     return {name: {each: value for each, value in parameters if each in others} for name, parameters in checked.items()}

@@ -6,21 +6,18 @@ reads each in this process, whose address space may grow by LIMIT at most, and p
 took, and what was said.
 """
 
-import bz2
 import gzip
 import io
 import json
-import lzma
-import os
 import resource
 import struct
 import sys
 import tarfile
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -28,7 +25,7 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from tests.fuzz import seeds
-from tests.fuzz.targets import TARGETS, fit
+from tests.fuzz.targets import TARGETS
 
 LIMIT = 2**30  # bytes
 HUGE = 2**31 - 1
@@ -122,28 +119,49 @@ def _deep(text: str = "[", levels: int = 100_000) -> bytes:
     return text.encode() * levels
 
 
-_IDX = struct.pack(">I3I", 0x803, 4, 3, 3)
-_LABELS = seeds.npy()[2]
+def _record_of(size: int) -> bytes:
+    length = struct.pack("<Q", size)
+    return length + seeds.masked(length)
+
+
+def _safetensors(shape: list[int]) -> bytes:
+    header = json.dumps({"values": {"dtype": "F32", "shape": shape, "data_offsets": [0, 24]}}).encode()
+    return struct.pack("<Q", len(header)) + header + bytes(24)
+
+
+def _labels_of_texts() -> bytes:
+    return seeds.zipped({"images.npy": seeds.npy()[0], "labels.npy": _npy((4,), "<U1073741823")})
+
+
+def _npz(shape: tuple[int, ...], zeros: int, labels: bytes = b"", **how: Any) -> bytes:
+    """Return an npz file of images that are so many zeros, whatever their header says."""
+    fortran = how.pop("fortran", False)
+    return _zip("images.npy", _npy(shape, fortran=fortran, content=b""), zeros=zeros, labels=labels or _LABELS, **how)
+
+
+_IDX, _LARGE_IDX = (struct.pack(">I3I", 0x803, 4, *size) for size in ((3, 3), (2**12, 2**13)))
+_LABELS, _HALVES = seeds.npy()[2], _npy((512,), content=bytes(256) + b"\1" * 256)
+_MANY = _npy((2**18,))
 
 # Of each the parser of targets.py that reads it, and what makes it.
 BOMBS: dict[str, tuple[str, Callable[[], bytes]]] = {
     "16 bytes of 2^31 × 2^31 images": ("idx-images", lambda: struct.pack(">I3I", 0x803, HUGE, HUGE, HUGE)),
     "4 images of 2^31 × 2^31, gzipped": ("gzip", lambda: gzip.compress(struct.pack(">I3I", 0x803, 4, HUGE, HUGE))),
     "a gzip file with more than its header says": ("gzip", lambda: _gzipped(_IDX, zeros=2**31)),
-    "a gzip file with what its header says": ("gzip", lambda: _gzipped(struct.pack(">I3I", 0x803, 4, 2**12, 2**13), zeros=2**27)),
+    "a gzip file with what its header says": ("gzip", lambda: _gzipped(_LARGE_IDX, zeros=2**27)),
     "labels of 2^32": ("idx-labels", lambda: struct.pack(">2I", 0x801, 2**32 - 1)),
     "an npy header of 2^62 images": ("npy", lambda: _npy((2**31, 2**31, 1))),
     "an npy header of one image of 2^40 pixels": ("npy", lambda: _npy((4, 2**20, 2**20))),
     "an npy header in Fortran's order": ("npy", lambda: _npy((4, 2**18, 2**18), fortran=True)),
-    "an npy header of 4 labels of 2^30 characters": ("npz", lambda: seeds.zipped({"images.npy": seeds.npy()[0], "labels.npy": _npy((4,), "<U1073741823")})),
-    "an npy header of 10,000 brackets": ("npy", lambda: b"\x93NUMPY\x01\x00" + struct.pack("<H", 9000) + _deep("(", 9000)),
-    "an npz file of zeros": ("npz", lambda: _zip("images.npy", _npy((2**9, 2**10, 2**10), content=b""), zeros=2**29, labels=_npy((2**9,), content=bytes(2**8) + b"\1" * 2**8))),
-    "an npz file of zeros in Fortran's order": ("npz", lambda: _zip("images.npy", _npy((2**18, 2**7, 2**7), fortran=True, content=b""), zeros=2**24, labels=_npy((2**18,)))),
-    "an npz file packed by bzip2": ("npz", lambda: _zip("images.npy", _npy((4, 2**14, 2**14), content=b""), zeros=2**26, method=zipfile.ZIP_BZIP2, labels=_LABELS)),
-    "an npz file packed by LZMA": ("npz", lambda: _zip("images.npy", _npy((4, 2**14, 2**14), content=b""), zeros=2**26, method=zipfile.ZIP_LZMA, labels=_LABELS)),
+    "an npy header of 4 labels of 2^30 characters": ("npz", _labels_of_texts),
+    "an npy header of 10,000 brackets": ("npy", lambda: b"\x93NUMPY\1\0" + struct.pack("<H", 9000) + _deep("(", 9000)),
+    "an npz file of zeros": ("npz", lambda: _npz((512, 1024, 1024), 2**29, _HALVES)),
+    "an npz file of zeros in Fortran's order": ("npz", lambda: _npz((2**18, 128, 128), 2**24, _MANY, fortran=True)),
+    "an npz file packed by bzip2": ("npz", lambda: _npz((4, 2**12, 2**12), 2**26, method=zipfile.ZIP_BZIP2)),
+    "an npz file packed by LZMA": ("npz", lambda: _npz((4, 2**12, 2**12), 2**26, method=zipfile.ZIP_LZMA)),
     "a line of 32 MB": ("csv", lambda: b"label,pixel0,pixel1\n0,1," + b"1" * 2**25),
     "a header of a million columns": ("csv", lambda: b"label" + b",p" * 500_000 + b"\n"),
-    "a header of 100,000 columns": ("csv", lambda: ",".join(["label", *map("p{}".format, range(100_000))]).encode() + b"\n"),
+    "a header of 100,000 columns": ("csv", lambda: ",".join(["label", *map(str, range(100_000))]).encode() + b"\n"),
     "a cell of a megabyte in the first line": ("csv", lambda: b"label," + b"x" * 200_000 + b"\n0,1\n"),
     "a PNG header of 2^31 × 2^31 pixels": ("picture", lambda: _png_of(HUGE, HUGE)),
     "a PNG of 49 million pixels": ("picture", lambda: _png(7000, 7000)),
@@ -178,16 +196,6 @@ BOMBS: dict[str, tuple[str, Callable[[], bytes]]] = {
 }  # fmt: skip
 
 
-def _record_of(size: int) -> bytes:
-    length = struct.pack("<Q", size)
-    return length + seeds.masked(length)
-
-
-def _safetensors(shape: list[int]) -> bytes:
-    header = json.dumps({"values": {"dtype": "F32", "shape": shape, "data_offsets": [0, 24]}}).encode()
-    return struct.pack("<Q", len(header)) + header + bytes(24)
-
-
 def _memory(name: str) -> int:
     """Return bytes of this process's memory, as Linux says it: VmRSS, VmHWM, VmSize."""
     lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
@@ -201,13 +209,11 @@ def explode(name: str) -> dict[str, object]:
     Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # the peak begins anew
     before = _memory("VmRSS")
     resource.setrlimit(resource.RLIMIT_AS, (_memory("VmSize") + LIMIT, resource.RLIM_INFINITY))
+    said, failed = "", False
     try:
         said = TARGETS[target](content)
     except BaseException as error:  # noqa: BLE001 - it is looked at by the test
-        said = f"{type(error).__name__}: {error}"[:500]
-        failed = True
-    else:
-        failed = False
+        said, failed = f"{type(error).__name__}: {error}"[:500], True
     resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
     return {"name": name, "bytes": len(content), "peak": _memory("VmHWM") - before, "failed": failed, "said": said}
 

@@ -8,6 +8,7 @@ import tarfile
 import tempfile
 import zipfile
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,19 +36,19 @@ def written(write: Callable[[Path], object]) -> bytes:
 
 
 def idx_images() -> list[bytes]:
-    """Images in bytes, and in big-endian floats."""
+    """Return images in bytes, and in big-endian floats."""
     floats = struct.pack(">I3I", 0x0D03, 4, 3, 3) + IMAGES.astype(">f4").tobytes()
     return [written(lambda path: idx.write(path, IMAGES)), floats]
 
 
 def idx_labels() -> list[bytes]:
-    """Labels in bytes, and QMNIST's, eight numbers each."""
+    """Return labels in bytes, and QMNIST's, eight numbers each."""
     eight = struct.pack(">I2I", 0x0C02, 4, 8) + np.repeat(LABELS[:, None], 8, axis=1).astype(">i4").tobytes()
     return [written(lambda path: idx.write(path, LABELS)), eight]
 
 
 def npy() -> list[bytes]:
-    """Arrays of images: bytes, floats in Fortran's order; labels as numbers, texts and one-hot."""
+    """Return arrays of images: bytes, floats in Fortran's order; labels as numbers, texts and one-hot."""
     arrays = [IMAGES, np.asfortranarray(IMAGES / 255), LABELS, np.array(["a", "b", "b", "a"]), np.eye(2)[LABELS]]
     return [written(lambda path, array=array: np.save(path.open("wb"), array)) for array in arrays]  # type: ignore[misc]
 
@@ -62,13 +63,13 @@ def zipped(members: Mapping[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> 
 
 
 def npz() -> list[bytes]:
-    """Archives of images and labels."""
+    """Return archives of images and labels."""
     images, _, labels, texts, one_hot = npy()
     return [zipped({"images.npy": images, "labels.npy": each}) for each in (labels, texts, one_hot)]
 
 
 def csv() -> list[bytes]:
-    """Tables of pixels, with a header and without; and of files."""
+    """Return tables of pixels, with a header and without; and of files."""
     rows = [f"{label},{','.join(map(str, image.ravel()))}" for label, image in zip(LABELS, IMAGES, strict=True)]
     header = ",".join(["label", *(f"pixel{i}" for i in range(9))])
     table = 'file_name,label,split,group,weight\na.png,0,train,x,1\n"b.png",1,test,y,0.5\n'
@@ -76,18 +77,18 @@ def csv() -> list[bytes]:
 
 
 def metadata_lines() -> list[bytes]:
-    """The lines of metadata.jsonl."""
+    """Return the lines of metadata.jsonl."""
     rows = [{"file_name": "a.png", "label": "cat", "weight": 1.5}, {"file_name": "b.png", "label": "dog", "weight": 1}]
     return ["".join(json.dumps(row) + "\n" for row in rows).encode()]
 
 
 def metadata_table() -> list[bytes]:
-    """A metadata.csv."""
+    """Return a metadata.csv."""
     return [b"file_name,label,split,weight\na.png,0,train,1\nb.png,1,test,2\n"]
 
 
 def pictures() -> list[bytes]:
-    """A picture of each kind, and of each mode that is treated in a way of its own."""
+    """Return a picture of each kind, and of each mode that is treated in a way of its own."""
     grey = Image.fromarray(IMAGES[0])
     made = [(grey, kind) for kind in ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP", "PPM")]
     made += [(grey.convert(mode), "PNG") for mode in ("1", "RGB", "RGBA", "LA", "P", "I;16")]
@@ -100,7 +101,7 @@ def pictures() -> list[bytes]:
 
 
 def parquet() -> list[bytes]:
-    """Tables of pictures, of lists, and of a column for each pixel."""
+    """Return tables of pictures, of lists, and of a column for each pixel."""
     pictures_of = [{"bytes": _png(image), "path": None} for image in IMAGES]
     kind = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
     said = {"huggingface": json.dumps({"info": {"features": {"label": {"names": ["a", "b"]}}}})}
@@ -110,7 +111,7 @@ def parquet() -> list[bytes]:
         pa.table({"label": LABELS} | {f"p{i}": IMAGES.reshape(4, -1)[:, i] for i in range(9)}),
     ]
     return [
-        written(lambda path, table=table: pq.write_table(table, path, compression=packed))  # type: ignore[misc]
+        written(partial(pq.write_table, table, compression=packed))
         for table in tables for packed in ("none", "zstd")
     ]  # fmt: skip
 
@@ -127,7 +128,7 @@ def _png(image: Any) -> bytes:
 
 
 def examples() -> list[bytes]:
-    """Messages of tf.train.Example: a picture, raw bytes with sizes, numbers."""
+    """Return messages of tf.train.Example: a picture, raw bytes with sizes, numbers."""
     message = tfrecord._message()  # noqa: SLF001 - there is no other without TensorFlow
     made = []
     for kind, value, sizes in (
@@ -167,20 +168,20 @@ def masked(content: bytes) -> bytes:
 
 
 def tfrecords() -> list[bytes]:
-    """A file of two records, plain and packed."""
+    """Return a file of two records, plain and packed."""
     zero = examples()[0]
     content = record(zero) + record(_of_class_one(zero))
     return [content, gzip.compress(content, mtime=0)]
 
 
 def tars() -> list[bytes]:
-    """An archive in each of the formats, the pax one with a long name."""
+    """Return an archive in each of the formats, the pax one with a long name."""
     made = []
     for form, name in ((tarfile.USTAR_FORMAT, "0"), (tarfile.GNU_FORMAT, "n" * 120), (tarfile.PAX_FORMAT, "é" * 60)):
         zero, one = ({f"{name}{i}.png": _png(IMAGES[0]), f"{name}{i}.cls": b"%d" % i} for i in range(2))
         made.append(tarred(zero | one, form))
-    return [*made, tarred({"0.png": _png(IMAGES[0]), "0.json": b'{"label": 0, "split": "test", "weight": 2}',
-                           "1.png": _png(IMAGES[1]), "1.json": b'{"label": 1, "split": "test", "weight": 1}'})]  # fmt: skip
+    said = {f"{i}.json": b'{"label": %d, "split": "test", "weight": 2}' % i for i in range(2)}
+    return [*made, tarred(dict(sorted(({f"{i}.png": _png(IMAGES[i]) for i in range(2)} | said).items())))]
 
 
 def tarred(members: Mapping[str, bytes], form: int = tarfile.USTAR_FORMAT) -> bytes:
@@ -195,18 +196,24 @@ def tarred(members: Mapping[str, bytes], form: int = tarfile.USTAR_FORMAT) -> by
 
 
 def manifests() -> list[bytes]:
-    """The manifest of an artifact with one file, `data`, of 4 bytes."""
+    """Return the manifest of an artifact with one file, `data`, of 4 bytes."""
     with tempfile.TemporaryDirectory(prefix="tapeline-") as folder:
         (Path(folder) / "data").write_bytes(b"data")
         parameters = {"seed": 0, "model": "simple", "rate": 0.5, "nothing": True}
         said = {"metadata": {"step": 3, "of": ["x", None, {"y": 1.5}]}, "inputs": {"dataset": "0" * 64}}
-        made = artifact.seal(Path(folder), component="train", output="metrics", parameters=parameters, **said)  # type: ignore[arg-type]
+        made = artifact.seal(
+            Path(folder),
+            component="train",
+            output="metrics",
+            parameters=parameters,
+            **said,  # type: ignore[arg-type]
+        )
     return [made.to_bytes()]
 
 
 def executor_inputs() -> list[bytes]:
-    """What Kubeflow's launcher hands to ingest."""
-    outputs = {
+    """Return what Kubeflow's launcher hands to ingest."""
+    outputs: dict[str, Any] = {
         name: {"artifacts": [{"name": name, "uri": f"minio://bucket/run/{name}", "metadata": {}}]}
         for name in ("dataset", "report")
     }
@@ -219,7 +226,7 @@ def executor_inputs() -> list[bytes]:
 
 
 def command_lines() -> list[bytes]:
-    """The arguments of a step, with NULs between them."""
+    """Return the arguments of a step, with NULs between them."""
     return [
         b"--source=mnist\0--dataset\0./dataset\0--report=s3://bucket/report\0--seed=3\0--invert\0--size=28x28",
         b"--executor-input\0{}\0--verbose",
@@ -227,7 +234,7 @@ def command_lines() -> list[bytes]:
 
 
 def schemas() -> list[bytes]:
-    """A schema.json."""
+    """Return a schema.json."""
     return [
         canonical_json(
             {
@@ -265,7 +272,7 @@ def of_record(name: str) -> list[bytes]:
 
 
 def summaries() -> list[bytes]:
-    """The summary.json of a run of this machine."""
+    """Return the summary.json of a run of this machine."""
     return [
         canonical_json(
             {
@@ -277,6 +284,6 @@ def summaries() -> list[bytes]:
 
 
 def specs() -> list[bytes]:
-    """The model.json of a model."""
+    """Return the model.json of a model."""
     return [canonical_json({"model": "simple", "image_shape": [28, 28], "classes": 10, "channels": 1,
                             "parameters": {}, "precision": "float32"})]  # fmt: skip

@@ -72,14 +72,15 @@ def fit(sentence: str) -> str:
 def _source(name: str, content: bytes, folder: Path, **beside: bytes) -> None:
     """Ingest a folder with a file of that name, up to where the images are handed on."""
     source = folder / "source"
-    for each, found in ({name: content} | beside).items():
+    for each, of_it in ({name: content} | beside).items():
         (source / each).parent.mkdir(parents=True, exist_ok=True)
-        (source / each).write_bytes(found)
-    parameters = IngestParameters(value_range="" if "idx" in name else "")
+        (source / each).write_bytes(of_it)
+    parameters = IngestParameters()
     place = Place(str(source), folder)
     found = gather(choose(place, "auto").read(place, Fields()), Shaper(parameters), folder / "images")
     labels, names = classes_of(found, 0, "", 0)
-    assert len(labels) == len(found.origins) and len(names) >= 2
+    assert len(labels) == len(found.origins)
+    assert len(names) >= 2
     assert not any(map(HIDDEN.search, found.origins)), "an origin is a line of a file"
     "".join([*found.origins, *names]).encode()
 
@@ -174,7 +175,7 @@ def _cluster(content: bytes, _: Path) -> None:
 
 
 def _spec(content: bytes, folder: Path) -> None:
-    from components.artifacts.model.folder import SPEC, _spec  # noqa: PLC0415, PLC2701 - TensorFlow takes long
+    from components.artifacts.model.folder import SPEC, _spec  # noqa: PLC0415 - TensorFlow takes long
 
     (folder / SPEC).write_bytes(content)
     _spec(folder / SPEC)

@@ -12,13 +12,13 @@ EXAMPLES = 60  # of each parser
 
 
 @pytest.mark.parametrize("name", TARGETS)
-def test_what_is_kept_is_taken_or_refused_in_a_sentence(name, capsys):
+def test_what_is_kept_is_taken_or_refused_in_a_sentence(name):
     for _, content in examples_of(name):
         TARGETS[name](content)
 
 
 @pytest.mark.parametrize("name", TARGETS)
-def test_what_is_nearly_right_is_taken_or_refused_in_a_sentence(name, capsys):
+def test_what_is_nearly_right_is_taken_or_refused_in_a_sentence(name):
     target, examples = TARGETS[name], [content for _, content in examples_of(name)]
     near = bytes_near(examples)
     if target.text:

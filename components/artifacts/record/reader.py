@@ -156,7 +156,12 @@ def _tensors(path: Path, *names: str) -> list[npt.NDArray[Any]]:
 def _rows(path: Path, kind: type[np.generic], shape: tuple[int, ...]) -> tuple[Steps, npt.NDArray[Any]]:
     """Return the steps and the rows in a file, which are of that type and shape; else raise `BadInput`."""
     steps, rows = _tensors(path, "step", "values")
-    if (steps.dtype, steps.ndim, rows.dtype, rows.shape) != (np.int64, 1, kind, (steps.size, *shape)):
+    if (steps.dtype, steps.ndim, rows.dtype, rows.shape) != (
+        np.dtype(np.int64),
+        1,
+        np.dtype(kind),
+        (steps.size, *shape),
+    ):
         raise BadInput(
             f"{path}: {rows.dtype} rows of shape {rows.shape} do not agree with record.json, which says {shape}"
         )

@@ -157,7 +157,7 @@ class _Numbers:
     @property
     def row(self) -> int:
         """Bytes of an image or a label."""
-        return math.prod(self._shape[1:]) * self._dtype.itemsize
+        return int(math.prod(self._shape[1:]) * self._dtype.itemsize)
 
     def read(self, rows: int) -> npt.NDArray[Any]:
         """Return the next rows, fewer at the end, where it is seen that nothing follows."""
