@@ -138,6 +138,15 @@ def test_what_arrives_in_part_is_fetched_again(monkeypatch, tmp_path):
 
 
 @pytest.mark.usefixtures("keys")
+def test_what_says_that_it_is_packed_and_is_not(monkeypatch, tmp_path):
+    with (
+        answering([(200, b"text", {"ETag": '"0123"', "Content-Encoding": "gzip"})]) as (port, _),
+        pytest.raises(StoreRefused, match=r"not that of an S3 store \(its header says gzip, and its body is none\)"),
+    ):
+        at(monkeypatch, port).read("s3://tests/x/file", tmp_path / "file")
+
+
+@pytest.mark.usefixtures("keys")
 def test_what_a_proxy_packed_on_the_way_is_unpacked(monkeypatch, tmp_path):
     packed = gzip.compress(b"text" * 1000)
     with answering([(200, packed, {"ETag": '"0123"', "Content-Encoding": "gzip"})]) as (port, _):

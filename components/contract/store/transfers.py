@@ -172,7 +172,10 @@ def chunks_of(answer: Mapping[str, Any]) -> Iterator[bytes]:
             return
         decoder = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
         for chunk in body.iter_chunks(CHUNK):
-            yield decoder.decompress(chunk)
+            try:
+                yield decoder.decompress(chunk)
+            except zlib.error:
+                raise NotS3(error="its header says gzip, and its body is none") from None
 
 
 def _measured(chunks: Iterable[bytes]) -> File:
