@@ -166,7 +166,7 @@ class Airflow:
     def call(self, method: str, path: str, body: Any = None, *, refused: int = 0) -> Any:
         """Call Airflow's API and return its answer; an answer of code `refused` is taken for a yes."""
         headers = {"Authorization": f"Bearer {self.token()}"}
-        answer = httpx.request(method, f"{self.address}/api/v2/{path}", json=body, headers=headers, timeout=60)
+        answer = httpx.request(method, f"{self.address}/api/v2/{path}", json=body, headers=headers, timeout=120)
         if answer.is_error and answer.status_code != refused:
             raise StepError(f"Airflow refuses {method} {path}: {answer.status_code} {answer.text}")
         return answer.json() if answer.content else None
