@@ -34,7 +34,7 @@ from dags.cluster import Cluster
 from dags.kubeflow_form import shares
 from dags.local_runs import page
 from dags.workflow import WORKFLOW
-from tests.fuzz import seeds
+from tests.fuzz import documents, seeds
 
 Run = Callable[[bytes, Path], object]
 
@@ -209,21 +209,21 @@ TARGETS: dict[str, Target] = {
     "example": Target(_file("train.tfrecord"), seeds.examples, seeds.beside_another),
     "tar": Target(_file("train.tar"), seeds.tars),
     "tar-gzip": Target(_file("train.tar.gz"), seeds.tars, partial(gzip.compress, mtime=0)),
-    "manifest": Target(_manifest, seeds.manifests, text=True),
-    "executor-input": Target(_executor_input, seeds.executor_inputs, text=True),
-    "form": Target(_form, seeds.executor_inputs, text=True),
-    "command-line": Target(_command_line, seeds.command_lines),
-    "schema": Target(_schema, seeds.schemas, text=True),
+    "manifest": Target(_manifest, documents.manifests, text=True),
+    "executor-input": Target(_executor_input, documents.executor_inputs, text=True),
+    "form": Target(_form, documents.executor_inputs, text=True),
+    "command-line": Target(_command_line, documents.command_lines),
+    "schema": Target(_schema, documents.schemas, text=True),
     "dataset-images": Target(_dataset("test-images.npy"), seeds.npy),
     "dataset-labels": Target(_dataset("test-labels.npy"), seeds.npy),
     "record": Target(_record("record.json"), partial(seeds.of_record, "record.json"), text=True),
     "record-steps": Target(_record("steps/00000001.safetensors"),
                            partial(seeds.of_record, "steps/00000001.safetensors")),
     "record-sheet": Target(_record("sheet.safetensors"), partial(seeds.of_record, "sheet.safetensors")),
-    "run-summary": Target(_summary, seeds.summaries, text=True),
+    "run-summary": Target(_summary, documents.summaries, text=True),
     "cluster": Target(_cluster, lambda: [b'{"disk": "ssd"}', b'[{"key": "gpu", "operator": "Exists"}]', b'"500m"'],
                       text=True),
-    "model-spec": Target(_spec, seeds.specs, text=True),
+    "model-spec": Target(_spec, documents.specs, text=True),
 }  # fmt: skip
 
 

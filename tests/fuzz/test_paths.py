@@ -16,7 +16,7 @@ from components.ingest import schema
 from components.ingest.component import COMPONENT as INGEST
 from components.ingest.forms import Fields, choose
 from components.ingest.place import Place
-from tests.fuzz import seeds
+from tests.fuzz import documents, seeds
 from tests.fuzz.targets import fit
 
 FILE = {"sha256": "0" * 64, "bytes": 1}
@@ -61,7 +61,7 @@ def test_what_is_no_file_is_refused_at_once(tmp_path, kind, name, read):
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_a_manifest_lists_is_to_be_a_file(tmp_path, kind):
     (tmp_path / "data").write_bytes(b"data")
-    (tmp_path / "manifest.json").write_bytes(seeds.manifests()[0])
+    (tmp_path / "manifest.json").write_bytes(documents.manifests()[0])
     artifact.verify(tmp_path)
     (tmp_path / "data").unlink()
     KINDS[kind](tmp_path / "data")
@@ -71,7 +71,7 @@ def test_what_a_manifest_lists_is_to_be_a_file(tmp_path, kind):
 
 def test_what_a_manifest_does_not_list_is_refused(tmp_path):
     (tmp_path / "data").write_bytes(b"data")
-    (tmp_path / "manifest.json").write_bytes(seeds.manifests()[0])
+    (tmp_path / "manifest.json").write_bytes(documents.manifests()[0])
     (tmp_path / ".DS_Store").touch()
     artifact.verify(tmp_path)
     (tmp_path / "more").touch()
@@ -87,7 +87,7 @@ def test_what_a_manifest_does_not_list_is_refused(tmp_path):
     ],
 )  # fmt: skip
 def test_a_name_in_a_manifest_is_that_of_one_file_below(names):
-    manifest = artifact.Manifest.parse(seeds.manifests()[0], "here").model_dump()
+    manifest = artifact.Manifest.parse(documents.manifests()[0], "here").model_dump()
     text = artifact.canonical_json(manifest | {"files": dict.fromkeys(names, FILE)})
     with pytest.raises(BadInput) as error:
         artifact.Manifest.parse(text, "here")

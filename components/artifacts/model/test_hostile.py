@@ -55,9 +55,7 @@ def function(module, name):
         lambda there: described("builtins.exec", source=f"open({str(there)!r}, 'w')"),
         lambda _: described("keras.layers.Activation", name="a", activation=function("os", "system")),
         lambda _: described("keras.layers.Activation", name="a", activation=function("builtins", "eval")),
-        lambda there: described(
-            "keras.src.utils.file_utils", "get_file", fname=str(there), origin="file:///etc/passwd"
-        ),
+        lambda there: described("keras.src.utils.file_utils.get_file", fname=str(there), origin="file:///etc/passwd"),
         lambda there: described("keras.utils.get_file", fname=str(there), origin="file:///etc/passwd"),
         lambda there: described("keras.layers.TFSMLayer", name="t", filepath=str(there)),
         lambda there: described("keras.layers.StringLookup", name="s", vocabulary=str(there)),

@@ -20,6 +20,7 @@ from components.contract import outside
 from components.contract.errors import BadInput, is_disk_full
 from components.ingest.forms import Batch, Fields, _rows
 from components.ingest.forms._bounds import COLUMNS, PIXELS, WHOLE, at_once, portions
+from components.ingest.forms._columns import is_text, is_whole, numbers_of, ragged, values_of
 from components.ingest.forms._files import Beside
 from components.ingest.forms._heads import brief, disguise
 from components.ingest.forms._names import ending, find, in_order, listed, say_unused, split_of_path
@@ -153,12 +154,12 @@ class _File:
                 continue
             origins = [f"{self.name} {i}" for i in range(start, start + table.num_rows)]
             start += table.num_rows
-            if class_names and _is_whole(table.column(known["label"])):
+            if class_names and is_whole(table.column(known["label"])):
                 table, origins = self._labelled(table, known["label"], origins)  # noqa: PLW2901
                 if not origins:
                     continue
             values = {
-                f"{kind}s": _values(table.column(name)) if name in columns else [folders[name]] * len(origins)
+                f"{kind}s": values_of(table.column(name)) if name in columns else [folders[name]] * len(origins)
                 for kind, name in known.items() if name and kind != "image"
             }  # fmt: skip
             for part, images in self._images(table, known["image"], pixels, origins):
@@ -184,7 +185,7 @@ class _File:
     def _images(self, table: Any, image: str, pixels: list[str], origins: list[str]) -> Iterator[tuple[slice, Any]]:
         """Yield the images of some rows, and which rows these are."""
         if pixels:
-            columns = [_numbers(table.column(name), name, origins) for name in pixels]
+            columns = [numbers_of(table.column(name), name, origins) for name in pixels]
             yield slice(None), squared(narrowed(np.stack(columns, axis=1)), self.name)
             return
         column = table.column(image)
@@ -192,7 +193,7 @@ class _File:
             yield slice(None), column.to_numpy_ndarray()
             return
         column = getattr(column, "storage", column)  # another extension's
-        if _is_text(column.type) or hasattr(column.type, "fields"):
+        if is_text(column.type) or hasattr(column.type, "fields"):
             yield from self._pictures(column, origins)
         elif hasattr(column.type, "value_type"):
             yield slice(None), self._lists(column, image, origins)
@@ -207,13 +208,13 @@ class _File:
         contents, paths = ([None] * len(column) for _ in range(2))
         if hasattr(column.type, "fields"):
             fields = {
-                field.name: _values(part) for field, part in zip(column.type.fields, column.flatten(), strict=True)
+                field.name: values_of(part) for field, part in zip(column.type.fields, column.flatten(), strict=True)
             }
             contents, paths = fields.get("bytes", contents), fields.get("path", paths)
         elif "string" in str(column.type):
-            paths = _values(column)
+            paths = values_of(column)
         else:
-            contents = _values(column)
+            contents = values_of(column)
         for content, path, origin in zip(contents, paths, origins, strict=True):
             if content is None and not path:
                 raise BadInput(f"{origin}: the image is missing; take the row out, or give it one")
@@ -245,50 +246,8 @@ class _File:
                 else {flat.type.list_size}
             )
             if len(lengths) != 1 or None in lengths:
-                return [_ragged(value, origin) for value, origin in zip(column.to_pylist(), origins, strict=True)]
+                return [ragged(value, origin) for value, origin in zip(column.to_pylist(), origins, strict=True)]
             shape.append(lengths.pop())
             flat = flat.flatten()
-        values = _numbers(flat, image, origins, math.prod(shape)).reshape(len(column), *shape)
+        values = numbers_of(flat, image, origins, math.prod(shape)).reshape(len(column), *shape)
         return squared(narrowed(values), self.name) if len(shape) == 1 else narrowed(values)
-
-
-def _ragged(value: Any, origin: str) -> npt.NDArray[Any]:
-    try:
-        image = narrowed(np.array(value))
-    except ValueError:
-        raise BadInput(f"{origin}: the rows of the image have not all the same number of pixels") from None
-    if image.dtype == object:
-        raise BadInput(f"{origin}: a pixel is missing")
-    return squared(image[np.newaxis], origin)[0] if image.ndim == 1 else image
-
-
-def _numbers(column: Any, name: str, origins: list[str], each: int = 1) -> npt.NDArray[Any]:
-    """Return a column of numbers, of which there are `each` for an image."""
-    if column.null_count:
-        where = origins[column.is_null().index(True).as_py() // each]
-        raise BadInput(f"{where}: a pixel of {name} is missing")
-    numbers = column.to_numpy(zero_copy_only=False)
-    if numbers.dtype.kind not in "biuf":
-        raise BadInput(f"{origins[0]}: the column {name} is {column.type}, expected numbers: pixels")
-    return numbers  # type: ignore[no-any-return]
-
-
-def _values(column: Any) -> Any:
-    """Return whole numbers as an array, all else as a list; what a dictionary has is there once, however often."""
-    if _is_whole(column):
-        return column.to_numpy()
-    if not hasattr(column, "dictionary"):
-        return column.to_pylist()
-    known = column.dictionary.to_pylist()
-    return [None if index is None else known[index] for index in column.indices.to_pylist()]
-
-
-def _is_text(kind: Any) -> bool:
-    """Tell whether a column is of bytes or texts, or of a dictionary of such."""
-    name = str(kind.value_type if hasattr(kind, "index_type") else kind)
-    return name.startswith(("binary", "large_binary", "string", "large_string"))
-
-
-def _is_whole(column: Any) -> bool:
-    whole = ("int64", "int32", "int16", "int8", "uint8", "uint16", "uint32")
-    return not column.null_count and str(column.type) in whole
