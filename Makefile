@@ -6,7 +6,6 @@ KUBEFLOW = @dags/environment kubeflow
 AIRFLOW = @dags/environment airflow
 ARGS ?=
 CLUSTER ?=
-CLUSTER ?=
 
 .DEFAULT_GOAL := help
 .PHONY: $(shell sed -n 's/^\([a-z-]*\):.*/\1/p' Makefile)
@@ -23,7 +22,7 @@ run: ## Run the whole workflow here; ARGS="--epochs 1 --model convnet", ARGS=--h
 
 ##@ Test
 test: ## Test components, local run, pages and the chart's templates; ARGS=FILE
-	$(DEV) pytest $(ARGS)
+	$(DEV) pytest -n auto --maxprocesses 4 --dist loadfile $(ARGS)
 
 fuzz: ## Look for inputs that a parser takes badly, an hour for all; ARGS="idx-images --seconds 600"
 	$(DEV) python -m tests.fuzz $(ARGS)
