@@ -5,8 +5,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tests.soak.faults import Fault, Request
 from tests.soak.ground import GOOD, Ground
-from tests.soak.proxy import Fault, Request
 
 # Exit codes of a step, as components/contract/errors.py has them; a negative one is the signal that ended it.
 DONE, FAILED, BAD, REFUSED, UNAVAILABLE, TERMINATED = 0, 1, 2, 3, 4, 143
