@@ -27,6 +27,7 @@ def main() -> None:
     """Parse the command line and run; a signal ends it once the trials that are under way have ended."""
     parser = Parser(prog="python -m tests.soak", description=__doc__)
     parser.add_argument("--trials", type=int, default=100, help="how many (default: %(default)s)")
+    parser.add_argument("--first", type=int, default=0, help="the number of the first one (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="what the draws follow from (default: %(default)s)")
     parser.add_argument("--trial", type=int, help="only the one of this number, with everything shown")
     parser.add_argument("--kind", default="", help="only those of kinds that begin so")
@@ -39,25 +40,28 @@ def main() -> None:
 def run(options: argparse.Namespace) -> None:
     """Perform the trials, and print a line for each and the table. Raises `StepError` if anything is wrong."""
     began, steps = time.monotonic(), options.steps.split(",")
-    numbers = range(options.trials) if options.trial is None else [options.trial]
+    numbers = range(options.first, options.first + options.trials) if options.trial is None else [options.trial]
     reports: list[Report] = []
-    with tempfile.TemporaryDirectory(prefix="tapeline-soak-") as folder, ground(Path(folder), steps) as made:
-        print(f"stores: {', '.join(SERVERS)}; the good artifacts took {time.monotonic() - began:.0f} s", flush=True)
-        trials = [drawn(number, options.seed, made, steps) for number in numbers]
-        trials = [trial for trial in trials if trial.kind.startswith(options.kind)]
-        with ThreadPoolExecutor(options.jobs) as pool:
-            for report in pool.map(lambda trial: perform(made, trial), trials):
-                reports.append(report)
-                print(line(report), flush=True)
-                if options.trial is not None:
-                    show(report)
-        wrong = list(good_is_lost(made))
-        if options.kills:
-            said = kills(made, options.kills, options.seed)
-            print(said.sentence, flush=True)
-            wrong += said.wrong
-    print(*table(reports), sep="\n")
-    print(f"{len(reports)} trials in {time.monotonic() - began:.0f} s, {options.jobs} at a time")
+    wrong: list[str] = []
+    try:
+        with tempfile.TemporaryDirectory(prefix="tapeline-soak-") as folder, ground(Path(folder), steps) as made:
+            print(f"stores: {', '.join(SERVERS)}; the good artifacts took {time.monotonic() - began:.0f} s", flush=True)
+            trials = [drawn(number, options.seed, made, steps) for number in numbers]
+            trials = [trial for trial in trials if trial.kind.startswith(options.kind)]
+            with ThreadPoolExecutor(options.jobs) as pool:
+                for report in pool.map(lambda trial: perform(made, trial), trials):
+                    reports.append(report)
+                    print(line(report), flush=True)
+                    if options.trial is not None:
+                        show(report)
+            wrong += good_is_lost(made)
+            if options.kills:
+                said = kills(made, options.kills, options.seed)
+                print(said.sentence, flush=True)
+                wrong += said.wrong
+    finally:  # also of those that there were when it was ended
+        print(*table(reports), sep="\n")
+        print(f"{len(reports)} trials in {time.monotonic() - began:.0f} s, {options.jobs} at a time")
     wrong += [f"{number} trials are wrong" for number in [sum(bool(report.wrong) for report in reports)] if number]
     if wrong:
         raise StepError("; ".join(wrong))

@@ -18,7 +18,8 @@ from components.contract.processes import tied
 from components.contract.store.client import Store
 from components.contract.store.embedded import serve
 from dags.workflow import WORKFLOW
-from tests.soak.proxy import Proxy, Request
+from tests.soak.faults import Request
+from tests.soak.proxy import Proxy
 
 ROOT = Path(__file__).parent.parent.parent
 BUCKET = "soak"

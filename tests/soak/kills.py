@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.soak import judge
+from tests.soak.faults import Fault
 from tests.soak.ground import BUCKET, Ground, Run
 from tests.soak.kinds import DONE, KILLED
-from tests.soak.proxy import Fault, Proxy
+from tests.soak.proxy import Proxy
 
 LONG = ("--epochs=12", "--checkpoint-every=2")  # 84 steps, 42 checkpoints
 

@@ -5,8 +5,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tests.soak.faults import Fault, Request
 from tests.soak.ground import GOOD, Ground
-from tests.soak.proxy import Fault, Request
 
 # Exit codes of a step, as components/contract/errors.py has them; a negative one is the signal that ended it.
 DONE, FAILED, BAD, REFUSED, UNAVAILABLE, TERMINATED = 0, 1, 2, 3, 4, 143
@@ -206,10 +206,10 @@ KINDS = {
     "SIGKILL, working": Kind(at_work(9), (KILLED, DONE)),
     "SIGKILL, publishing": Kind(signalled(9, WRITES), (KILLED,)),
     "disk full": Kind(
-        on_machine(disk=[n * MIB // 8 for n in range(1, 17)], local=[False, True]), (FAILED, BAD, DONE), 3, LIGHT,
+        on_machine(disk=[n * MIB // 8 for n in range(1, 10)], local=[False, True]), (FAILED, BAD, DONE), 3, LIGHT,
     ),
     "disk read-only": Kind(on_machine(read_only=[True], local=[False, True]), (FAILED, BAD), 1, LIGHT),
-    "memory limit": Kind(on_machine(memory=range(64 * MIB, 1024 * MIB, 32 * MIB)), (FAILED, DONE, ABORTED), 2, LIGHT),
+    "memory limit": Kind(on_machine(memory=range(96 * MIB, 448 * MIB, 16 * MIB)), (FAILED, DONE, ABORTED), 2, LIGHT),
     "memory limit of a cgroup": Kind(
         on_machine(cgroup=range(24 * MIB, 240 * MIB, 8 * MIB)), (KILLED, DONE), 1, ("ingest", "export", "train"),
     ),

@@ -8,8 +8,9 @@ from botocore import exceptions as boto
 
 from components.contract.store.connection import Connection
 from components.contract.store.failures import ERRORS
+from tests.soak.faults import Fault, Request
 from tests.soak.ground import BUCKET
-from tests.soak.proxy import Fault, Proxy, Request
+from tests.soak.proxy import Proxy
 
 BODY = bytes(range(256)) * 40
 

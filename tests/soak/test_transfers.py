@@ -10,8 +10,9 @@ from components.contract.errors import BadInput
 from components.contract.store import transfers
 from components.contract.store.client import Store
 from tests.soak.conftest import sealed
+from tests.soak.faults import Fault
 from tests.soak.ground import BUCKET
-from tests.soak.proxy import Fault, Proxy
+from tests.soak.proxy import Proxy
 
 
 @pytest.fixture(scope="module")
