@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 Answer = tuple[Any, ...]  # status, body, and maybe headers
-KINDS = {"Content-Type": "application/xml"}
+KINDS = {"Content-Type": "application/xml", "Connection": "close"}  # each connection is for one answer
 
 
 @pytest.fixture
