@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from tests.fuzz.targets import TARGETS, examples_of
 from tests.fuzz.variations import bytes_near, documents_near
 
-EXAMPLES = 60  # of each parser
+EXAMPLES = 120  # of each parser
 
 
 @pytest.mark.parametrize("name", TARGETS)
