@@ -95,6 +95,10 @@ class Data:
         """Return the first few of those images of a split, for a finding to name."""
         return [At(split, int(number)) for number in numbers[:NAMED]]
 
+    def first(self, split: str) -> list[At]:
+        """Return the first three images of a split, or as many as there are, for a finding that is of all of them."""
+        return [At(split, number) for number in range(min(3, len(self.looks[split])))]
+
     def where(self, at: At) -> Where:
         """Return an image with what is known of it."""
         label = self.class_names[int(self.splits[at.split].labels[at.number])]

@@ -51,7 +51,13 @@ def _hunt(name: str, seconds: int) -> list[Path]:
     for _, content in examples_of(name):
         (met / hashlib.sha1(content, usedforsecurity=False).hexdigest()).write_bytes(content)
     with tempfile.TemporaryDirectory(prefix="tapeline-") as scratch:
-        bounds = [f"-max_total_time={seconds}", f"-rss_limit_mb={MEMORY}", f"-timeout={SLOWEST}", f"-max_len={LONGEST}"]
+        bounds = [
+            "-len_control=0",
+            f"-max_total_time={seconds}",
+            f"-rss_limit_mb={MEMORY}",
+            f"-timeout={SLOWEST}",
+            f"-max_len={LONGEST}",
+        ]
         command = [sys.executable, "-W", "ignore", str(HERE / "guided.py"), name, str(met), *bounds]
         print(f"── {name}: {seconds} s", flush=True)
         log = Path(scratch) / "log"

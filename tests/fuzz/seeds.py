@@ -48,7 +48,12 @@ def idx_labels() -> list[bytes]:
 def npy() -> list[bytes]:
     """Return arrays of images: bytes, floats in Fortran's order; labels as numbers, texts and one-hot."""
     arrays = [IMAGES, np.asfortranarray(IMAGES / 255), LABELS, np.array(["a", "b", "b", "a"]), np.eye(2)[LABELS]]
-    return [written(lambda path, array=array: np.save(path.open("wb"), array)) for array in arrays]  # type: ignore[misc]
+    made = []
+    for array in arrays:
+        file = io.BytesIO()
+        np.save(file, array)
+        made.append(file.getvalue())
+    return made
 
 
 def zipped(members: Mapping[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> bytes:
@@ -76,13 +81,14 @@ def csv() -> list[bytes]:
 
 def metadata_lines() -> list[bytes]:
     """Return the lines of metadata.jsonl."""
-    rows = [{"file_name": "a.png", "label": "cat", "weight": 1.5}, {"file_name": "b.png", "label": "dog", "weight": 1}]
+    rows = [{"file_name": f"{name}.png", "label": "cat" if name < "d" else "dog", "weight": 1.5} for name in "abcdef"]
     return ["".join(json.dumps(row) + "\n" for row in rows).encode()]
 
 
 def metadata_table() -> list[bytes]:
     """Return a metadata.csv."""
-    return [b"file_name,label,split,weight\na.png,0,train,1\nb.png,1,test,2\n"]
+    rows = [f"{name}.png,{int(name < 'd')},{'test' if name in 'af' else 'train'},1" for name in "abcdef"]
+    return ["\n".join(["file_name,label,split,weight", *rows, ""]).encode()]
 
 
 def pictures() -> list[bytes]:
@@ -127,21 +133,20 @@ def _png(image: Any) -> bytes:
 
 def examples() -> list[bytes]:
     """Return messages of tf.train.Example: a picture, raw bytes with sizes, numbers."""
-    message = tfrecord._message()  # noqa: SLF001 - there is no other without TensorFlow
-    made = []
-    for kind, value, sizes in (
-        ("bytes_list", _png(IMAGES[0]), ()),
-        ("bytes_list", IMAGES[0].tobytes(), (3, 3)),
-        ("int64_list", IMAGES[0].ravel().tolist(), ()),
-    ):
-        example = message()
-        feature = example.features.feature
-        getattr(feature["image"], kind).value.extend([value] if isinstance(value, bytes) else value)
-        feature["label"].int64_list.value.append(0)
-        for name, size in zip(("height", "width"), sizes, strict=False):
-            feature[name].int64_list.value.append(size)
-        made.append(example.SerializeToString(deterministic=True))
-    return made
+    return [
+        _example("bytes_list", [_png(IMAGES[0])], 0),
+        _example("bytes_list", [IMAGES[0].tobytes()], 0, height=3, width=3),
+        _example("int64_list", IMAGES[0].ravel().tolist(), 0),
+    ]
+
+
+def _example(kind: str, image: list[Any], label: int, **sizes: int) -> bytes:
+    example = tfrecord._message()()  # noqa: SLF001 - there is no other without TensorFlow
+    feature = example.features.feature
+    getattr(feature["image"], kind).value.extend(image)
+    for name, value in ({"label": label} | sizes).items():
+        feature[name].int64_list.value.append(value)
+    return bytes(example.SerializeToString(deterministic=True))
 
 
 def record(content: bytes) -> bytes:
@@ -150,13 +155,9 @@ def record(content: bytes) -> bytes:
     return length + masked(length) + content + masked(content)
 
 
-def beside_another(content: bytes) -> bytes:
-    """Return a file with a record of these bytes, and one of another class."""
-    return record(content) + record(_of_class_one(examples()[0]))
-
-
-def _of_class_one(example: bytes) -> bytes:
-    return example.replace(b"\x1a\x03\n\x01\x00", b"\x1a\x03\n\x01\x01")
+def beside_others(content: bytes) -> bytes:
+    """Return a file with a record of these bytes, and some of either class."""
+    return record(content) + b"".join(record(_example("bytes_list", [picture_of(i)], i % 2)) for i in range(5))
 
 
 def masked(content: bytes) -> bytes:
@@ -166,20 +167,26 @@ def masked(content: bytes) -> bytes:
 
 
 def tfrecords() -> list[bytes]:
-    """Return a file of two records, plain and packed."""
-    zero = examples()[0]
-    content = record(zero) + record(_of_class_one(zero))
+    """Return a file of records, plain and packed."""
+    content = beside_others(examples()[0])
     return [content, gzip.compress(content, mtime=0)]
 
 
 def tars() -> list[bytes]:
-    """Return an archive in each of the formats, the pax one with a long name."""
+    """Return an archive in each of the formats, the pax one with a long name, and one with labels in JSON."""
     made = []
-    for form, name in ((tarfile.USTAR_FORMAT, "0"), (tarfile.GNU_FORMAT, "n" * 120), (tarfile.PAX_FORMAT, "é" * 60)):
-        zero, one = ({f"{name}{i}.png": _png(IMAGES[0]), f"{name}{i}.cls": b"%d" % i} for i in range(2))
-        made.append(tarred(zero | one, form))
-    said = {f"{i}.json": b'{"label": %d, "split": "test", "weight": 2}' % i for i in range(2)}
-    return [*made, tarred(dict(sorted(({f"{i}.png": _png(IMAGES[i]) for i in range(2)} | said).items())))]
+    for form, name in ((tarfile.USTAR_FORMAT, ""), (tarfile.GNU_FORMAT, "n" * 120), (tarfile.PAX_FORMAT, "é" * 60)):
+        files = {f"{name}{i}.{kind}": part for i in range(6) for kind, part in _sample(i).items() if kind != "json"}
+        made.append(tarred(files, form))
+    return [
+        *made,
+        tarred({f"{i}.{kind}": part for i in range(6) for kind, part in _sample(i).items() if kind != "cls"}),
+    ]
+
+
+def _sample(number: int) -> dict[str, bytes]:
+    said = json.dumps({"label": number % 2, "split": "test" if number < 2 else "train", "weight": 2})
+    return {"png": picture_of(number), "cls": b"%d" % (number % 2), "json": said.encode()}
 
 
 def tarred(members: Mapping[str, bytes], form: int = tarfile.USTAR_FORMAT) -> bytes:

@@ -13,21 +13,25 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+import numpy as np
+
 from components.artifacts import dataset as datasets
 from components.artifacts.record import command, noise
 from components.artifacts.record import reader as records
 from components.contract import artifact, kubeflow, location
+from components.contract.artifact import canonical_json
 from components.contract.command import parser_of
 from components.contract.errors import StepError
 from components.contract.terminal import HIDDEN
 from components.export.checks import RULES
 from components.export.diagnosis import diagnose
 from components.export.tables import write_events, write_parquet
-from components.ingest import schema
+from components.ingest import schema, validation
 from components.ingest.component import COMPONENT as INGEST
 from components.ingest.component import IngestParameters
 from components.ingest.forms import Fields, choose
 from components.ingest.gather import classes_of, gather
+from components.ingest.ingest import _written
 from components.ingest.pixels import Shaper
 from components.ingest.place import Place
 from dags.cluster import Cluster
@@ -70,7 +74,7 @@ def fit(sentence: str) -> str:
 
 
 def _source(name: str, content: bytes, folder: Path, **beside: bytes) -> None:
-    """Ingest a folder with a file of that name, up to where the images are handed on."""
+    """Ingest a folder with a file of that name, up to what is found in the images."""
     source = folder / "source"
     for each, of_it in ({name: content} | beside).items():
         (source / each).parent.mkdir(parents=True, exist_ok=True)
@@ -83,6 +87,12 @@ def _source(name: str, content: bytes, folder: Path, **beside: bytes) -> None:
     assert len(names) >= 2
     assert not any(map(HIDDEN.search, found.origins)), "an origin is a line of a file"
     "".join([*found.origins, *names]).encode()
+    dataset = folder / "dataset"
+    dataset.mkdir()
+    splits, origins = _written(parameters, found, labels.astype(np.uint8), dataset)
+    data = validation.inspect(splits, origins, names, None)
+    canonical_json([data.statistics, data.schema])
+    validation.validate(data)
 
 
 def _file(name: str, **beside: bytes) -> Run:
@@ -90,7 +100,11 @@ def _file(name: str, **beside: bytes) -> Run:
 
 
 def _pictures_beside() -> dict[str, bytes]:
-    return {"a.png": seeds.pictures()[0], "b.png": seeds.pictures()[0]}
+    return {f"{name}.png": seeds.picture_of(i) for i, name in enumerate("abcdef")}
+
+
+def _classes_beside() -> dict[str, bytes]:
+    return {f"{1 + i % 2}/{i}.png": seeds.picture_of(i) for i in range(6)}
 
 
 def _manifest(content: bytes, folder: Path) -> None:
@@ -203,10 +217,10 @@ TARGETS: dict[str, Target] = {
     "csv": Target(_file("train.csv", **_pictures_beside()), seeds.csv),
     "metadata-csv": Target(_file("metadata.csv", **_pictures_beside()), seeds.metadata_table),
     "metadata-jsonl": Target(_file("metadata.jsonl", **_pictures_beside()), seeds.metadata_lines, text=True),
-    "picture": Target(_file("1/a.png", **{"2/b.png": seeds.pictures()[0]}), seeds.pictures),
+    "picture": Target(_file("1/a.png", **_classes_beside()), seeds.pictures),
     "parquet": Target(_file("train.parquet"), seeds.parquet),
     "tfrecord": Target(_file("train.tfrecord"), seeds.tfrecords),
-    "example": Target(_file("train.tfrecord"), seeds.examples, seeds.beside_another),
+    "example": Target(_file("train.tfrecord"), seeds.examples, seeds.beside_others),
     "tar": Target(_file("train.tar"), seeds.tars),
     "tar-gzip": Target(_file("train.tar.gz"), seeds.tars, partial(gzip.compress, mtime=0)),
     "manifest": Target(_manifest, documents.manifests, text=True),

@@ -8,13 +8,13 @@ from hypothesis import strategies as st
 from tests.fuzz.targets import TARGETS, examples_of
 from tests.fuzz.variations import bytes_near, documents_near
 
-EXAMPLES = 60  # of each parser
+EXAMPLES = 120  # of each parser
 
 
 @pytest.mark.parametrize("name", TARGETS)
 def test_what_is_kept_is_taken_or_refused_in_a_sentence(name):
-    for _, content in examples_of(name):
-        TARGETS[name](content)
+    said = [TARGETS[name](content) for _, content in examples_of(name)]
+    assert "" in said  # or all that is varied of them would end at one sentence
 
 
 @pytest.mark.parametrize("name", TARGETS)

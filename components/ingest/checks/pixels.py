@@ -26,7 +26,7 @@ Numbers = npt.NDArray[Any]
 def no_contrast(data: Data) -> Iterator[Evidence]:
     """Find training images that are all of one value."""
     if not data.statistics["splits"]["train"]["pixel_standard_deviation"]:
-        yield Evidence("All pixels of the training images are equal.", {}, data.at("train", np.arange(2)))
+        yield Evidence("All pixels of the training images are equal.", {}, data.first("train"))
 
 
 def blank(data: Data) -> Iterator[Evidence]:
@@ -67,7 +67,7 @@ def inverted_split(data: Data) -> Iterator[Evidence]:
         yield Evidence(
             f"The {name} images are inverted against the training images: dark is bright in them.",
             {"mean": _mean(data, name), "training_mean": _mean(data, "train")},
-            data.at(name, np.arange(3)),
+            data.first(name),
         )
 
 
@@ -102,7 +102,7 @@ def brightness(data: Data) -> Iterator[Evidence]:
                 f"The {name} images are {'brighter' if distance > 0 else 'darker'} than the training images: "
                 f"{_mean(data, name):.2f} on average instead of {_mean(data, 'train'):.2f}.",
                 {"mean": _mean(data, name), "training_mean": _mean(data, "train")},
-                data.at(name, np.arange(3)),
+                data.first(name),
             )
 
 
@@ -184,7 +184,7 @@ def values(data: Data) -> Iterator[Evidence]:
             f"The pixels of {listed(narrow)} are {low} to {high}, of 0 to 255"
             f"{': were they scaled to 0 to 1 before they were made whole?' if high <= 1 else '.'}",
             {"low": low, "high": high},
-            data.at(narrow[0], np.arange(3)),
+            data.first(narrow[0]),
         )
 
 

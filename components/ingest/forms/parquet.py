@@ -8,6 +8,7 @@ Columns that a folder names, as `label=7`, count as columns.
 """
 
 import math
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -130,6 +131,8 @@ class _File:
 
     def batches(self, file: Any, rows: int) -> Iterator[Batch]:
         folders = dict(part.split("=", 1) for part in self.name.split("/")[:-1] if "=" in part)
+        if twice := sorted(name for name, times in Counter(self.schema.names).items() if times > 1):
+            raise BadInput(f"{self.name} has more than one column {twice[0]!r}; give each a name of its own")
         names = [*self.schema.names, *(name for name in folders if name not in self.schema.names)]
         known = {
             kind: find(names, getattr(self.fields, kind), usual, f"{kind}_field", self.name)
