@@ -47,7 +47,13 @@ def idx_labels() -> list[bytes]:
 
 def npy() -> list[bytes]:
     """Return arrays of images: bytes, floats in Fortran's order; labels as numbers, texts and one-hot."""
-    arrays = [IMAGES, np.asfortranarray(IMAGES / 255), LABELS, np.array(["a", "b", "b", "a"]), np.eye(2)[LABELS]]
+    arrays: list[Any] = [
+        IMAGES,
+        np.asfortranarray(IMAGES / 255),
+        LABELS,
+        np.array(["a", "b", "b", "a"]),
+        np.eye(2)[LABELS],
+    ]
     made = []
     for array in arrays:
         file = io.BytesIO()
