@@ -184,10 +184,8 @@ def tars() -> list[bytes]:
     for form, name in ((tarfile.USTAR_FORMAT, ""), (tarfile.GNU_FORMAT, "n" * 120), (tarfile.PAX_FORMAT, "é" * 60)):
         files = {f"{name}{i}.{kind}": part for i in range(6) for kind, part in _sample(i).items() if kind != "json"}
         made.append(tarred(files, form))
-    return [
-        *made,
-        tarred({f"{i}.{kind}": part for i in range(6) for kind, part in _sample(i).items() if kind != "cls"}),
-    ]
+    said = {f"{i}.{kind}": part for i in range(6) for kind, part in _sample(i).items() if kind != "cls"}
+    return [*made, tarred(said)]
 
 
 def _sample(number: int) -> dict[str, bytes]:
