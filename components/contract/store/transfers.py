@@ -164,9 +164,9 @@ def tag_of(answer: Mapping[str, Any]) -> str:
 
 def chunks_of(answer: Mapping[str, Any]) -> Iterator[bytes]:
     """Yield the bytes of an object; those that a proxy in between, or who stored them, has packed are unpacked."""
-    tag_of(answer)
     packed = answer.get("ContentEncoding") in ("gzip", "x-gzip")
     with contextlib.closing(answer["Body"]) as body:
+        tag_of(answer)
         if not packed:
             yield from body.iter_chunks(CHUNK)
             return

@@ -6,8 +6,10 @@ import http.server
 import urllib.request
 
 import pytest
+from urllib3.exceptions import ProtocolError, SSLError
 
 from components.conftest import DIGITS
+from components.contract import waiting
 from components.contract.errors import StoreUnavailable
 from components.ingest import downloads
 from components.ingest.conftest import Mirror
@@ -115,6 +117,37 @@ def test_a_mirror_of_ones_own_may_ask_for_a_password(tmp_path, monkeypatch, caps
     assert f"{mirror.address}/mnist: HTTP status 401 for {FILES[0]}" in said
     assert "s3cr" not in said
     assert "wr0ng" not in said
+
+
+@pytest.mark.parametrize(
+    ("error", "may"),
+    [
+        (transport.Refused("busy", 503, 2.0), True), (transport.Refused("busy", 429), True),
+        (transport.NotThere("gone", 404), False), (transport.Refused("secret", 401), False),
+        (OSError("no npm"), False), (SSLError("wrong certificate"), False), (ProtocolError("broke off"), True),
+    ],
+)  # fmt: skip
+def test_which_failures_may_pass(error, may):
+    assert (transport.passing(error) is not None) is may
+
+
+def test_a_mirror_that_is_busy_at_first_is_waited_for(tmp_path, monkeypatch, capsys):
+    class Busy(http.server.SimpleHTTPRequestHandler):
+        def do_GET(self):
+            if len(mirror.asked) < 2:
+                self.send_error(503)
+            else:
+                super().do_GET()
+
+    monkeypatch.setenv("TAPELINE_WAIT_SECONDS", "20")
+    monkeypatch.setattr(waiting, "_told", float("-inf"))
+    with Mirror(DIGITS, Busy) as mirror:
+        paths = downloads.obtain(small(mirror.address), tmp_path)
+    assert paths[FILES[0]].read_bytes() == content(FILES[0])
+    assert (
+        f"waiting (for 20 s at most): cannot download mnist: HTTP status 503 for {FILES[0]}.gz"
+        in capsys.readouterr().err
+    )
 
 
 def test_the_parts_of_an_address():

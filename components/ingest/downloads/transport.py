@@ -4,7 +4,9 @@ HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY are read as curl reads them, als
 the certificates to trust. Names and passwords in an address go to the server or proxy, and are never shown.
 """
 
+import contextlib
 import os
+import re
 import urllib.request
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -41,17 +43,20 @@ def get(address: str, path: Path) -> None:
     except MaxRetryError as error:
         if isinstance(error.reason, ProxyError):
             reason = str(error.reason.original_error).rpartition(">: ")[2]
-            raise OSError(f"the proxy {without_user(proxy)[0]}: {reason}") from None
+            said = re.search(r"Tunnel connection failed: (\d+)", reason)
+            status = int(said[1]) if said else 503  # one that does not answer may be back as well
+            raise Refused(f"the proxy {without_user(proxy)[0]}: {reason}", status) from None
         raise
-    if response.status != 200:
-        kind = NotThere if response.status == 404 else Refused
-        after = waiting.asked(response.headers.get("Retry-After"))
-        raise kind(f"HTTP status {response.status} for {path.name}", response.status, after)
-    size, done = int(response.headers.get("Content-Length", 0)), 0
-    with Progress(size) as progress, path.open("wb") as file:
-        for part in response.stream(65536):
-            done += file.write(part)
-            progress.advance(done, f"{path.name}  {done / 1e6:.1f} of {size / 1e6:.1f} MB")
+    with contextlib.closing(response):
+        if response.status != 200:
+            kind = NotThere if response.status == 404 else Refused
+            after = waiting.asked(response.headers.get("Retry-After"))
+            raise kind(f"HTTP status {response.status} for {path.name}", response.status, after)
+        size, done = int(response.headers.get("Content-Length", 0)), 0
+        with Progress(size) as progress, path.open("wb") as file:
+            for part in response.stream(65536):
+                done += file.write(part)
+                progress.advance(done, f"{path.name}  {done / 1e6:.1f} of {size / 1e6:.1f} MB")
 
 
 def passing(error: Exception) -> MayPass | None:
