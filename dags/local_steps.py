@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
+from components.contract import waiting
 from components.contract.artifact import canonical_json, sha256
 from components.contract.declaration import Component, Parameters, argument
 from components.contract.errors import StepError
@@ -25,6 +26,7 @@ from dags.local_runs import keep_picture
 ROOT = Path(__file__).parent.parent
 BUCKET = "tapeline"
 GRACE_SECONDS = 10  # for a step to end after SIGTERM
+PATIENCE_SECONDS = "30"  # for what may come back, as somebody sits in front
 
 
 @dataclass(frozen=True)
@@ -124,7 +126,7 @@ def _call(component: Component, arguments: list[str], place: Place) -> None:
     """Run a step to its end; whatever ends this process ends the step too."""
     step = subprocess.Popen(
         tied([sys.executable, *component.command[1:], *arguments], signal.SIGTERM),
-        env=os.environ | place.settings, cwd=ROOT,
+        env={waiting.VARIABLE: PATIENCE_SECONDS} | os.environ | place.settings, cwd=ROOT,
         stdin=subprocess.DEVNULL, stdout=place.out, stderr=subprocess.PIPE, text=True, errors="replace",
     )  # fmt: skip
     said: list[str] = []

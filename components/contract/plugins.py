@@ -8,6 +8,7 @@ They become parameters of the component, on its command line and in every form, 
 """
 
 import ast
+import bisect
 import builtins
 import importlib
 import inspect
@@ -43,7 +44,7 @@ class Plugins(dict[str, str]):
     def add(self, name: str, module: str, path: Path | None = None) -> None:
         """Make a module that is somewhere else a choice as well."""
         self[name] = module
-        self.names.append(name)
+        bisect.insort(self.names, name)
         if path:
             self.files[name] = path
 
