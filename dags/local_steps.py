@@ -126,7 +126,7 @@ def _call(component: Component, arguments: list[str], place: Place) -> None:
     """Run a step to its end; whatever ends this process ends the step too."""
     step = subprocess.Popen(
         tied([sys.executable, *component.command[1:], *arguments], signal.SIGTERM),
-        env={waiting.VARIABLE: PATIENCE_SECONDS} | os.environ | place.settings, cwd=ROOT,
+        env={waiting.VARIABLE: PATIENCE_SECONDS, **os.environ, **place.settings}, cwd=ROOT,
         stdin=subprocess.DEVNULL, stdout=place.out, stderr=subprocess.PIPE, text=True, errors="replace",
     )  # fmt: skip
     said: list[str] = []
