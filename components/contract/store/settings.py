@@ -53,12 +53,13 @@ def read(environment: Mapping[str, str]) -> Settings:
     anonymous = environment.get(ANONYMOUS, "").strip().lower()
     if anonymous not in (*_YES, *_NO):
         raise BadInput(f"{ANONYMOUS} is neither true nor false")
+    _, profile = first("AWS_PROFILE", "AWS_DEFAULT_PROFILE")
     files = {"config_file": "AWS_CONFIG_FILE", "credentials_file": "AWS_SHARED_CREDENTIALS_FILE"}
     return Settings(
         endpoint=endpoint,
         region=first("AWS_REGION", "AWS_DEFAULT_REGION")[1],
         bundle=bundle,
-        profile=first("AWS_PROFILE", "AWS_DEFAULT_PROFILE")[1],
+        profile=None if profile == "default" else profile,  # which is taken without a name, if it is there
         keys=_keys(environment),
         anonymous=anonymous in _YES,
         files={ours: environment[name] for ours, name in files.items() if environment.get(name)},

@@ -135,6 +135,11 @@ def test_a_secret_with_any_character_is_taken_as_it_is(secret, tmp_path):
     assert (type(error), SECRET in shown) == (StoreUnavailable, False)
 
 
+def test_the_default_profile_need_not_be_there(tmp_path):
+    error, _ = outcome(KEYS | {"AWS_PROFILE": "default"}, {}, tmp_path)
+    assert type(error) is StoreUnavailable
+
+
 def test_an_empty_bundle_does_not_switch_the_check_of_certificates_off(tmp_path):
     empty = dict.fromkeys(["AWS_CA_BUNDLE", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"], "")
     with mock.patch.dict(os.environ, KEYS | empty | {"HOME": str(tmp_path)}):
