@@ -24,7 +24,7 @@ run: ## Run the whole workflow here; ARGS="--epochs 1 --model convnet", ARGS=--h
 test: ## Test components, local run, pages and the chart's templates; ARGS=FILE
 	$(DEV) pytest -n auto --maxprocesses 4 --dist loadfile $(ARGS)
 
-fuzz: ## Look for inputs that a parser takes badly, an hour for all; ARGS="idx-images --seconds 600"
+fuzz: ## Look for inputs that a parser takes badly, for an hour; ARGS="idx-images --seconds 600"
 	$(DEV) python -m tests.fuzz $(ARGS)
 
 check: ## Lint, check formatting and types, and that generated pages are up to date
@@ -45,7 +45,7 @@ test-airflow: ## Test the DAGs in a real Airflow, and images if they are built; 
 test-cluster: ## Test chart and workflow on a cluster of its own, by kind, k3d or minikube; CLUSTER=kind
 	@CLUSTER=$(CLUSTER) tests/kubernetes/with-cluster dags/environment dev pytest tests/kubernetes $(ARGS)
 
-soak: ## Harm the steps, their store and their machine, and judge what is left; ARGS="--trials 500 --seed 0"
+soak: ## Harm the steps, their store and machine, and judge what is left; ARGS="--trials 500"
 	$(DEV) python -m tests.soak $(ARGS)
 
 parity: ## Compare the bytes that each caller makes (needs Docker and the images)
