@@ -143,8 +143,10 @@ def in_parallel(function: Callable[[T, threading.Event], None], items: Iterable[
     waited for longer: a SIGTERM must not sit behind an upload of gigabytes, and the process is about to end.
     """
     pool, stopped = concurrent.futures.ThreadPoolExecutor(CONNECTIONS), threading.Event()
-    futures = [pool.submit(function, item, stopped) for item in items]
+    futures: list[concurrent.futures.Future[None]] = []
     try:
+        for item in items:  # a signal may come as soon as the first is on its way
+            futures.append(pool.submit(function, item, stopped))  # noqa: PERF401 - each is to be known at once
         for future in futures:
             future.result()
     except BaseException:
