@@ -29,8 +29,8 @@ def migrated() -> Path:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put last what needs a whole Airflow, so that it is up for as short as can be."""
-    items.sort(key=lambda item: "runs" in getattr(item, "fixturenames", ()))
+    """Put last what needs a whole Airflow, so that it is up for as short as can be; at its end it is disturbed."""
+    items.sort(key=lambda item: [name in getattr(item, "fixturenames", ()) for name in ("long", "runs")])
 
 
 def pytest_unconfigure() -> None:
