@@ -219,9 +219,11 @@ def kill_and_go_on(call, place, kills, chance):
     for number in range(kills):
         process = subprocess.Popen(hooked(call, SLOWLY), stdout=subprocess.DEVNULL)
         if number % 3:
-            known, more = set(checkpoints_at(place)), chance.randrange(1, 4)
-            while process.poll() is None and len(set(checkpoints_at(place)) - known) < more:
+            seen = set(checkpoints_at(place))
+            enough = len(seen) + chance.randrange(1, 4)
+            while process.poll() is None and len(seen) < enough:  # old ones go meanwhile
                 time.sleep(0.01)
+                seen.update(checkpoints_at(place))
             time.sleep(chance.uniform(0, 0.2))
         else:
             time.sleep(chance.uniform(0, 5))
