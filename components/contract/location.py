@@ -92,11 +92,17 @@ def place(staged: Path, path: Path) -> None:
 
 
 def _is_a_strangers(path: Path) -> bool:
+    """Tell whether at `path` is a folder with files and without a manifest."""
     try:
-        names = [each.name for each in path.iterdir()]
+        folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            names = os.listdir(folder)  # noqa: PTH208 - of the folder that is open, wherever it is by now
+            stays = os.path.samestat(os.fstat(folder), path.stat())
+        finally:
+            os.close(folder)
     except FileNotFoundError:  # another run is replacing it
         return False
-    return bool(names) and artifact.MANIFEST not in names
+    return stays and bool(names) and artifact.MANIFEST not in names  # one that was replaced meanwhile is being removed
 
 
 def _exchange(one: Path, other: Path) -> bool:

@@ -57,6 +57,7 @@ def document(text: bytes | str, what: str) -> Any:
     try:
         if isinstance(text, bytes):
             text = text.decode("utf-8-sig")
+        text.encode()  # of the command line or the environment bytes that are no UTF-8 are such halves
         value = json.loads(text, object_pairs_hook=_once, parse_int=_whole, parse_constant=_finite)
         if _SURROGATE.search(text):
             json.dumps(value, ensure_ascii=False).encode()

@@ -121,7 +121,7 @@ def test_every_file_is_a_choice():
     assert list(TRANSFORMS) == TrainParameters.choices("transform") == ["average", "centralize", "noise", "none"]
     assert list(STEPS) == ["adversarial", "dp-sgd", "gradient-penalty", "plain", "sam"]
     assert (list(LOSSES), list(OPTIMIZERS)) == (["cross-entropy", "focal"], ["adam", "adamw", "sgd"])
-    assert list(MODELS) == ["convnet", "convnet-bn", "simple"]
+    assert list(MODELS.files) == ["convnet", "convnet-bn", "simple"]
 
 
 def test_the_order_is_new_each_epoch_and_follows_from_the_seed():

@@ -124,11 +124,12 @@ def _first_line(name: str, path: Path) -> str:
 
 
 def _is_number(cell: str) -> bool:
+    """Tell whether a cell is a number as tables have it; Python's own may have blanks and underscores besides."""
     try:
         float(cell)
     except ValueError:
         return False
-    return True
+    return cell.isascii() and "_" not in cell and cell == cell.strip()
 
 
 def _batches(place: Place, table: _Table, path: Path) -> Iterator[Batch]:
@@ -202,7 +203,7 @@ def _pixels(block: Any, table: _Table, origins: list[str]) -> npt.NDArray[Any]:
     for name in table.pixels:
         column = block.column(name)
         if column.null_count or str(column.type) not in ("int64", "double"):
-            wrong = next(i for i, value in enumerate(column.to_pylist()) if not _is_number(str(value)))
+            wrong = next((i for i, value in enumerate(column.to_pylist()) if not _is_number(str(value))), 0)
             value = column[wrong].as_py()
             raise BadInput(
                 f"{origins[wrong]}: pixel {name} is {'missing' if value is None else repr(value)}, expected a number"

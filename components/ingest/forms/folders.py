@@ -128,7 +128,7 @@ def _columns(rows: list[tuple[str, dict[str, Any]]], fields: Fields, table: str)
             found[kind] = [row.get(name) for _, row in rows]
             used.append(name)
             if kind == "label" and all(isinstance(value, str) and is_number(value.strip()) for value in found[kind]):
-                found[kind] = [int(str(value)) for value in found[kind]]  # a CSV has only text
+                found[kind] = [int(str(value).strip()) for value in found[kind]]  # a CSV has only text
         elif kind in ("path", "label"):
             raise BadInput(
                 f"{table} has no column for the {field}: it has {', '.join(names)}; name it with `{field}_field`"

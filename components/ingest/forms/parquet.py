@@ -20,18 +20,16 @@ import numpy.typing as npt
 from components.contract import outside
 from components.contract.errors import BadInput, is_disk_full
 from components.ingest.forms import Batch, Fields, _rows
-from components.ingest.forms._bounds import COLUMNS, PIXELS, WHOLE, at_once, portions
+from components.ingest.forms._bounds import portions
 from components.ingest.forms._columns import is_text, is_whole, numbers_of, ragged, values_of
 from components.ingest.forms._files import Beside
 from components.ingest.forms._heads import brief, disguise
 from components.ingest.forms._names import ending, find, in_order, listed, say_unused, split_of_path
+from components.ingest.forms._parquet import CHUNK, errors_of_the_library, rows_at_once, within_bounds
 from components.ingest.forms._pictures import Pictures
 from components.ingest.forms._rows import Rows, narrowed, squared
 from components.ingest.place import Place
 
-CHUNK = 2048  # rows at a time
-_RATIO = 1000  # how many times smaller a column may be packed, if it is large
-_WIDTHS = {"BOOLEAN": 1, "INT32": 4, "INT64": 8, "INT96": 12, "FLOAT": 4, "DOUBLE": 8}  # bytes of a value in memory
 _USUAL = {
     "image": tuple(dict.fromkeys(_rows.IMAGE + _rows.PATH)), "label": _rows.LABEL, "split": _rows.SPLIT,
     "group": _rows.GROUP, "weight": _rows.WEIGHT,
@@ -59,7 +57,8 @@ def read(place: Place, fields: Fields) -> Iterator[Batch]:
             try:
                 # Without buffers before it, so that of a group of rows no more is in memory than what is read.
                 with pq.ParquetFile(path, pre_buffer=False, buffer_size=outside.PIECE) as file:
-                    rows = _at_once(name, file.metadata)
+                    with errors_of_the_library():
+                        rows = rows_at_once(name, file.metadata)
                     beside = Beside(place, name, pictures)
                     one = _File(place, name, file.schema_arrow, fields, pictures, beside, said, unlabelled)
                     yield from one.batches(file, rows)
@@ -74,38 +73,6 @@ def read(place: Place, fields: Fields) -> Iterator[Batch]:
         print(
             f"parquet: left out, as their label is -1, which is none: {len(unlabelled):,} images, {listed(unlabelled)}"
         )
-
-
-def _at_once(name: str, said: Any) -> int:
-    """Return how many rows to read at a time, by what the file says of itself; raise `BadInput` for too much."""
-    if said.num_columns > COLUMNS:
-        raise BadInput(f"{name} has {said.num_columns:,} columns, more than the {COLUMNS:,} that are read")
-    largest = 1.0
-    for group in (said.row_group(i) for i in range(said.num_row_groups)):
-        parts = [group.column(i) for i in range(group.num_columns)]
-        for part in parts:
-            if part.total_uncompressed_size > max(WHOLE, _RATIO * part.total_compressed_size):
-                raise BadInput(f"{name}: {part.path_in_schema} unpacks to {part.total_uncompressed_size:,} bytes")
-        size = sum(
-            max(part.total_uncompressed_size, _WIDTHS.get(part.physical_type, 0) * part.num_values) for part in parts
-        )
-        largest = max(largest, size / max(1, group.num_rows))
-    if largest > PIXELS * 12:
-        raise BadInput(f"{name}: a row has {largest:,.0f} bytes on average, too many for an image")
-    return at_once(int(largest), CHUNK)
-
-
-def _within_bounds(batches: Iterator[Any]) -> Iterator[Any]:
-    """Yield the batches; raise `MemoryError` for one that takes more than WHOLE bytes.
-
-    A value may be there once and be meant in each row, so no size that is said tells what comes of it.
-    """
-    while True:
-        with outside.no_more_memory_than(WHOLE):
-            batch = next(batches, None)
-        if batch is None:
-            return
-        yield batch
 
 
 def _why(path: Path, error: Exception) -> str:
@@ -152,7 +119,7 @@ class _File:
         columns = pixels + [name for name in known.values() if name in self.schema.names]
         class_names = self._class_names(known["label"])
         start = 0
-        for table in _within_bounds(file.iter_batches(rows, columns=columns, use_threads=False)):
+        for table in within_bounds(file.iter_batches(rows, columns=columns, use_threads=False)):
             if not table.num_rows:
                 continue
             origins = [f"{self.name} {i}" for i in range(start, start + table.num_rows)]
