@@ -17,6 +17,8 @@ DIGITS = Path(__file__).parent / "testdata"
 # 448 images to train on, in 14 steps an epoch.
 SMALL = {"source": str(DIGITS), "validation_size": 64}
 SHORT = {"model": "convnet", "epochs": 2, "batch_size": 32, "learning_rate": 0.003}
+# How often the one training of a test is killed that is killed again and again, by any caller.
+KILLS = int(os.environ.get("TAPELINE_KILLS", "4"))
 
 
 def make(component: Component, values: Mapping[str, object], inputs: Mapping[str, Path], folder: Path) -> Path:

@@ -13,7 +13,7 @@ import time
 
 import pytest
 
-from components.conftest import SHORT
+from components.conftest import KILLS, SHORT
 from components.contract import location
 from components.contract.store.client import Store
 from components.train.conftest import OUTPUTS, checkpoint_of, command, digests, train
@@ -234,9 +234,6 @@ def kill_and_go_on(call, place, kills, chance):
 
 def checkpoints_at(place):
     return [name for name in below(place) if re.fullmatch(r".*/step-[^/]*/manifest\.json", name)]
-
-
-KILLS = int(os.environ.get("TAPELINE_KILLS", "4"))
 
 
 def test_killed_again_and_again_at_any_moment_a_run_ends_with_the_same_bytes(s3, ingested, tmp_path):

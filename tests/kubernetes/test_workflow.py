@@ -1,8 +1,8 @@
 # mypy: allow-untyped-defs, allow-untyped-calls
 """The workflow on a cluster, by Airflow, with real MNIST in the cluster's MinIO.
 
-One run, told as a story: train asks for a GPU and waits until a node has one, is killed after its first checkpoint, is
-tried again and goes on, and in the end every artifact has the bytes of a local run.
+One run, told as a story: train asks for a GPU and waits until a node has one, is killed again and again, each time
+after another checkpoint, is tried again and goes on, and in the end every artifact has the bytes of a local run.
 """
 
 import json
@@ -12,6 +12,7 @@ from types import SimpleNamespace
 import pytest
 import yaml
 
+from components.conftest import KILLS as ASKED
 from components.contract.store.client import Store
 from components.contract.store.embedded import serve
 from components.ingest.known import KNOWN
@@ -20,7 +21,9 @@ from tests import parity
 from tests.kubernetes.cluster import REGISTRY, ROOT, TAG, call, namespace, unserved
 from tests.waiting import eventually
 
-VALUES = parity.VALUES | {"source": "s3://tapeline/mnist", "epochs": 2, "checkpoint_every": 100}
+KILLS = min(ASKED, 10)  # as often as Airflow may try a task again
+EVERY = 50  # steps; an epoch has 430
+VALUES = parity.VALUES | {"source": "s3://tapeline/mnist", "epochs": 1 + KILLS // 2, "checkpoint_every": EVERY}
 # By a name that no real GPU has, as a node may have those.
 GPU = "tapeline.test/gpu"
 STEPS = tuple(f"{WORKFLOW.name}-{task.name}" for task in WORKFLOW.tasks)
@@ -79,7 +82,8 @@ def _told(release, store, gpu, seen):
     (container,) = pod["spec"]["containers"]
     container["image"] = f"{REGISTRY}/airflow:{TAG}"
     container["env"][0]["value"] = json.dumps(VALUES)
-    container["env"].append({"name": "TAPELINE_AIRFLOW_RETRY_SECONDS", "value": "1"})
+    tries = {"TAPELINE_AIRFLOW_RETRY_SECONDS": "1", "TAPELINE_AIRFLOW_RETRIES": str(KILLS)}
+    container["env"] += [{"name": name, "value": value} for name, value in tries.items()]
     release.kubectl("create", "--filename=-", stdin=json.dumps(pod))
 
     (waiting,) = eventually("pod of train", lambda: trains(release))
@@ -90,10 +94,13 @@ def _told(release, store, gpu, seen):
         unserved(f"train does not fit: {seen.condition['message']}")
     eventually("word in Airflow's log", lambda: f"Insufficient {GPU}" in release.kubectl("logs", "airflow"))
     gpu()
-    eventually("checkpoint", lambda: _checkpoints(store))
-    release.kubectl("delete", "pod", name, "--grace-period=0", "--force")
-    seen.checkpoints = _checkpoints(store)
-    eventually("other try", lambda: [p for p in trains(release) if p["metadata"]["name"] != name])
+    killed, seen.checkpoints = set(), set()
+    for _ in range(KILLS):
+        eventually("checkpoint", lambda: _checkpoints(store) - seen.checkpoints)
+        seen.checkpoints |= _checkpoints(store)
+        release.kubectl("delete", "pod", name, "--grace-period=0", "--force")
+        killed.add(name)
+        (name,) = eventually("other try", lambda: {pod["metadata"]["name"] for pod in trains(release)} - killed)
     log = ""
     while (phase := release.get("pod", "airflow")["status"]["phase"]) == "Running":
         log = eventually("Airflow", lambda: release.kubectl("logs", "airflow"))
@@ -110,7 +117,7 @@ def _unscheduled(release, name):
 
 def _checkpoints(store):
     names = store.names("s3://tapeline/airflow/tapeline")
-    return [name for name in names if re.search(r"/train/checkpoints/.*/step-[^/]*/manifest.json$", name)]
+    return {name for name in names if re.search(r"/train/checkpoints/.*/step-[^/]*/manifest.json$", name)}
 
 
 def test_train_asks_for_a_gpu_and_waits_until_a_node_has_one(story):
@@ -119,8 +126,10 @@ def test_train_asks_for_a_gpu_and_waits_until_a_node_has_one(story):
 
 
 def test_a_killed_train_is_tried_again_and_goes_on_from_its_checkpoint(story):
-    assert len(story.checkpoints) >= 1
-    assert int(re.findall(r"going on from step (\d+)", story.log)[-1]) >= 100
+    assert len(story.checkpoints) >= KILLS
+    steps = [int(step) for step in re.findall(r"going on from step (\d+)", story.log)]
+    assert steps == sorted(set(steps))
+    assert steps[-1] >= EVERY * KILLS
 
 
 def test_the_run_ends_well_and_leaves_no_pod_of_a_step(story):
