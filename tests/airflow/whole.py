@@ -25,12 +25,11 @@ SETTINGS = {
     "TAPELINE_AIRFLOW_RETRY_SECONDS": "1",
     "TAPELINE_AIRFLOW_ON_FAILURE": "tests.airflow.alarm:note",
     "TAPELINE_AIRFLOW_PYTHON": "tests/airflow/python",
-    # Logs go to the store of the artifacts, and are shown from there: none is kept here.
+    # Logs go to the store of the artifacts, and are shown from there: what has gone is emptied here.
     "AIRFLOW_CONN_STORE": "aws://",
     "AIRFLOW__LOGGING__REMOTE_LOGGING": "True",
     "AIRFLOW__LOGGING__REMOTE_LOG_CONN_ID": "store",
     "AIRFLOW__LOGGING__REMOTE_BASE_LOG_FOLDER": "s3://tapeline/logs",
-    "AIRFLOW__LOGGING__DELETE_LOCAL_LOGS": "True",
     "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.2",
     # On a busy machine a scheduler that is late for 30 seconds would take itself for gone, and its tasks for lost.
     "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "120",
