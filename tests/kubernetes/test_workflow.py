@@ -100,7 +100,9 @@ def _told(release, store, gpu, seen):
         seen.checkpoints |= _checkpoints(store)
         release.kubectl("delete", "pod", name, "--grace-period=0", "--force")
         killed.add(name)
-        (name,) = eventually("other try", lambda: {pod["metadata"]["name"] for pod in trains(release)} - killed)
+        (name,) = eventually("other try", lambda: _names(release) - killed)
+        eventually("end of the killed one", lambda: not _names(release) & killed)
+        seen.checkpoints |= _checkpoints(store)  # it may have saved one more
     log = ""
     while (phase := release.get("pod", "airflow")["status"]["phase"]) == "Running":
         log = eventually("Airflow", lambda: release.kubectl("logs", "airflow"))
@@ -108,6 +110,10 @@ def _told(release, store, gpu, seen):
     seen.left = [pod["metadata"]["name"] for pod in release.get("pods")["items"]]
     seen.digests = parity.in_store(store, parity.places_in(store, "s3://tapeline/airflow/tapeline"))
     return seen
+
+
+def _names(release):
+    return {pod["metadata"]["name"] for pod in trains(release)}
 
 
 def _unscheduled(release, name):
