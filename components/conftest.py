@@ -1,7 +1,8 @@
 """What the tests of the components share: a few hundred real images, what each step makes of them, and a store."""
 
 import os
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,11 @@ def arrays_of(made: Path) -> dict[str, artifact.File]:
     """Return what says whether two data sets have the same images, labels and splits, wherever they came from."""
     files = artifact.verify(made / "dataset").files
     return {name: file for name, file in files.items() if name.endswith(".npy")}
+
+
+def checkpoints_among(names: Iterable[str]) -> set[str]:
+    """Return which of these names are manifests of finished checkpoints, and so not of parts of the record."""
+    return {name for name in names if re.search(r"/step-[^/]*/manifest\.json$", name)}
 
 
 @pytest.fixture(scope="session")

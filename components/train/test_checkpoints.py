@@ -13,7 +13,7 @@ import time
 
 import pytest
 
-from components.conftest import KILLS, SHORT
+from components.conftest import KILLS, SHORT, checkpoints_among
 from components.contract import location
 from components.contract.store.client import Store
 from components.train.conftest import OUTPUTS, checkpoint_of, command, digests, train
@@ -219,7 +219,7 @@ def kill_and_go_on(call, place, kills, chance):
     for number in range(kills):
         process = subprocess.Popen(hooked(call, SLOWLY), stdout=subprocess.DEVNULL)
         if number % 3:
-            seen = set(checkpoints_at(place))
+            seen = checkpoints_at(place)
             enough = len(seen) + chance.randrange(1, 4)
             while process.poll() is None and len(seen) < enough:  # old ones go meanwhile
                 time.sleep(0.01)
@@ -233,7 +233,7 @@ def kill_and_go_on(call, place, kills, chance):
 
 
 def checkpoints_at(place):
-    return [name for name in below(place) if re.fullmatch(r".*/step-[^/]*/manifest\.json", name)]
+    return checkpoints_among(below(place))
 
 
 def test_killed_again_and_again_at_any_moment_a_run_ends_with_the_same_bytes(s3, ingested, tmp_path):

@@ -2,7 +2,6 @@
 """A whole Airflow for tests: scheduler, API server, DAG processor, triggerer, on real images, with processes."""
 
 import json
-import re
 import shutil
 import socket
 from pathlib import Path
@@ -10,7 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from components.conftest import DIGITS
+from components.conftest import DIGITS, checkpoints_among
 from components.contract.store.client import Store
 from dags.airflow_local import ROOT, start
 from dags.airflow_settings import Settings
@@ -122,8 +121,7 @@ class Runs:
         return {f"{step}/{output}": self.said(run, step, output)["digest"] for step, output in outputs}
 
     def checkpoints(self, run):
-        checkpoint = re.compile(r"checkpoints/.*/step-.*/manifest\.json")
-        return {name for name in self.names(run, "train") if checkpoint.fullmatch(name)}
+        return checkpoints_among(self.names(run, "train"))
 
     def training(self, run):
         """Return the process of a run's training once it has come to another checkpoint."""

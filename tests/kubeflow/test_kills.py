@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from components.conftest import KILLS
+from components.conftest import KILLS, checkpoints_among
 from components.contract.store.client import Store
 from components.contract.store.embedded import serve
 from dags.cluster import CHECKPOINT_KEYS
@@ -26,7 +26,7 @@ VALUES = {"model": "convnet", "epochs": KILLS, "checkpoint_every": 50, "cache": 
 
 
 def checkpoints(store):
-    return {name for name in store.names(PLACE) if name.endswith("/manifest.json")}
+    return checkpoints_among(store.names(PLACE))
 
 
 def test_it_goes_on_from_its_checkpoints_to_the_same_bytes(tmp_path):

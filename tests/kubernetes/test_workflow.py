@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from components.conftest import KILLS as ASKED
+from components.conftest import checkpoints_among
 from components.contract.store.client import Store
 from components.contract.store.embedded import serve
 from components.ingest.known import KNOWN
@@ -122,8 +123,7 @@ def _unscheduled(release, name):
 
 
 def _checkpoints(store):
-    names = store.names("s3://tapeline/airflow/tapeline")
-    return {name for name in names if re.search(r"/train/checkpoints/.*/step-[^/]*/manifest.json$", name)}
+    return checkpoints_among(store.names("s3://tapeline/airflow/tapeline"))
 
 
 def test_train_asks_for_a_gpu_and_waits_until_a_node_has_one(story):
