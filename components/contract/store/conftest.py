@@ -32,7 +32,8 @@ def answering(
     """Run a server that gives `answers` one after the other, the last one for ever.
 
     Yields its port, and what it was asked so far. An answer's body may be followed by headers; a status of 0 is a
-    connection that is closed without an answer.
+    connection that is closed without an answer. A proxy that was asked for a tunnel says no more than the status: what
+    follows is the tunnel's.
     """
     asked: list[str] = []
 
@@ -44,6 +45,7 @@ def answering(
             self.body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
             code, body, *more = answers(self) if callable(answers) else answers[min(len(asked), len(answers)) - 1]
             if code:
+                body = b"" if self.command == "CONNECT" else body
                 self.send_response(code)
                 headers = {"Content-Length": str(len(body))} | KINDS | dict(*more)
                 for name, value in headers.items():
