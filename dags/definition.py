@@ -40,6 +40,8 @@ class Task:
     inputs: Mapping[str, Place] = field(default_factory=dict)
     checkpoints: str = ""  # the parameter that names a place from which another try goes on
     downloads: bool = False  # it fetches public data, so a cluster lets it out
+    fresh: bool = False  # it looks at what changes outside of the workflow, so no cache may answer for it
+    if_blessed: bool = False  # it runs only where the gate has blessed
 
     @property
     def name(self) -> str:
@@ -155,6 +157,7 @@ def _problems(workflow: Workflow) -> Iterator[str]:
         if task.name in made:
             yield f"{task.name}: it is there twice"
         yield from _problems_of(task, made)
+        yield from _unblessed(task, workflow, made)
         for name, each in task.component.parameters.model_fields.items():
             if fields.setdefault(name, repr(each)) != repr(each):
                 yield f"{task.name}: its parameter {name} is declared differently by a step before it"
@@ -162,6 +165,8 @@ def _problems(workflow: Workflow) -> Iterator[str]:
     for asset in (*workflow.assets, workflow.gate.blesses):
         yield from _misfit(f"the asset {asset.name}", asset.place, "", made)
     gate, thresholds = workflow.gate, workflow.gate.component.parameters.model_fields
+    if any(task.if_blessed and task.name == gate.blesses.place[0].name for task in workflow.tasks):
+        yield f"the asset {gate.blesses.name} comes from {gate.blesses.place[0].name}, which runs only if it is blessed"
     yield from _misfit("the gate", (gate.component, gate.output), "", made)
     for name in workflow.form:
         if name not in fields:
@@ -192,6 +197,17 @@ def _problems_of(task: Task, made: Mapping[str, Mapping[str, str]]) -> Iterator[
     parameters = task.component.parameters.model_fields
     if task.checkpoints and task.checkpoints not in parameters:
         yield f"{task.name}: it has no parameter {task.checkpoints}{did_you_mean(task.checkpoints, parameters)}"
+
+
+def _unblessed(task: Task, workflow: Workflow, made: Mapping[str, Mapping[str, str]]) -> Iterator[str]:
+    """Yield what does not fit because of the gate in one task, `made` being those before it."""
+    gate = workflow.gate
+    if task.if_blessed and gate.component.name not in made:
+        yield f"{task.name}: it runs only if {gate.component.name} has blessed, which is not a task before it"
+    conditional = {each.name for each in workflow.tasks if each.if_blessed}
+    for name, (source, _) in () if task.if_blessed else task.inputs.items():
+        if source.name in conditional:
+            yield f"{task.name}: its input {name} comes from {source.name}, which runs only if blessed, so it must too"
 
 
 def _misfit(what: str, place: Place, kind: str, made: Mapping[str, Mapping[str, str]]) -> Iterator[str]:

@@ -5,19 +5,28 @@ from dataclasses import replace
 
 import pytest
 
-from components.contract.declaration import Parameters, parameter
+from components.contract.declaration import Input, Output, Parameters, parameter
 from components.contract.errors import BadInput
 from components.evaluate.component import COMPONENT as EVALUATE
 from components.export.component import COMPONENT as EXPORT
 from components.ingest.component import COMPONENT as INGEST
 from components.train.component import COMPONENT as TRAIN
-from dags.definition import Asset
+from dags.definition import Asset, Task
 from dags.kubeflow_form import fields_of
 from dags.local import parse
 from dags.reference import presets_page
 from dags.workflow import WORKFLOW
 
 INGESTS, TRAINS, EXPORTS, EVALUATES = WORKFLOW.tasks
+
+# Two steps more, as values alone: one that reads the figures, and one that reads what that one makes.
+CARD = replace(
+    EXPORT, name="card", parameters=Parameters, outputs=(Output("card", "Artifact", "A card"),),
+    inputs=(Input("metrics", "Metrics", "Figures"),),
+)  # fmt: skip
+LABEL = replace(CARD, name="label", inputs=(Input("card", "Artifact", "A card"),))
+CARDS = Task(CARD, EXPORTS.resources, {"metrics": (EVALUATE, "metrics")})
+LABELS = Task(LABEL, EXPORTS.resources, {"card": (CARD, "card")})
 
 
 class Seeded(Parameters):
@@ -82,12 +91,32 @@ def exports(**changed):
         ),
         ({"form": ("epoch",)}, "the form: there is no parameter epoch (did you mean epochs?)"),
         (exports(checkpoints="snapshot"), "export: it has no parameter snapshot (did you mean snapshots?)"),
+        (
+            {"tasks": (INGESTS, TRAINS, replace(EXPORTS, if_blessed=True), EVALUATES)},
+            "export: it runs only if evaluate has blessed, which is not a task before it",
+        ),
+        (
+            {"tasks": (*WORKFLOW.tasks, replace(CARDS, if_blessed=True), replace(LABELS, if_blessed=False))},
+            "label: its input card comes from card, which runs only if blessed, so it must too",
+        ),
+        (
+            {
+                "tasks": (*WORKFLOW.tasks, replace(CARDS, if_blessed=True)),
+                "gate": replace(WORKFLOW.gate, blesses=Asset("card", (CARD, "card"))),
+            },
+            "the asset card comes from card, which runs only if it is blessed",
+        ),
         ({"tasks": (INGESTS, TRAINS, EXPORTS)}, "the gate comes from evaluate, which is not a task before it"),
     ],
 )
 def test_what_does_not_fit_together_is_said_as_soon_as_the_workflow_is_read(changed, problem):
     with pytest.raises(ValueError, match="^" + re.escape(problem) + "$"):
         replace(WORKFLOW, **({"form": ()} | changed))
+
+
+def test_what_runs_only_if_blessed_may_read_what_others_and_its_like_make():
+    blessed = (replace(CARDS, if_blessed=True), replace(LABELS, if_blessed=True, fresh=True))
+    assert replace(WORKFLOW, tasks=(*WORKFLOW.tasks, *blessed)).task(LABEL).fresh
 
 
 def test_values_go_to_every_step_that_declares_them():
