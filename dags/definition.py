@@ -169,7 +169,7 @@ def _problems(workflow: Workflow) -> Iterator[str]:
         made[task.name] = {item.name: item.kind for item in task.component.outputs}
     for asset in (*workflow.assets, workflow.gate.blesses):
         yield from _misfit(f"the asset {asset.name}", asset.place, "", made)
-    gate, thresholds = workflow.gate, workflow.gate.component.parameters.model_fields
+    gate = workflow.gate
     if any(task.if_blessed and task.name == gate.blesses.place[0].name for task in workflow.tasks):
         yield f"the asset {gate.blesses.name} comes from {gate.blesses.place[0].name}, which runs only if it is blessed"
     yield from _misfit("the gate", (gate.component, gate.output), "", made)
@@ -177,8 +177,8 @@ def _problems(workflow: Workflow) -> Iterator[str]:
         if name not in fields:
             yield f"the form: there is no parameter {name}{did_you_mean(name, fields)}"
     yield from _wrong_presets(workflow)
-    if gate.threshold not in thresholds:
-        yield f"the gate has no parameter {gate.threshold}{did_you_mean(gate.threshold, thresholds)}"
+    if gate.threshold not in fields:
+        yield f"the gate: there is no parameter {gate.threshold}{did_you_mean(gate.threshold, fields)}"
 
 
 def _wrong_presets(workflow: Workflow) -> Iterator[str]:

@@ -18,7 +18,7 @@ from dags.reference import presets_page
 from dags.workflow import WORKFLOW
 from tests.blessed import CARD, CARDS, CONDITIONAL, LABEL, LABELS
 
-INGESTS, TRAINS, EXPORTS, EVALUATES = WORKFLOW.tasks
+INGESTS, TRAINS, EXPORTS, EVALUATES, GATES = WORKFLOW.tasks
 
 
 class Seeded(Parameters):
@@ -26,20 +26,20 @@ class Seeded(Parameters):
 
 
 def test_the_tasks_are_in_an_order_in_which_they_can_run():
-    assert [task.name for task in WORKFLOW.tasks] == ["ingest", "train", "export", "evaluate"]
+    assert [task.name for task in WORKFLOW.tasks] == ["ingest", "train", "export", "evaluate", "gate"]
     assert WORKFLOW.task(EVALUATE) is EVALUATES
 
 
 def exports(**changed):
     """Return the tasks with another export."""
-    return {"tasks": (INGESTS, TRAINS, replace(EXPORTS, **changed), EVALUATES)}
+    return {"tasks": (INGESTS, TRAINS, replace(EXPORTS, **changed), EVALUATES, GATES)}
 
 
 @pytest.mark.parametrize(
     ("changed", "problem"),
     [
         (
-            {"tasks": (INGESTS, EXPORTS, TRAINS, EVALUATES)},
+            {"tasks": (INGESTS, EXPORTS, TRAINS, EVALUATES, GATES)},
             "export: its input gradients comes from train, which is not a task before it",
         ),
         (
@@ -66,11 +66,11 @@ def exports(**changed):
         ),
         (
             {"gate": replace(WORKFLOW.gate, output="figures")},
-            "the gate comes from evaluate, which has no output figures",
+            "the gate comes from gate, which has no output figures",
         ),
         (
             {"gate": replace(WORKFLOW.gate, threshold="min_acuracy")},
-            "the gate has no parameter min_acuracy (did you mean min_accuracy?)",
+            "the gate: there is no parameter min_acuracy (did you mean min_accuracy?)",
         ),
         (
             {"presets": {"quick": {"epoch": 1}}},
@@ -84,8 +84,8 @@ def exports(**changed):
         ({"form": ("epoch",)}, "the form: there is no parameter epoch (did you mean epochs?)"),
         (exports(checkpoints="snapshot"), "export: it has no parameter snapshot (did you mean snapshots?)"),
         (
-            {"tasks": (INGESTS, TRAINS, replace(EXPORTS, if_blessed=True), EVALUATES)},
-            "export: it runs only if evaluate has blessed, which is not a task before it",
+            {"tasks": (INGESTS, TRAINS, replace(EXPORTS, if_blessed=True), EVALUATES, GATES)},
+            "export: it runs only if gate has blessed, which is not a task before it",
         ),
         (
             {"tasks": (*WORKFLOW.tasks, CARDS, replace(LABELS, if_blessed=False))},
@@ -98,7 +98,7 @@ def exports(**changed):
             },
             "the asset card comes from card, which runs only if it is blessed",
         ),
-        ({"tasks": (INGESTS, TRAINS, EXPORTS)}, "the gate comes from evaluate, which is not a task before it"),
+        ({"tasks": (INGESTS, TRAINS, EXPORTS, EVALUATES)}, "the gate comes from gate, which is not a task before it"),
     ],
 )
 def test_what_does_not_fit_together_is_said_as_soon_as_the_workflow_is_read(changed, problem):

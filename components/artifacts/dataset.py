@@ -13,6 +13,7 @@ did not have, `source_sha256`, `validation` (the verdict), `errors` and `warning
 `reference_sha256`.
 """
 
+import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -102,6 +103,20 @@ def origins(folder: Path, split: str) -> list[str]:
         return outside.content(path, 2**32).decode().split("\n")[:-1]
     except (FileNotFoundError, UnicodeDecodeError):
         raise BadInput(f"there is no {path}, or it is damaged; give the dataset that ingest made") from None
+
+
+def test_set(folder: Path) -> str:
+    """Return what names the test split: the first 12 hexadecimal digits of a digest of its images, labels and classes.
+
+    Whatever else of a data set is another, its split into training and validation images, say, answers for the same
+    test set can be held against each other.
+    """
+    files = artifact.read(folder).files
+    try:
+        parts = [files[f"test-{what}.npy"].sha256 for what in ("images", "labels")]
+    except KeyError:
+        raise BadInput(f"{folder} has no test split; give the dataset that ingest made") from None
+    return hashlib.sha256("\n".join([*parts, *class_names(folder)]).encode()).hexdigest()[:12]
 
 
 def class_names(folder: Path) -> list[str]:

@@ -9,7 +9,7 @@ from components.artifacts.words import classes, count, listed, percent
 from components.evaluate.component import EvaluateParameters
 from components.evaluate.verdict import worst_class
 
-TONES = {"blessed": "good", "rejected": "error", "unjudged": "info"}
+TONES = {"passed": "good", "failed": "error", "unjudged": "info"}
 UNCALIBRATED = 0.05  # a calibration error that is worth a sentence
 
 Figures = Mapping[str, Any]
@@ -24,12 +24,12 @@ def answer(parameters: EvaluateParameters, figures: Figures) -> Answer:
 
 def _headline(figures: Figures) -> str:
     right = f"{percent(figures['accuracy'])} of {count(figures['images'], 'test image')} right"
-    if figures["verdict"] == "blessed":
-        return f"Blessed: {right}."
+    if figures["verdict"] == "passed":
+        return f"Passed: {right}."
     if figures["verdict"] == "unjudged":
         return f"Unjudged, as no threshold was given: {right}."
     failed = [check["what"] for check in figures["checks"] if not check["passed"]]
-    return f"Not blessed: {'; '.join(failed)}."
+    return f"Not passed: {'; '.join(failed)}."
 
 
 def _why(figures: Figures) -> Iterator[str]:
@@ -42,7 +42,7 @@ def _why(figures: Figures) -> Iterator[str]:
         share = percent(figures["weighted_accuracy"])
         yield f"With each image counted as much as the data set says that it weighs, {share} are right."
     if passed := [check["what"] for check in figures["checks"] if check["passed"]]:
-        yield f"Passed: {'; '.join(passed)}."
+        yield f"Met: {'; '.join(passed)}."
     tested = [each for each in figures["classes"] if each["images"]]
     if len(tested) > 1:
         yield from _classes(figures, tested)
@@ -52,12 +52,6 @@ def _why(figures: Figures) -> Iterator[str]:
     if figures["calibration_error"] >= UNCALIBRATED:
         surer = "surer" if _confidence(figures) > figures["accuracy"] else "less sure"
         yield f"It is {surer} than it is right: it gives its answers {percent(_confidence(figures))} on average."
-    if baseline := figures.get("baseline"):
-        yield (
-            f"The baseline has {percent(baseline['accuracy'])}: it alone is right on "
-            f"{count(baseline['only_baseline_right'], 'image')}, and this model alone on "
-            f"{baseline['only_ours_right']:,}."
-        )
 
 
 def _classes(figures: Figures, tested: list[Mapping[str, Any]]) -> Iterator[str]:
@@ -96,8 +90,8 @@ def _confidence(figures: Figures) -> float:
 
 
 def _advice(parameters: EvaluateParameters, figures: Figures) -> Iterator[str]:
-    worst, baseline = worst_class(figures), figures.get("baseline")
-    if _guesses(figures) and figures["verdict"] != "blessed":
+    worst = worst_class(figures)
+    if _guesses(figures) and figures["verdict"] != "passed":
         yield "See the report of export: it may say what went wrong in the training."
     elif figures["accuracy"] < parameters.min_accuracy:
         yield (
@@ -112,12 +106,9 @@ def _advice(parameters: EvaluateParameters, figures: Figures) -> Iterator[str]:
             yield "Set `label_smoothing`, or train for fewer `epochs`, so that it is less sure."
         elif figures["accuracy"] >= parameters.min_accuracy:
             yield "Train for more `epochs`, so that it is as sure as it may be."
-    if baseline and figures["verdict"] == "rejected" and not figures["checks"][-1]["passed"]:
-        yield "Keep the baseline."
     if figures["verdict"] == "unjudged":
-        alone = " A baseline alone blesses nothing." if baseline else ""
-        yield f"Set `min_accuracy`, `min_recall` or `max_calibration_error`, so that the model is judged.{alone}"
-    if figures["verdict"] == "blessed":
+        yield "Set `min_accuracy`, `min_recall` or `max_calibration_error`, so that the model is judged."
+    if figures["verdict"] == "passed":
         yield (
             "Raise the thresholds: they let a model through that does hardly more than guess."
             if _guesses(figures)

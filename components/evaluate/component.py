@@ -4,7 +4,7 @@ from components.contract.declaration import Component, Input, Output, Parameters
 
 
 class EvaluateParameters(Parameters):
-    """The thresholds that decide the verdict; those left at 0 decide nothing."""
+    """The thresholds that the model has to pass; those left at 0 are none."""
 
     min_accuracy: float = parameter(0.0, "Least accuracy on the test images; 0: no threshold", ge=0, le=1)
     min_recall: float = parameter(0.0, "Least recall of the worst class; 0: no threshold", ge=0, le=1)
@@ -26,10 +26,9 @@ COMPONENT = Component(
     inputs=(
         Input("dataset", "Dataset", "The data set that ingest made"),
         Input("trained_model", "Model", "The model that train made"),
-        Input("baseline", "Model", "A model that this one must not be significantly worse than", optional=True),
     ),
     outputs=(
-        Output("metrics", "Metrics", "Every figure and the verdict, as metrics.json"),
+        Output("metrics", "Metrics", "Every figure and the verdict, as metrics.json, and the answers, as logits.npy"),
         Output("classification", "ClassificationMetrics", "Confusion matrix and ROC, as classification.json"),
         Output("report", "HTML", "How good the model is, as a page", file="report.html"),
     ),

@@ -17,7 +17,7 @@ from components.contract.errors import BadInput, StepError
 from components.evaluate import inside
 from components.evaluate.component import EvaluateParameters
 from components.evaluate.labels import contradicted
-from components.evaluate.metrics import compare, measure
+from components.evaluate.metrics import measure
 from components.evaluate.report import write_report
 from components.evaluate.verdict import judge
 
@@ -33,12 +33,11 @@ def evaluate(  # noqa: PLR0913 - one path for each input and output
     *,
     dataset: Path,
     trained_model: Path,
-    baseline: Path | None,
     metrics: Path,
     classification: Path,
     report: Path,
 ) -> dict[str, dict[str, Any]]:
-    """Judge the model on all test images; write metrics.json, classification.json, and the page."""
+    """Judge the model on all test images; write metrics.json, logits.npy, classification.json, and the page."""
     tf.config.experimental.enable_op_determinism()
     class_names = datasets.class_names(dataset)
     images, given, weights = datasets.read(dataset, "test", classes=len(class_names))
@@ -48,9 +47,6 @@ def evaluate(  # noqa: PLR0913 - one path for each input and output
     predict = predictor(network, channels)
     logits = predict(images)
     figures = measure(logits, labels, class_names, weights)
-    if baseline is not None:
-        other, its_channels = load(baseline, images, len(class_names))
-        figures["baseline"] = compare(logits, predictor(other, its_channels)(images), labels)
     seen = inside.look(network, images, labels, logits, chosen, channels)
     figures |= seen.figures
     doubted = {}
@@ -64,6 +60,7 @@ def evaluate(  # noqa: PLR0913 - one path for each input and output
     figures |= {"verdict": verdict, "checks": [asdict(check) for check in checks]}
 
     (metrics / "metrics.json").write_bytes(canonical_json(figures))
+    np.save(metrics / "logits.npy", logits, allow_pickle=False)
     shown = {
         "confusionMatrix": {
             "annotationSpecs": [{"displayName": name} for name in class_names],

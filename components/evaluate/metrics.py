@@ -116,19 +116,3 @@ def roc(probabilities: Floats, labels: Ints) -> tuple[list[dict[str, float]], fl
         for i in chosen
     ]
     return curve, area
-
-
-def compare(logits: Floats, baseline: Floats, labels: Ints) -> dict[str, Any]:
-    """Compare two classifiers on the same images, by McNemar's exact test (1947), one-sided.
-
-    `p_worse` is the probability of at least so many images that only the baseline gets right, if both were as good.
-    """
-    ours, theirs = logits.argmax(axis=1) == labels, baseline.argmax(axis=1) == labels
-    gained, lost = int((ours & ~theirs).sum()), int((theirs & ~ours).sum())
-    test = scipy.stats.binomtest(lost, gained + lost, alternative="greater") if gained + lost else None
-    return {
-        "accuracy": float(theirs.mean()),
-        "only_ours_right": gained,
-        "only_baseline_right": lost,
-        "p_worse": float(test.pvalue) if test else 1.0,
-    }

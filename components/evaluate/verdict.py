@@ -6,8 +6,6 @@ from typing import Any
 
 from components.evaluate.component import EvaluateParameters
 
-SIGNIFICANCE = 0.05
-
 
 @dataclass(frozen=True)
 class Check:
@@ -18,10 +16,7 @@ class Check:
 
 
 def judge(parameters: EvaluateParameters, figures: Mapping[str, Any]) -> tuple[str, list[Check]]:
-    """Return `blessed`, `rejected` or, without any threshold, `unjudged`; and the checks that decided it.
-
-    A baseline can only reject: being no worse than some other model is not yet being good.
-    """
+    """Return `passed`, `failed` or, without any threshold, `unjudged`; and the checks that decided it."""
     worst = worst_class(figures)
     thresholds = [
         _at_least("accuracy", figures["accuracy"], parameters.min_accuracy),
@@ -29,14 +24,9 @@ def judge(parameters: EvaluateParameters, figures: Mapping[str, Any]) -> tuple[s
         _at_most("calibration error", figures["calibration_error"], parameters.max_calibration_error),
     ]
     checks = [check for check in thresholds if check]
-    judged = bool(checks)
-    if baseline := figures.get("baseline"):
-        worse = baseline["p_worse"] < SIGNIFICANCE
-        what = f"significantly worse than the baseline (p = {baseline['p_worse']:.3g})"
-        checks.append(Check(what if worse else f"not {what}", not worse))
-    if not all(check.passed for check in checks):
-        return "rejected", checks
-    return "blessed" if judged else "unjudged", checks
+    if not checks:
+        return "unjudged", checks
+    return "passed" if all(check.passed for check in checks) else "failed", checks
 
 
 def worst_class(figures: Mapping[str, Any]) -> Mapping[str, Any]:

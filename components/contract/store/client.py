@@ -5,7 +5,6 @@ crash leaves nothing that looks finished. A location is written once: publishing
 and publishing other content there is refused.
 """
 
-import hashlib
 import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -17,7 +16,7 @@ from botocore import exceptions as boto
 
 from components.contract.artifact import MANIFEST, File, Manifest, check
 from components.contract.errors import BadInput, StoreRefused, StoreUnavailable
-from components.contract.store import connection, failures, transfers
+from components.contract.store import connection, documents, failures, transfers
 from components.contract.store.connection import Connection
 from components.contract.store.failures import NotS3
 from components.contract.store.transfers import Key
@@ -25,7 +24,6 @@ from components.contract.store.transfers import Key
 T = TypeVar("T")
 
 TRIES = 3  # to put what a store says that it has, and has not; to get what does not arrive as it was put
-_DIGEST = "sha256"  # of a manifest, which no other manifest has: in the metadata of its object
 _OTHER = "{} holds another artifact already, and artifacts are never overwritten; choose another"
 _BUSY = "another run, of other content, is at work at {}; choose another place, or wait for its end and call again"
 
@@ -161,28 +159,7 @@ class Store:
         return self._call(f"make the bucket {bucket}", make)
 
     def _manifest(self, bucket: str, prefix: str) -> bytes | None:
-        key, tries = Key(bucket, prefix + MANIFEST), 0
-
-        def get(s3: Any) -> tuple[bytes, str] | None:
-            try:
-                answer = s3.get_object(**key.arguments)
-            except boto.ClientError as error:
-                if failures.code_of(error) == "NoSuchKey":
-                    return None
-                raise
-            return b"".join(transfers.chunks_of(answer)), answer.get("Metadata", {}).get(_DIGEST, "")
-
-        while (found := self._call(f"read {key}", get)) is not None:
-            text, expected = found
-            if expected in ("", digest := hashlib.sha256(text).hexdigest()):
-                return text
-            tries += 1
-            if tries == TRIES:
-                raise BadInput(
-                    f"{key} was changed or damaged: it was put with sha256 {expected}, found {digest}; make the "
-                    "artifact again"
-                )
-        return None
+        return documents.get(self.connection, Key(bucket, prefix + MANIFEST))
 
     def _sizes(self, bucket: str, prefix: str) -> dict[str, int]:
         objects = self._objects(bucket, prefix).items()
@@ -225,9 +202,8 @@ class Store:
 
         Of two that do so at once one wins, wherever the store knows conditional writes; elsewhere it is the last.
         """
-        about = {"ContentType": "application/json", "Metadata": {_DIGEST: hashlib.sha256(text).hexdigest()}}
         for _ in range(TRIES):
-            transfers.put(self.connection, text, key, {"IfNoneMatch": "*"}, **about)
+            documents.put(self.connection, text, key)
             if there := self._manifest(*split(uri)):
                 if there != text:
                     raise BadInput(_OTHER.format(uri))

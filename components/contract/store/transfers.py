@@ -64,7 +64,7 @@ def upload(connection: Connection, path: Path, key: Key, condition: Mapping[str,
 def put(connection: Connection, body: bytes, key: Key, condition: Mapping[str, str], **more: Any) -> str | None:
     """Put an object, and return what `upload` does."""
     # Not every store looks at the digest that is signed, but each knows this one.
-    arguments = key.arguments | more | {"Body": body, "ContentMD5": _md5(body)}
+    arguments = key.arguments | more | {"Body": body, "ContentMD5": md5_of(body)}
     return _conditionally(connection, key, "put_object", arguments, condition)
 
 
@@ -77,7 +77,7 @@ def _upload_parts(  # noqa: PLR0913 - where, what, and on which condition
     try:
         while part:
             number = len(parts) + 1
-            arguments = {**upload, "PartNumber": number, "Body": part, "ContentMD5": _md5(part)}
+            arguments = {**upload, "PartNumber": number, "Body": part, "ContentMD5": md5_of(part)}
             tag = connection.call(f"write {key}", _tagged("upload_part", **arguments))
             parts.append({"PartNumber": number, "ETag": tag})
             part = file.read(PART)
@@ -199,7 +199,8 @@ def _go_on(stopped: threading.Event | None) -> None:
         raise Stopped
 
 
-def _md5(body: bytes) -> str:
+def md5_of(body: bytes) -> str:
+    """Return the digest of a request's body that every store checks it by."""
     return b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode()
 
 
