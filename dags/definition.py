@@ -74,6 +74,11 @@ class Gate:
     blesses: Asset
     sentence: Callable[[Mapping[str, Any]], str]  # what a run ends with, from the figures of the output
 
+    def refuses(self, figures: Mapping[str, Any]) -> str:
+        """Return why nothing runs that waits for a blessing, from the figures of the output; empty where it does."""
+        verdict = figures.get(self.verdict, "unknown")
+        return "" if verdict == self.blessed else f"the {self.blesses.name} is {verdict}"
+
 
 @dataclass(frozen=True)
 class Workflow:
