@@ -126,7 +126,7 @@ def _found(pair: Pair, parameters: GateParameters) -> dict[str, Any]:
 
 def _accuracy(parameters: GateParameters, found: Figures, version: int) -> dict[str, Any]:
     passed = found["p_worse_by_margin"] < found["significance"]
-    than = f"at most {parameters.margin:.10g} points below" if parameters.margin else "higher than"
+    than = f"at most {points(parameters.margin)} below" if parameters.margin else "higher than"
     said = f"{than} that of version {version}"
     what = f"accuracy is surely {said}" if passed else f"it is not sure that accuracy is {said}"
     sure = f"p = {found['p_worse_by_margin']:.2g}, at most {found['significance']:.2g} is asked for"
@@ -169,9 +169,14 @@ def _calibration(parameters: GateParameters, errors: Figures, version: int) -> d
     passed = errors["interval"][0] * 100 <= parameters.margin
     what = (
         f"the calibration error, {errors['ours']:.4f}, is {'not surely' if passed else 'surely'} more than "
-        f"{parameters.margin:.10g} points above that of version {version}, {errors['theirs']:.4f}"
+        f"{points(parameters.margin)} above that of version {version}, {errors['theirs']:.4f}"
     )
     return {"what": what, "passed": bool(passed)}
+
+
+def points(margin: float) -> str:
+    """Return `1 point`, or `0.5 points`."""
+    return f"{margin:.10g} point{'' if margin == 1 else 's'}"
 
 
 def _sight(pair: Pair, found: Figures) -> str:

@@ -10,7 +10,7 @@ from components.artifacts import page
 from components.artifacts.page import Answer
 from components.artifacts.words import count, percent
 from components.gate.component import GateParameters
-from components.gate.decide import BLESSED, REJECTED, Decision
+from components.gate.decide import BLESSED, REJECTED, Decision, points
 
 TONES = {"blessed": "good", "rejected": "error", "unjudged": "info"}
 
@@ -61,12 +61,12 @@ def _advice(parameters: GateParameters, decision: Decision) -> Iterator[str]:
         yield "See the report of evaluate for what the model mistakes."
     elif baseline["p_worse_by_margin"] < baseline["significance"]:
         yield f"Keep version {baseline['version']}; the table of the classes shows where this model is worse."
-    elif baseline["interval"][1] * 100 < -parameters.margin:
+    elif baseline["interval"][1] < 0:
         yield f"Keep version {baseline['version']}: it is better."
     else:
         yield (
             "This may be chance. Judge on more test images, or, if a model that is worse by more than "
-            f"{parameters.margin:.10g} points will do, raise `margin`; these images can show "
+            f"{points(parameters.margin)} will do, raise `margin`; these images can show "
             f"{100 * baseline['smallest']:.2f} points."
         )
 

@@ -105,9 +105,9 @@ def test_one_that_is_worse_is_rejected_and_not_kept(gate, model, tmp_path):
     worse = model("worse", range(5, 60))
     said = gate(worse, margin=1)
     assert (said["verdict"], said["version"]) == ("rejected", 0)
-    assert what(said, passed=False)[0].startswith("it is not sure that accuracy is at most 1 points below that of ver")
+    assert what(said, passed=False)[0].startswith("it is not sure that accuracy is at most 1 point below that of ver")
     page = (worse / "gate" / "report" / "report.html").read_text()
-    assert "Rejected: it is not sure that accuracy is at most 1 points below" in page
+    assert "Rejected: it is not sure that accuracy is at most 1 point below" in page
     assert "Keep version 1: it is better." in page
     registry = Registry(str(tmp_path / "registry"))
     assert not Path(registry.artifact(artifact.digest(worse / "trained_model"))).exists()
