@@ -23,6 +23,7 @@ DOWNLOAD_KEYS = {"mirror": "TAPELINE_MIRROR"}
 CHECKPOINT_KEYS = {"checkpoints": "TAPELINE_CHECKPOINTS"}
 # What it may tell a step that is fresh: where the registry of blessed models is.
 REGISTRY_KEYS = {"registry": "TAPELINE_REGISTRY"}
+RUN = "TAPELINE_RUN"  # what a step that is fresh is told besides: what its run is called
 
 # Where the images are; a caller may give another registry, tag, or digest.
 REGISTRY = "tapeline"

@@ -22,6 +22,7 @@ from dags.cluster import (
     PROXY_KEYS,
     REGISTRY,
     REGISTRY_KEYS,
+    RUN,
     SECRET_KEYS,
     TAG,
     TOKEN_KEYS,
@@ -203,6 +204,7 @@ def _configured(made: Any, task: Task, labels: Mapping[str, str], cluster: Clust
         kubernetes.use_config_map_as_env(made, cluster.s3_config, CHECKPOINT_KEYS, optional=True)
     if task.fresh:
         kubernetes.use_config_map_as_env(made, cluster.s3_config, REGISTRY_KEYS, optional=True)
+        kubernetes.use_field_path_as_env(made, RUN, "metadata.labels['pipeline/runid']")
     kubeflow_pod.add(made, cluster.pod)
     if needs.gpu:
         # Within a condition the backend finds no parameter that resources come from, so there the number is fixed.

@@ -56,6 +56,8 @@ def test_the_assets_say_where_they_are_and_how_good(runs, scheduled):
 
 def test_somebody_is_told_how_a_run_ended(runs, scheduled):
     figures = runs.said(scheduled, "gate", "decision")
+    log = runs.store.names("s3://tapeline/airflow/registry")
+    assert len([name for name in log if name.endswith("/000001.json")]) == 1  # of all runs
     (told,) = eventually("notice", lambda: runs.notices(scheduled))
     sentence, metrics, link = (told.pop(name) for name in ("sentence", "metrics", "link"))
     assert told == {
