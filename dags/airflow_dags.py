@@ -45,7 +45,7 @@ def learn(workflow: Workflow, settings: Settings) -> None:
         if (verdict := judged[gate.verdict]) != gate.blessed:
             raise AirflowSkipException(f"the {gate.blesses.name} is {verdict}; see the report of {gate.component.name}")
         there = {name_of(place): place_of(ti, place[0].name, place[1]) for place in given_to(workflow.judging)}
-        outlet_events[blessed].extra = judged | {PLACES: there}
+        outlet_events[blessed].extra = {**judged, PLACES: there}
 
     @dag(
         dag_id=dag_ids(workflow)[0],
