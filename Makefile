@@ -20,6 +20,9 @@ doctor: ## Say what this machine has and lacks for each way of use, and what men
 run: ## Run the whole workflow here; ARGS="--epochs 1 --model convnet", ARGS=--help
 	$(DEV) python -m dags.local $(ARGS)
 
+compare: ## Compare runs by name, place or digest, on one page; ARGS="last 2026-11-25_18-04-05"
+	$(DEV) python -m components.compare $(ARGS)
+
 ##@ Test
 test: ## Test components, local run, pages and the chart's templates; ARGS=FILE
 	$(DEV) pytest -n auto --maxprocesses 4 --dist loadfile $(ARGS)
