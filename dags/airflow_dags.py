@@ -66,7 +66,10 @@ def learn(workflow: Workflow, settings: Settings) -> None:
             made[each.name] = step(workflow, each, settings, inputs, mine)
             for source, _ in each.inputs.values():
                 made[source.name] >> made[each.name]
-        made[gate.component.name] >> bless()
+        blessing = made[gate.component.name] >> bless()
+        for each in workflow.tasks:
+            if each.if_blessed:  # what is skipped skips what follows
+                blessing >> made[each.name]
 
     whole()
 

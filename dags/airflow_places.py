@@ -6,6 +6,7 @@ handed over, which it does last.
 """
 
 import hashlib
+import os
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -15,6 +16,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from components.contract.declaration import Component, argument
 from dags.airflow_process import told
 from dags.airflow_settings import Settings
+from dags.cluster import REGISTRY_KEYS
 from dags.definition import Place, figures_of
 
 
@@ -27,6 +29,12 @@ def output_of(settings: Settings, place: Place) -> str:
 def checkpoints_of(settings: Settings, component: Component, parameter: str) -> str:
     """Return where all tries of a step in a run keep their checkpoints, as a template."""
     return f"{_run_of(settings)}/{component.name}/{parameter}"
+
+
+def registry_of(settings: Settings) -> dict[str, str]:
+    """Return where the registry of all runs is, as the variable that tells a step: the deployment's, or beside them."""
+    (name,) = REGISTRY_KEYS.values()
+    return {name: os.environ.get(name) or f"{settings.store}/registry"}
 
 
 def input_of(place: Place) -> str:

@@ -5,10 +5,11 @@ task, also when Airflow is killed, which Airflow's DockerOperator, a client of t
 """
 
 import contextlib
+import os
 import signal
 import subprocess
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import takewhile
 from pathlib import Path
 from typing import Any, TypeVar
@@ -43,10 +44,12 @@ class Step(BaseOperator):
         command: Sequence[str],
         arguments: Sequence[str],
         on_blocked: Callable[[Context], None],
+        variables: Mapping[str, str] | None = None,
         **options: Any,
     ) -> None:
         super().__init__(**options)
         self.command = command
+        self.variables = variables or {}
         self.arguments = arguments
         self.on_blocked = on_blocked
         self._process: subprocess.Popen[str] | None = None
@@ -61,6 +64,7 @@ class Step(BaseOperator):
         tie_this_process(signal.SIGTERM)  # if Airflow is killed, this task must not go on alone
         self._process = subprocess.Popen(
             tied([*self.command, *self.arguments], signal.SIGTERM), cwd=ROOT, text=True, errors="replace",
+            env={**self.variables, **os.environ},
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
             start_new_session=True,  # signals reach the step through on_kill alone
         )  # fmt: skip

@@ -12,7 +12,7 @@ from components.contract.declaration import Component, argument
 from components.contract.errors import StepError
 from dags import docker_options
 from dags.airflow_pages import Report, reports_of
-from dags.airflow_places import checkpoints_of, hand_over, output_of
+from dags.airflow_places import checkpoints_of, hand_over, output_of, registry_of
 from dags.airflow_process import ROOT, Step, told
 from dags.airflow_settings import Settings, image_of, wrong_parameters
 from dags.cluster import labels_of, resources_of
@@ -63,7 +63,8 @@ def _operator(workflow: Workflow, task: Task, settings: Settings, options: dict[
     command = task.component.command
     match settings.runner:
         case "process":
-            return Step(command=[str(ROOT / settings.python), *command[1:]], **options)
+            variables = registry_of(settings) if task.fresh else {}
+            return Step(command=[str(ROOT / settings.python), *command[1:]], variables=variables, **options)
         case "docker":
             return Step(command=[*_docker_run(workflow, task, settings), *command], **options)
         case _:
@@ -99,6 +100,8 @@ def _docker_run(workflow: Workflow, task: Task, settings: Settings) -> list[str]
     command += ["--security-opt=no-new-privileges", f"--memory={needs.memory_limit.removesuffix('i').lower()}"]
     command += [f"--label={name}={value}" for name, value in labels_of(workflow, task).items()]
     command += [f"--env={name}" for name in (*STORE_VARIABLES, *(DOWNLOAD_VARIABLES if task.downloads else ()))]
+    if task.fresh:
+        command += [f"--env={name}={value}" for name, value in registry_of(settings).items()]
     if needs.shared_memory:
         command.append(f"--shm-size={needs.shared_memory.removesuffix('i').lower()}")
     if needs.gpu and settings.gpu_count:

@@ -21,6 +21,8 @@ PROXY_KEYS = {"http-proxy": "HTTP_PROXY", "https-proxy": "HTTPS_PROXY", "no-prox
 DOWNLOAD_KEYS = {"mirror": "TAPELINE_MIRROR"}
 # What it may tell a step that goes on from its checkpoints: a place for those of all runs.
 CHECKPOINT_KEYS = {"checkpoints": "TAPELINE_CHECKPOINTS"}
+# What it may tell a step that is fresh: where the registry of blessed models is.
+REGISTRY_KEYS = {"registry": "TAPELINE_REGISTRY"}
 
 # Where the images are; a caller may give another registry, tag, or digest.
 REGISTRY = "tapeline"

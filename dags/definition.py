@@ -74,6 +74,11 @@ class Gate:
     blesses: Asset
     sentence: Callable[[Mapping[str, Any]], str]  # what a run ends with, from the figures of the output
 
+    def refuses(self, figures: Mapping[str, Any]) -> str:
+        """Return why nothing runs that waits for a blessing, from the figures of the output; empty where it does."""
+        verdict = figures.get(self.verdict, "unknown")
+        return "" if verdict == self.blessed else f"the {self.blesses.name} is {verdict}"
+
 
 @dataclass(frozen=True)
 class Workflow:
@@ -164,7 +169,7 @@ def _problems(workflow: Workflow) -> Iterator[str]:
         made[task.name] = {item.name: item.kind for item in task.component.outputs}
     for asset in (*workflow.assets, workflow.gate.blesses):
         yield from _misfit(f"the asset {asset.name}", asset.place, "", made)
-    gate, thresholds = workflow.gate, workflow.gate.component.parameters.model_fields
+    gate = workflow.gate
     if any(task.if_blessed and task.name == gate.blesses.place[0].name for task in workflow.tasks):
         yield f"the asset {gate.blesses.name} comes from {gate.blesses.place[0].name}, which runs only if it is blessed"
     yield from _misfit("the gate", (gate.component, gate.output), "", made)
@@ -172,8 +177,8 @@ def _problems(workflow: Workflow) -> Iterator[str]:
         if name not in fields:
             yield f"the form: there is no parameter {name}{did_you_mean(name, fields)}"
     yield from _wrong_presets(workflow)
-    if gate.threshold not in thresholds:
-        yield f"the gate has no parameter {gate.threshold}{did_you_mean(gate.threshold, thresholds)}"
+    if gate.threshold not in fields:
+        yield f"the gate: there is no parameter {gate.threshold}{did_you_mean(gate.threshold, fields)}"
 
 
 def _wrong_presets(workflow: Workflow) -> Iterator[str]:

@@ -5,23 +5,23 @@ python -m dags.kubeflow_pipeline pipeline.yaml [--registry R] [--tag T] [--image
 
 import inspect
 import sys
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
 from kfp import compiler, dsl, kubernetes
 
 from components.contract.command import Parser, guard
-from components.contract.declaration import Output, did_you_mean
+from components.contract.declaration import did_you_mean
 from components.contract.errors import BadInput
-from components.contract.kubeflow import OTHERS, names_of
-from dags import kubeflow_check, kubeflow_pod
+from components.contract.kubeflow import OTHERS
+from dags import kubeflow_check, kubeflow_graph, kubeflow_pod
 from dags.cluster import (
     CHECKPOINT_KEYS,
     CONFIG_KEYS,
     DOWNLOAD_KEYS,
     PROXY_KEYS,
     REGISTRY,
+    REGISTRY_KEYS,
     SECRET_KEYS,
     TAG,
     TOKEN_KEYS,
@@ -34,6 +34,7 @@ from dags.cluster import (
 )
 from dags.definition import Task, Workflow
 from dags.kubeflow_form import Field, fields_of, given
+from dags.kubeflow_graph import name_of
 from dags.workflow import WORKFLOW
 
 RETRIES = 2
@@ -81,22 +82,40 @@ def build(  # noqa: PLR0913 - all that may be fixed
             kubernetes.add_pod_label(checked, name, value)
         kubeflow_pod.add(checked, cluster.pod)
         tasks: dict[str, Any] = {}
-        for task in workflow.tasks:
+
+        def add(task: Task) -> None:
             arguments = {name: form[name] for name in _asked(task, workflow)}
             arguments[OTHERS] = checked.outputs[task.name] if task in sharing else form[OTHERS]
             for name, (source, output) in task.inputs.items():
                 item = next(each for each in source.outputs if each.name == output)
-                arguments[name] = tasks[source.name].outputs[_name(workflow, workflow.task(source), item)]
+                arguments[name] = tasks[source.name].outputs[name_of(workflow, workflow.task(source), item)]
             made = _step(workflow, task, image[task.name])(**arguments)
             tasks[task.name] = _configured(made, task, labels_of(workflow, task), cluster, form)
+
+        _add_all(workflow, tasks, add)
 
     arguments = [_argument(name, field.kind, begin[name]) for name, field in fields.items()]
     pipeline.__signature__ = inspect.Signature(arguments)  # type: ignore[attr-defined]
     made = dsl.pipeline(name=workflow.name, display_name=workflow.title, description=description(workflow))(pipeline)
-    _say(made.pipeline_spec, workflow, fields, choices=choices)
-    if not dependencies:
-        _thin_out(made.pipeline_spec.root.dag)
+    spec = made.pipeline_spec
+    kubeflow_graph.say(spec, workflow, fields, choices=choices)
+    if dependencies:
+        kubeflow_graph.name_channels(spec)
+    else:
+        kubeflow_graph.thin_out(spec)
     return made
+
+
+def _add_all(workflow: Workflow, tasks: Mapping[str, Any], add: Callable[[Task], None]) -> None:
+    """Add all tasks, and those that need a blessing in a group that only the gate's verdict opens."""
+    gate = workflow.gate
+    for task in workflow.tasks:
+        if not task.if_blessed:
+            add(task)
+    if waiting := [task for task in workflow.tasks if task.if_blessed]:
+        with dsl.If(tasks[gate.component.name].outputs[gate.verdict] == gate.blessed, name=f"if {gate.blessed}"):
+            for task in waiting:
+                add(task)
 
 
 def description(workflow: Workflow) -> str:
@@ -125,13 +144,6 @@ def _asked(task: Task, workflow: Workflow) -> list[str]:
     return [name for name in workflow.form if name in task.component.parameters.model_fields]
 
 
-def _name(workflow: Workflow, task: Task, item: Output) -> str:
-    """Return what an output is called in the graph, where each name is to be there once."""
-    count = Counter(each.name for task in workflow.tasks for each in task.component.outputs)
-    own, longer = names_of(task.component, item)
-    return own if count[own] == 1 else longer
-
-
 def _step(workflow: Workflow, task: Task, image: str) -> Any:
     """Return a step as a kfp container component, with the inputs that the workflow connects."""
     component = task.component
@@ -139,8 +151,10 @@ def _step(workflow: Workflow, task: Task, image: str) -> Any:
     fields = component.parameters.model_fields
     arguments = [_argument(name, dsl.Input[getattr(dsl, kinds[name])]) for name in task.inputs]
     arguments += [
-        _argument(_name(workflow, task, item), dsl.Output[getattr(dsl, item.kind)]) for item in component.outputs
+        _argument(name_of(workflow, task, item), dsl.Output[getattr(dsl, item.kind)]) for item in component.outputs
     ]
+    if component == workflow.gate.component:
+        arguments.append(_argument(workflow.gate.verdict, dsl.OutputPath(str)))
     arguments += [_argument(name, cast("type", fields[name].annotation)) for name in _asked(task, workflow)]
     return _container(component.name, component.help, component.command, image, [*arguments, _argument(OTHERS, dict)])
 
@@ -174,7 +188,7 @@ def _configured(made: Any, task: Task, labels: Mapping[str, str], cluster: Clust
     needs = resources_of(task, cluster)
     made.set_display_name(task.component.title)
     made.set_retry(RETRIES, backoff_duration="30s", backoff_factor=2.0, backoff_max_duration=NO_DEADLINE)
-    made.set_caching_options(True)  # a step's result follows from its parameters and inputs alone
+    made.set_caching_options(not task.fresh)  # any other step's result follows from its parameters and inputs alone
     made.set_cpu_request(needs.cpu).set_cpu_limit(needs.cpu_limit)
     made.set_memory_request(needs.memory).set_memory_limit(needs.memory_limit)
     kubernetes.set_timeout(made, needs.timeout_seconds)
@@ -187,9 +201,14 @@ def _configured(made: Any, task: Task, labels: Mapping[str, str], cluster: Clust
         kubernetes.use_config_map_as_env(made, cluster.s3_config, DOWNLOAD_KEYS, optional=True)
     if task.checkpoints:
         kubernetes.use_config_map_as_env(made, cluster.s3_config, CHECKPOINT_KEYS, optional=True)
+    if task.fresh:
+        kubernetes.use_config_map_as_env(made, cluster.s3_config, REGISTRY_KEYS, optional=True)
     kubeflow_pod.add(made, cluster.pod)
     if needs.gpu:
-        made.set_accelerator_type(cluster.gpu_resource).set_accelerator_limit(form["gpu_count"])
+        # Within a condition the backend finds no parameter that resources come from, so there the number is fixed.
+        count = cluster.gpu_count if task.if_blessed else form["gpu_count"]
+        if not task.if_blessed or count:
+            made.set_accelerator_type(cluster.gpu_resource).set_accelerator_limit(count)
         for name, value in cluster.node_selector.items():
             kubernetes.add_node_selector(made, name, value)
         for toleration in cluster.tolerations:
@@ -200,30 +219,6 @@ def _configured(made: Any, task: Task, labels: Mapping[str, str], cluster: Clust
             medium="Memory", size_limit=needs.shared_memory
         )  # fmt: skip
     return made
-
-
-def _say(spec: Any, workflow: Workflow, fields: Mapping[str, Field], *, choices: bool) -> None:
-    """Write into a compiled pipeline what kfp has no words for: help, and the choices, which the form lets choose."""
-    for name, field in fields.items():
-        asked = spec.root.input_definitions.parameters[name]
-        asked.description = field.help
-        for choice in field.choices if choices else ():
-            asked.literals.add().string_value = choice
-    for task in workflow.tasks:
-        made = spec.components[f"comp-{task.name}"].output_definitions.artifacts
-        for item in task.component.outputs:
-            made[_name(workflow, task, item)].description = item.help
-
-
-def _thin_out(graph: Any) -> None:
-    """Leave out what an input says already: the UI draws it once more, and the backend adds it by itself.
-
-    kubeflow/pipelines, backend/src/v2/compiler/argocompiler/dag.go, addImplicitDependencies.
-    """
-    for task in graph.tasks.values():
-        implied = {each.task_output_artifact.producer_task for each in task.inputs.artifacts.values()}
-        implied |= {each.task_output_parameter.producer_task for each in task.inputs.parameters.values()}
-        task.dependent_tasks[:] = [name for name in task.dependent_tasks if name not in implied]
 
 
 def main(workflow: Workflow) -> None:

@@ -26,7 +26,7 @@ from components.contract.store.client import Store
 from components.contract.store.embedded import serve
 from dags.definition import Workflow, figures_of
 from dags.local_runs import Run
-from dags.local_steps import BUCKET, ROOT, Done, Place, run_task
+from dags.local_steps import BUCKET, ROOT, Done, Place, run_task, skip
 from dags.workflow import WORKFLOW
 
 # MB that a run of MNIST takes, at most: for artifacts and checkpoints, and for temporary files.
@@ -109,7 +109,10 @@ def _run(workflow: Workflow, options: argparse.Namespace, out: TextIO, summary: 
         done: dict[str, Done] = {}
         try:
             for task in workflow.tasks:
-                done[task.name] = run_task(task, parameters[task.name], done, place)
+                refused = task.if_blessed and workflow.gate.refuses(_judged(workflow, done, store))
+                done[task.name] = (
+                    skip(task, refused, place) if refused else run_task(task, parameters[task.name], done, place)
+                )
             _finish(workflow, done, place, kept)
         except BaseException as error:
             _explain(error, task.name, folder)
@@ -137,7 +140,14 @@ def _made(done: Mapping[str, Done]) -> dict[str, Any]:
     return {
         "seconds": {name: result.seconds for name, result in done.items()},
         "artifacts": {name: dict(result.outputs) for name, result in done.items()},
+        "skipped": {name: result.skipped for name, result in done.items() if result.skipped},
     }
+
+
+def _judged(workflow: Workflow, done: Mapping[str, Done], store: Store) -> dict[str, Any]:
+    """Return the figures of the gate, which is done."""
+    judged = done[workflow.gate.component.name].outputs[workflow.gate.output]
+    return figures_of(store.manifest(judged) or b"", judged)
 
 
 def _explain(error: BaseException, task: str, folder: Path) -> None:
@@ -177,10 +187,8 @@ def _low_on_room(folder: Path, megabytes: int, temporary_megabytes: int) -> str:
 
 def _finish(workflow: Workflow, done: Mapping[str, Done], place: Place, kept: Run) -> None:
     """Note what came of the run, and print the table."""
-    gate = workflow.gate
-    judged = done[gate.component.name].outputs[gate.output]
-    figures = figures_of(place.store.manifest(judged) or b"", judged)
-    kept.note(**figures, **_made(done), state="finished", sentence=gate.sentence(figures))
+    figures = _judged(workflow, done, place.store)
+    kept.note(**figures, **_made(done), state="finished", sentence=workflow.gate.sentence(figures))
 
     console = rich.console.Console(file=place.out, highlight=False, soft_wrap=True)
     console.width = max(console.width, 90)  # what a row needs; a narrower terminal breaks lines by itself
@@ -191,7 +199,8 @@ def _finish(workflow: Workflow, done: Mapping[str, Done], place: Place, kept: Ru
         result, report = done[task.name], place.folder / "reports" / f"{task.name}.html"
         seconds = "cached" if result.seconds is None else f"{result.seconds:.1f}"
         shown = os.path.relpath(report) if report.is_file() else ""
-        table.add_row(task.name, seconds, next(iter(result.outputs.values())).rpartition("/")[0], shown)
+        made = next(iter(result.outputs.values()), "").rpartition("/")[0]
+        table.add_row(task.name, "skipped" if result.skipped else seconds, made or result.skipped, shown)
     console.print()
     console.print(table)
     console.print(f"\nall runs: {os.path.relpath(place.folder / 'index.html')}")

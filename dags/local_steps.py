@@ -20,11 +20,13 @@ from components.contract.declaration import Component, Parameters, argument
 from components.contract.errors import StepError
 from components.contract.processes import tied
 from components.contract.store.client import Store
+from dags.cluster import REGISTRY_KEYS
 from dags.definition import SHARED, Task
 from dags.local_runs import keep_picture
 
 ROOT = Path(__file__).parent.parent
 BUCKET = "tapeline"
+PLACES = {name: f"s3://{BUCKET}/{key}" for key, name in REGISTRY_KEYS.items()}  # unless the environment has others
 GRACE_SECONDS = 10  # for a step to end after SIGTERM
 PATIENCE_SECONDS = "30"  # for what may come back, as somebody sits in front
 
@@ -35,6 +37,7 @@ class Done:
 
     outputs: Mapping[str, str]  # {output: s3:// location}
     seconds: float | None  # None where nothing was to be done
+    skipped: str = ""  # why it did not run at all, and has no outputs
 
 
 @dataclass(frozen=True)
@@ -66,13 +69,16 @@ class StepFailed(StepError):
 
 
 def run_task(task: Task, parameters: Parameters, done: Mapping[str, Done], place: Place) -> Done:
-    """Run a task whose inputs are `done`, and keep its report. Raises `StepFailed` if it ends badly."""
+    """Run a task whose inputs are `done`, and keep its report. Raises `StepFailed` if it ends badly.
+
+    What is fresh has a place of its own in each run, since what it makes follows from more than what it is given.
+    """
     component, store = task.component, place.store
     inputs = {name: done[source.name].outputs[output] for name, (source, output) in task.inputs.items()}
-    key = _key(component, parameters, inputs, store)
+    key = _key(component, parameters, inputs, store) + (f"/{place.reports.name}" if task.fresh else "")
     outputs = {item.name: f"s3://{BUCKET}/{component.name}/{key}/{item.name}" for item in component.outputs}
     place.say(f"── {component.title}")
-    if place.cache and all(store.manifest(uri) is not None for uri in outputs.values()):
+    if place.cache and not task.fresh and all(store.manifest(uri) is not None for uri in outputs.values()):
         place.say("nothing has changed since it ran")
         keep_report(component, outputs, place)
         return Done(outputs, None)
@@ -92,6 +98,13 @@ def run_task(task: Task, parameters: Parameters, done: Mapping[str, Done], place
         shutil.rmtree(checkpoints, ignore_errors=True)  # those of a run that was given up, too
     keep_report(component, outputs, place)
     return Done(outputs, time.monotonic() - began)
+
+
+def skip(task: Task, why: str, place: Place) -> Done:
+    """Say that a task does not run, and why."""
+    place.say(f"── {task.component.title}")
+    place.say(f"skipped: {why}")
+    return Done({}, None, why)
 
 
 def _key(component: Component, parameters: Parameters, inputs: Mapping[str, str], store: Store) -> str:
@@ -126,7 +139,7 @@ def _call(component: Component, arguments: list[str], place: Place) -> None:
     """Run a step to its end; whatever ends this process ends the step too."""
     step = subprocess.Popen(
         tied([sys.executable, *component.command[1:], *arguments], signal.SIGTERM),
-        env={waiting.VARIABLE: PATIENCE_SECONDS, **os.environ, **place.settings}, cwd=ROOT,
+        env={waiting.VARIABLE: PATIENCE_SECONDS, **PLACES, **os.environ, **place.settings}, cwd=ROOT,
         stdin=subprocess.DEVNULL, stdout=place.out, stderr=subprocess.PIPE, text=True, errors="replace",
     )  # fmt: skip
     said: list[str] = []

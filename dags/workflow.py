@@ -7,15 +7,20 @@ from collections.abc import Mapping
 
 from components.evaluate.component import COMPONENT as EVALUATE
 from components.export.component import COMPONENT as EXPORT
+from components.gate.component import COMPONENT as GATE
 from components.ingest.component import COMPONENT as INGEST
 from components.train.component import COMPONENT as TRAIN
 from dags.definition import Asset, Gate, Resources, Task, Workflow
 
+BLESSED = "blessed"
+
 
 def accuracy(figures: Mapping[str, float | str]) -> str:
-    """Return what a run ends with, from the figures of evaluate."""
+    """Return what a run ends with, from the figures of the gate."""
     share, low, high = (100 * float(figures[name]) for name in ("accuracy", "accuracy_low", "accuracy_high"))
-    return f"test accuracy {share:.2f} % (95 % interval {low:.2f} to {high:.2f} %), {figures['verdict']}"
+    verdict, version = figures["verdict"], int(figures["version"])
+    said = f"{verdict} as version {version}" if version and verdict == BLESSED else verdict
+    return f"test accuracy {share:.2f} % (95 % interval {low:.2f} to {high:.2f} %), {said}"
 
 
 WORKFLOW = Workflow(
@@ -40,12 +45,22 @@ WORKFLOW = Workflow(
             Resources("1", "4", "2Gi", "6Gi", timeout_seconds=1800),
             {"dataset": (INGEST, "dataset"), "trained_model": (TRAIN, "trained_model")},
         ),
+        Task(
+            GATE,
+            Resources("250m", "2", "512Mi", "2Gi", timeout_seconds=1800),
+            {
+                "dataset": (INGEST, "dataset"),
+                "trained_model": (TRAIN, "trained_model"),
+                "metrics": (EVALUATE, "metrics"),
+            },
+            fresh=True,
+        ),
     ),
     gate=Gate(
-        EVALUATE,
-        "metrics",
+        GATE,
+        "decision",
         verdict="verdict",
-        blessed="blessed",
+        blessed=BLESSED,
         rejected="rejected",
         threshold="min_accuracy",
         blesses=Asset("model", (TRAIN, "trained_model")),

@@ -92,6 +92,13 @@ def add_to_a_copy(target: Path) -> Path:
     return target
 
 
+def conditional(workflow: str) -> str:
+    """Return the text of dags/workflow.py with a step that runs only where the gate has blessed, and always anew."""
+    inputs = '"metrics": (EVALUATE, "metrics")},\n'
+    assert workflow.count(inputs) == 1
+    return workflow.replace(inputs, f"{inputs}            fresh=True,\n            if_blessed=True,\n")
+
+
 def call(copy: Path, *command: str, **environment: str) -> str:
     """Run a command in the copy, `python` being the present one; return what it printed."""
     words = [sys.executable if word == "python" else word for word in command]

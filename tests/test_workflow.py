@@ -5,28 +5,20 @@ from dataclasses import replace
 
 import pytest
 
-from components.contract.declaration import Input, Output, Parameters, parameter
+from components.contract.declaration import Parameters, parameter
 from components.contract.errors import BadInput
 from components.evaluate.component import COMPONENT as EVALUATE
 from components.export.component import COMPONENT as EXPORT
 from components.ingest.component import COMPONENT as INGEST
 from components.train.component import COMPONENT as TRAIN
-from dags.definition import Asset, Task
+from dags.definition import Asset
 from dags.kubeflow_form import fields_of
 from dags.local import parse
 from dags.reference import presets_page
 from dags.workflow import WORKFLOW
+from tests.blessed import CARD, CARDS, CONDITIONAL, LABEL, LABELS
 
-INGESTS, TRAINS, EXPORTS, EVALUATES = WORKFLOW.tasks
-
-# Two steps more, as values alone: one that reads the figures, and one that reads what that one makes.
-CARD = replace(
-    EXPORT, name="card", parameters=Parameters, outputs=(Output("card", "Artifact", "A card"),),
-    inputs=(Input("metrics", "Metrics", "Figures"),),
-)  # fmt: skip
-LABEL = replace(CARD, name="label", inputs=(Input("card", "Artifact", "A card"),))
-CARDS = Task(CARD, EXPORTS.resources, {"metrics": (EVALUATE, "metrics")})
-LABELS = Task(LABEL, EXPORTS.resources, {"card": (CARD, "card")})
+INGESTS, TRAINS, EXPORTS, EVALUATES, GATES = WORKFLOW.tasks
 
 
 class Seeded(Parameters):
@@ -34,20 +26,20 @@ class Seeded(Parameters):
 
 
 def test_the_tasks_are_in_an_order_in_which_they_can_run():
-    assert [task.name for task in WORKFLOW.tasks] == ["ingest", "train", "export", "evaluate"]
+    assert [task.name for task in WORKFLOW.tasks] == ["ingest", "train", "export", "evaluate", "gate"]
     assert WORKFLOW.task(EVALUATE) is EVALUATES
 
 
 def exports(**changed):
     """Return the tasks with another export."""
-    return {"tasks": (INGESTS, TRAINS, replace(EXPORTS, **changed), EVALUATES)}
+    return {"tasks": (INGESTS, TRAINS, replace(EXPORTS, **changed), EVALUATES, GATES)}
 
 
 @pytest.mark.parametrize(
     ("changed", "problem"),
     [
         (
-            {"tasks": (INGESTS, EXPORTS, TRAINS, EVALUATES)},
+            {"tasks": (INGESTS, EXPORTS, TRAINS, EVALUATES, GATES)},
             "export: its input gradients comes from train, which is not a task before it",
         ),
         (
@@ -74,11 +66,11 @@ def exports(**changed):
         ),
         (
             {"gate": replace(WORKFLOW.gate, output="figures")},
-            "the gate comes from evaluate, which has no output figures",
+            "the gate comes from gate, which has no output figures",
         ),
         (
             {"gate": replace(WORKFLOW.gate, threshold="min_acuracy")},
-            "the gate has no parameter min_acuracy (did you mean min_accuracy?)",
+            "the gate: there is no parameter min_acuracy (did you mean min_accuracy?)",
         ),
         (
             {"presets": {"quick": {"epoch": 1}}},
@@ -92,21 +84,21 @@ def exports(**changed):
         ({"form": ("epoch",)}, "the form: there is no parameter epoch (did you mean epochs?)"),
         (exports(checkpoints="snapshot"), "export: it has no parameter snapshot (did you mean snapshots?)"),
         (
-            {"tasks": (INGESTS, TRAINS, replace(EXPORTS, if_blessed=True), EVALUATES)},
-            "export: it runs only if evaluate has blessed, which is not a task before it",
+            {"tasks": (INGESTS, TRAINS, replace(EXPORTS, if_blessed=True), EVALUATES, GATES)},
+            "export: it runs only if gate has blessed, which is not a task before it",
         ),
         (
-            {"tasks": (*WORKFLOW.tasks, replace(CARDS, if_blessed=True), replace(LABELS, if_blessed=False))},
+            {"tasks": (*WORKFLOW.tasks, CARDS, replace(LABELS, if_blessed=False))},
             "label: its input card comes from card, which runs only if blessed, so it must too",
         ),
         (
             {
-                "tasks": (*WORKFLOW.tasks, replace(CARDS, if_blessed=True)),
+                "tasks": (*WORKFLOW.tasks, CARDS),
                 "gate": replace(WORKFLOW.gate, blesses=Asset("card", (CARD, "card"))),
             },
             "the asset card comes from card, which runs only if it is blessed",
         ),
-        ({"tasks": (INGESTS, TRAINS, EXPORTS)}, "the gate comes from evaluate, which is not a task before it"),
+        ({"tasks": (INGESTS, TRAINS, EXPORTS, EVALUATES)}, "the gate comes from gate, which is not a task before it"),
     ],
 )
 def test_what_does_not_fit_together_is_said_as_soon_as_the_workflow_is_read(changed, problem):
@@ -115,8 +107,13 @@ def test_what_does_not_fit_together_is_said_as_soon_as_the_workflow_is_read(chan
 
 
 def test_what_runs_only_if_blessed_may_read_what_others_and_its_like_make():
-    blessed = (replace(CARDS, if_blessed=True), replace(LABELS, if_blessed=True, fresh=True))
-    assert replace(WORKFLOW, tasks=(*WORKFLOW.tasks, *blessed)).task(LABEL).fresh
+    assert CONDITIONAL.task(LABEL) is LABELS
+
+
+def test_nothing_is_blessed_by_a_verdict_that_is_missing_or_another():
+    refuses = WORKFLOW.gate.refuses
+    assert [refuses({"verdict": verdict}) for verdict in ("blessed", "rejected")] == ["", "the model is rejected"]
+    assert refuses({}) == "the model is unknown"
 
 
 def test_values_go_to_every_step_that_declares_them():

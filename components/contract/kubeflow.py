@@ -8,7 +8,7 @@ unknown key, a NaN or a null fails the task there.
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,8 @@ class Executor:
     output_file: Path
     uris: dict[str, str]
     names: dict[str, str]  # what Kubeflow calls each output
+    # The files of output parameters, each a figure that the work hands back by that name.
+    figures: dict[str, Path] = field(default_factory=dict)
 
 
 def parse(component: Component, text: str) -> Executor:
@@ -58,6 +60,9 @@ def parse(component: Component, text: str) -> Executor:
             output_file=Path(_text(given["outputs"]["outputFile"])),
             uris={name: _text(made[known]["uri"]) for name, known in names.items()},
             names=names,
+            figures={
+                name: Path(_text(each["outputFile"])) for name, each in given["outputs"].get("parameters", {}).items()
+            },
         )
     except KeyError as error:
         raise BadInput(f"--executor-input has no {error.args[0]!r}, which {component.name} needs") from None
@@ -105,19 +110,33 @@ def values(given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def write_output(executor: Executor, metadata: Metadata) -> None:
-    """Write the executor output: the metadata of each artifact, for the UI. It appears whole or not at all."""
+    """Write the executor output: the metadata of each artifact, for the UI. It appears whole or not at all.
+
+    An output parameter is the figure of that name in the metadata of an artifact. The backend takes it from the output,
+    other runners from a file of its own. Raises `RuntimeError` where the work handed none back.
+    """
     artifacts = {
         executor.names[name]: {"artifacts": [{"name": name, "uri": uri, "metadata": _plain(metadata.get(name, {}))}]}
         for name, uri in executor.uris.items()
     }
-    write(executor.output_file, {"artifacts": artifacts})
+    known = {key: value for each in metadata.values() for key, value in each.items() if not _refused(value)}
+    if missing := executor.figures.keys() - known.keys():
+        raise RuntimeError(f"{', '.join(sorted(missing))}: no output has a figure of that name")
+    values = {name: known[name] for name in executor.figures}
+    for name, path in executor.figures.items():
+        _write(path, values[name] if isinstance(values[name], str) else json.dumps(values[name]))
+    write(executor.output_file, {"artifacts": artifacts} | ({"parameterValues": values} if values else {}))
 
 
 def write(path: Path, value: Any) -> None:
     """Write a JSON file; it appears whole or not at all."""
+    _write(path, json.dumps(value, allow_nan=False))
+
+
+def _write(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     staged = path.with_name(f".{path.name}.partial")
-    staged.write_text(json.dumps(value, allow_nan=False), encoding="utf-8")
+    staged.write_text(text, encoding="utf-8")
     staged.replace(path)
 
 

@@ -146,6 +146,21 @@ def test_the_output_has_nothing_that_the_backend_refuses(tmp_path):
     }
 
 
+def test_an_output_parameter_is_a_figure_of_that_name_for_every_kind_of_runner(tmp_path):
+    document = executor_input(("dataset", "report"), root=str(tmp_path))
+    document["outputs"]["parameters"] = {
+        name: {"outputFile": str(tmp_path / "parameters" / name)} for name in ("verdict", "images")
+    }
+    executor = kubeflow.parse(INGEST, json.dumps(document))
+    kubeflow.write_output(executor, {"dataset": {"images": 3}, "report": {"verdict": "blessed"}})
+    output = json.loads((tmp_path / "output_metadata.json").read_text())
+    assert output["parameterValues"] == {"verdict": "blessed", "images": 3}
+    texts = {path.name: path.read_text() for path in (tmp_path / "parameters").iterdir()}
+    assert texts == {"verdict": "blessed", "images": "3"}
+    with pytest.raises(RuntimeError, match=r"^verdict: no output has a figure of that name$"):
+        kubeflow.write_output(executor, {"dataset": {"images": 3, "verdict": None}})
+
+
 def test_a_parameter_out_of_bounds_writes_nothing(tmp_path):
     document = executor_input(("dataset", "report"), parameters={"validation_size": -1}, root=str(tmp_path / "x"))
     with pytest.raises(BadInput, match="validation_size: -1 is less than 0"):

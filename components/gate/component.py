@@ -7,7 +7,7 @@ class GateParameters(Parameters):
     """What a model is held against, and how sure that has to be."""
 
     margin: float = parameter(
-        0.3, "Points of accuracy by which it may be worse than the blessed model; 0: it must be better", ge=0, le=100
+        0.5, "Points of accuracy by which it may be worse than the blessed model; 0: it must be better", ge=0, le=100
     )
     candidates: int = parameter(
         1, "How many models this one was chosen from on these test images; the more, the surer it has to be", ge=1

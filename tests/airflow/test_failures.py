@@ -79,6 +79,13 @@ def test_a_process_that_ends_says_why(script, sentence):
     assert str(error.value).startswith(sentence)
 
 
+def test_a_process_is_told_what_the_deployment_does_not_say_itself(monkeypatch):
+    monkeypatch.setenv("SAID", "by the deployment")
+    step, ti = shell('echo "$SAID, $MORE"; exit 1', variables={"SAID": "by default", "MORE": "and more"}), Ti()
+    with pytest.raises(AirflowException, match="by the deployment, and more"):
+        step.execute({"ti": ti})
+
+
 def test_a_process_that_takes_too_long_is_ended_and_says_what_it_did_last():
     step, ti = shell("echo epoch 1/5; exec sleep 60", execution_timeout=timedelta(seconds=1)), Ti()
     with pytest.raises(AirflowTaskTimeout) as error, timeout(1):

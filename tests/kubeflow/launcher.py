@@ -14,6 +14,7 @@ from components.contract.kubeflow import names_of
 from components.contract.store.client import Store
 from dags.cluster import image_of
 from dags.definition import Task
+from dags.workflow import WORKFLOW
 from tests.containers import DOCKER
 
 BUCKET = "mlpipeline"
@@ -81,6 +82,7 @@ def launch(store: Store, task: Task, parameters: dict[str, Any], scratch: Path, 
         },
         "outputs": {
             "artifacts": {name: artifact(name, key, {}) for name, key in called.items()},
+            "parameters": {name: {"outputFile": f"/tmp/kfp/outputs/{name}"} for name in parameters_of(task)},  # noqa: S108
             "outputFile": f"/minio/{BUCKET}/{output_file}",
         },
     }
@@ -98,4 +100,11 @@ def launch(store: Store, task: Task, parameters: dict[str, Any], scratch: Path, 
         for path in files:
             name = path.relative_to(scratch / BUCKET).as_posix()
             store.client.put_object(Bucket=BUCKET, Key=name, Body=path.read_bytes())
-    return parse_strictly(local(output_file).read_text())
+    output = parse_strictly(local(output_file).read_text())
+    assert output.get("parameterValues", {}).keys() == set(parameters_of(task))  # else the backend fails the task
+    return output
+
+
+def parameters_of(task: Task) -> list[str]:
+    """Return the output parameters that the pipeline asks of a task: the gate's verdict."""
+    return [WORKFLOW.gate.verdict] if task.component == WORKFLOW.gate.component else []

@@ -1,6 +1,7 @@
 """Pages of every kind, each made by the real steps: good and bad runs, long names, many classes, other sizes."""
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -51,7 +52,8 @@ def specimens(folder: Path) -> dict[str, Path]:
     training("augmented", digits, **SHORT, augment="rotate,elastic,shift,erase,mixup")
     strict = {"min_accuracy": 0.99, "min_recall": 0.5, "max_calibration_error": 0.01}
     step(EVALUATE, "evaluate-rejected", strict, **healthy, baseline=healthy["trained_model"])
-    odd = step(INGEST, "ingest-odd", {"source": _named(folder / "odd", _odd()), "cache": str(folder), **_SIZE})
+    with _known(_write(folder / "odd", _odd())) as name:
+        odd = step(INGEST, "ingest-odd", {"source": name, "cache": str(folder), **_SIZE})
     step(EVALUATE, "evaluate-named", {}, **healthy | {"dataset": odd / "dataset"})
 
     compared = {"source": str(_write_npz(folder / "compared.npz")), "reference": str(digits)}
@@ -106,14 +108,16 @@ def _write_npz(path: Path, *, colour: bool = False) -> Path:
     return path
 
 
-def _named(folder: Path, arrays: Arrays) -> str:
-    """Make a known data set of it whose classes have long names; return its name."""
-    _write(folder, arrays)
+@contextlib.contextmanager
+def _known(folder: Path) -> Iterator[str]:
+    """Make a known data set, whose classes have long names, of what is in a folder; yield its name."""
     files = tuple(File(name, f"sha256:{sha256(folder / name)}") for name in FILES)
-    KNOWN[folder.name] = replace(
-        KNOWN["mnist"], name=folder.name, class_names=LONG, downloads=(Download(folder.name, mirrors=(), files=files),)
-    )
-    return folder.name
+    downloads = (Download(folder.name, mirrors=(), files=files),)
+    KNOWN[folder.name] = replace(KNOWN["mnist"], name=folder.name, class_names=LONG, downloads=downloads)
+    try:
+        yield folder.name
+    finally:
+        del KNOWN[folder.name]  # other tests look at all there are
 
 
 def _odd() -> Arrays:

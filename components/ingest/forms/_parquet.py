@@ -1,5 +1,6 @@
 """Parquet, within bounds: a few bytes may say that they are gigabytes, and some end the process that reads them."""
 
+import faulthandler
 import os
 import resource
 from collections.abc import Callable, Iterator
@@ -49,6 +50,7 @@ def _ends_the_process(look: Callable[[], object]) -> bool:
         try:
             resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
             os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+            faulthandler.disable()  # nor is it to be told by whoever is told of crashes
             look()
         finally:
             os._exit(0)

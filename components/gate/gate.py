@@ -1,0 +1,133 @@
+"""The work of the gate: find the blessed version, decide, and keep the model if it is blessed."""
+
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from components.artifacts import dataset as datasets
+from components.artifacts.registry import Registry, Shelf, State, Version
+from components.artifacts.registry.shelf import VARIABLE
+from components.contract import artifact, outside
+from components.contract.artifact import canonical_json
+from components.contract.errors import BadInput
+from components.gate import decide
+from components.gate.component import GateParameters
+from components.gate.decide import BLESSED, Answers, Decision, Truth
+from components.gate.report import write_report
+
+NO_REGISTRY = f"No registry is set ({VARIABLE}), so it is held against no other model, and kept in none."
+KEPT = ("accuracy", "accuracy_interval", "loss", "calibration_error")  # figures that a version has
+
+
+def gate(  # noqa: PLR0913 - one path for each input and output
+    parameters: GateParameters,
+    *,
+    dataset: Path,
+    trained_model: Path,
+    metrics: Path,
+    decision: Path,
+    report: Path,
+) -> dict[str, dict[str, Any]]:
+    """Decide whether the model is blessed, and keep it in the registry if so; write decision.json and the page."""
+    figures, ours = read(metrics)
+    labels = datasets.read(dataset, "test", mapped=True).labels
+    truth = Truth(labels, datasets.class_names(dataset))
+    check_answers(ours, truth, metrics)
+    place = parameters.registry or os.environ.get(VARIABLE, "")
+    if place:
+        shelf = Registry(place).shelf(parameters.model_name, datasets.test_set(dataset))
+        made, version = _decide(parameters, shelf, (trained_model, metrics, dataset), figures, truth)
+    else:
+        made, version = decide.alone(figures, NO_REGISTRY), 0
+
+    low, high = figures["accuracy_interval"]
+    found = {name: figures[name] for name in KEPT}
+    said = {"verdict": made.verdict, "checks": made.checks, "notes": made.notes, "version": version}
+    (decision / "decision.json").write_bytes(canonical_json({**said, **found, "baseline": made.baseline or None}))
+    write_report(report, parameters, figures, made, version)
+    print(f"{made.verdict}{f' as version {version}' if version and made.verdict == BLESSED else ''}")
+    for line in [check["what"] for check in made.checks] + made.notes:
+        print(f"  {line}")
+    scalars = {"verdict": made.verdict, "reasons": made.reasons, "version": version}
+    scalars |= {"accuracy": figures["accuracy"], "accuracy_low": low, "accuracy_high": high}
+    if other := made.baseline:
+        scalars |= {"baseline_version": other["version"], "difference": other["difference"]}
+        scalars |= dict(zip(("difference_low", "difference_high"), other["interval"], strict=True))
+    return {"decision": scalars}
+
+
+def read(metrics: Path) -> tuple[Mapping[str, Any], Answers]:
+    """Return what evaluate found, and the answers it found it by; raise `BadInput` if there are none."""
+    try:
+        figures = outside.document(outside.content(metrics / "metrics.json"), str(metrics / "metrics.json"))
+        logits = np.load(metrics / "logits.npy", allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise BadInput(f"{metrics} has not what evaluate writes, metrics.json and logits.npy: {error}") from None
+    if not isinstance(figures, dict) or not {*KEPT, "checks", "verdict"} <= figures.keys():
+        raise BadInput(f"{metrics}/metrics.json has not the figures of evaluate; evaluate the model again")
+    return figures, Answers(logits)
+
+
+def check_answers(answers: Answers, truth: Truth, where: Path) -> None:
+    """Raise `BadInput` unless the answers are those to these test images."""
+    wanted = (len(truth.labels), len(truth.class_names))
+    if answers.logits.shape != wanted:
+        raise BadInput(
+            f"{where}/logits.npy has the shape {answers.logits.shape}, but the data set has {wanted[0]:,} test images "
+            f"and {wanted[1]} classes; give what evaluate made of this very data set"
+        )
+
+
+def _decide(
+    parameters: GateParameters,
+    shelf: Shelf,
+    folders: tuple[Path, Path, Path],
+    figures: Mapping[str, Any],
+    truth: Truth,
+) -> tuple[Decision, int]:
+    """Return the decision, and the version that the model is in the registry, 0 if it is none."""
+    model, metrics, dataset = (artifact.digest(folder) for folder in folders)
+    ours = read(folders[1])[1]
+    kept: dict[str, Answers] = {}
+
+    def answers(version: Version) -> Answers:
+        if version.metrics not in kept:
+            with tempfile.TemporaryDirectory(prefix="tapeline-") as scratch:
+                folder = shelf.registry.fetch(version.metrics, Path(scratch))
+                kept[version.metrics] = read(folder)[1]
+                check_answers(kept[version.metrics], truth, folder)
+        return kept[version.metrics]
+
+    def judge(state: State) -> Decision:
+        if known := decide.again(figures, state, model, parameters.model_name):
+            return known
+        if not (current := state.current):
+            first = f"Nothing is blessed yet as {parameters.model_name} for this test set"
+            return decide.alone(figures, f"{first}, so it is held against nothing.")
+        return decide.compare(parameters, figures, ours, answers(current), truth, current.number)
+
+    state = shelf.state()
+    made = judge(state)
+    if made.verdict == BLESSED and not _number(state, model):
+        for folder in folders[:2]:
+            shelf.registry.keep(folder)  # before the log says that they are there
+
+        def choose(state: State) -> Mapping[str, Any] | None:
+            nonlocal made
+            made = judge(state)  # anew, as another model may have been blessed since
+            if made.verdict != BLESSED or _number(state, model):
+                return None
+            shown = {name: figures[name] for name in KEPT}
+            return {"model": model, "metrics": metrics, "dataset": dataset, "figures": shown, "why": made.reasons}
+
+        state = shelf.bless(choose)
+    return made, _number(state, model)
+
+
+def _number(state: State, model: str) -> int:
+    """Return the version that a model is, 0 if it is none."""
+    return max((version.number for version in state.versions.values() if version.model == model), default=0)
