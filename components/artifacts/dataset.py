@@ -10,7 +10,7 @@
 
 Its metadata: `image_shape`, `classes`, `class_names`, `splits` (images of each), `made_splits`, which the source
 did not have, `source_sha256`, `validation` (the verdict), `errors` and `warnings`, and with a reference
-`reference_sha256`.
+`reference_sha256`; of a known data set `about`: its `title`, `licence`, `homepage` and `citation`.
 """
 
 import hashlib
