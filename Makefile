@@ -23,6 +23,12 @@ run: ## Run the whole workflow here; ARGS="--epochs 1 --model convnet", ARGS=--h
 registry: ## Show and change which model is blessed; ARGS="show model", ARGS="rollback model"
 	$(DEV) python -m dags.registry $(ARGS)
 
+compare: ## Compare runs by name, place or digest, on one page; ARGS="last 2026-11-25_18-04-05"
+	$(DEV) python -m components.compare $(ARGS)
+
+trace: ## Say what a model was made from, each of it verified, and write it down; ARGS="DIGEST --json"
+	$(DEV) python -m components.lineage $(ARGS)
+
 ##@ Test
 test: ## Test components, local run, pages and the chart's templates; ARGS=FILE
 	$(DEV) pytest -n auto --maxprocesses 4 --dist loadfile $(ARGS)

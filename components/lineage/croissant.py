@@ -1,0 +1,143 @@
+"""A data set in Croissant's words (https://docs.mlcommons.org/croissant/docs/croissant-spec-1.1.html): JSON-LD.
+
+Its files are named relative to the folder of the data set, with their sha256, so what it describes can be checked. The
+format has no words yet for what is inside of a .npy file, so a record is said to be in its bytes.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from components.artifacts.dataset import SPLITS
+from components.contract.artifact import Manifest
+from components.contract.terminal import line
+
+VERSION = "http://mlcommons.org/croissant/1.1"
+CONTEXT: Mapping[str, Any] = {
+    "@language": "en",
+    "@vocab": "https://schema.org/",
+    "arrayShape": "cr:arrayShape",
+    "citeAs": "cr:citeAs",
+    "column": "cr:column",
+    "conformsTo": "dct:conformsTo",
+    "containedIn": "cr:containedIn",
+    "cr": "http://mlcommons.org/croissant/",
+    "rai": "http://mlcommons.org/croissant/RAI/",
+    "data": {"@id": "cr:data", "@type": "@json"},
+    "dataType": {"@id": "cr:dataType", "@type": "@vocab"},
+    "dct": "http://purl.org/dc/terms/",
+    "description": {"@container": "@language"},
+    "equivalentProperty": "cr:equivalentProperty",
+    "examples": {"@id": "cr:examples", "@type": "@json"},
+    "extract": "cr:extract",
+    "field": "cr:field",
+    "fileProperty": "cr:fileProperty",
+    "fileObject": "cr:fileObject",
+    "fileSet": "cr:fileSet",
+    "format": "cr:format",
+    "includes": "cr:includes",
+    "isArray": "cr:isArray",
+    "isLiveDataset": "cr:isLiveDataset",
+    "jsonPath": "cr:jsonPath",
+    "key": "cr:key",
+    "md5": "cr:md5",
+    "name": {"@container": "@language"},
+    "parentField": "cr:parentField",
+    "path": "cr:path",
+    "recordSet": "cr:recordSet",
+    "references": "cr:references",
+    "regex": "cr:regex",
+    "repeated": "cr:repeated",
+    "replace": "cr:replace",
+    "samplingRate": "cr:samplingRate",
+    "sc": "https://schema.org/",
+    "separator": "cr:separator",
+    "source": "cr:source",
+    "subField": "cr:subField",
+    "transform": "cr:transform",
+}
+_FORMATS = {"json": "application/json", "txt": "text/plain"}
+
+
+def document(manifest: Manifest, digest: str) -> dict[str, Any]:
+    """Return the description of a data set that ingest made, from its manifest and the digest of that."""
+    about = manifest.metadata.get("about", {})
+    title = line(str(about.get("title", "A data set of one's own")))
+    sizes = manifest.metadata["splits"]
+    images = ", ".join(f"{sizes[name]:,} for {name}" for name in SPLITS if name in sizes)
+    names = [line(str(name)) for name in manifest.metadata["class_names"]]
+    return {
+        "@context": CONTEXT,
+        "@type": "sc:Dataset",
+        "name": re.sub("[^A-Za-z0-9_-]+", "-", str(manifest.parameters["source"] if about else "own-data")),
+        "description": f"{title}: images of {len(names)} classes ({', '.join(names)}), {images}.",
+        "conformsTo": VERSION,
+        "version": f"1.0.0+{digest[:12]}",
+        "identifier": f"sha256:{digest}",
+        **({"license": about["licence"], "url": about["homepage"], "citeAs": about["citation"]} if about else {}),
+        "distribution": [_file(name, file.sha256, file.bytes) for name, file in sorted(manifest.files.items())],
+        "recordSet": [_splits(sizes), *(_records(name, manifest) for name in SPLITS if name in sizes)],
+    }
+
+
+def _file(name: str, sha256: str, size: int) -> dict[str, Any]:
+    return {
+        "@type": "cr:FileObject",
+        "@id": name,
+        "name": name,
+        "contentUrl": name,
+        "contentSize": f"{size} B",
+        "encodingFormat": _FORMATS.get(name.rpartition(".")[2], "application/octet-stream"),
+        "sha256": sha256,
+    }
+
+
+def _splits(sizes: Mapping[str, int]) -> dict[str, Any]:
+    urls = {"train": "cr:TrainingSplit", "validation": "cr:ValidationSplit", "test": "cr:TestSplit"}
+    text = {"@type": "cr:Field", "dataType": "sc:Text"}
+    return {
+        "@type": "cr:RecordSet",
+        "@id": "splits",
+        "name": "splits",
+        "description": "What the images are for.",
+        "dataType": "cr:Split",
+        "key": {"@id": "splits/name"},
+        "field": [
+            {**text, "@id": "splits/name", "name": "name"},
+            {**text, "@id": "splits/url", "name": "url", "dataType": "sc:URL"},
+            {**text, "@id": "splits/images", "name": "images", "dataType": "sc:Integer"},
+        ],
+        "data": [
+            {"splits/name": name, "splits/url": urls[name], "splits/images": sizes[name]}
+            for name in SPLITS
+            if name in sizes
+        ],
+    }
+
+
+def _records(split: str, manifest: Manifest) -> dict[str, Any]:
+    shape = [manifest.metadata["splits"][split], *manifest.metadata["image_shape"]]
+    fields = [_field(split, "images", "sc:Integer", shape, "Pixels, uint8, 0 to 255.")]
+    fields.append(_field(split, "labels", "cr:Label", shape[:1], "The number of the class, uint8."))
+    if f"{split}-weights.npy" in manifest.files:
+        fields.append(_field(split, "weights", "sc:Float", shape[:1], "How much an image counts, float32."))
+    return {
+        "@type": "cr:RecordSet",
+        "@id": split,
+        "name": split,
+        "description": f"The {split} split, as arrays with an entry for each image.",
+        "field": fields,
+    }
+
+
+def _field(split: str, what: str, kind: str, shape: list[int], text: str) -> dict[str, Any]:
+    return {
+        "@type": "cr:Field",
+        "@id": f"{split}/{what}",
+        "name": what,
+        "description": text,
+        "dataType": kind,
+        "isArray": True,
+        "arrayShape": ",".join(map(str, shape)),
+        "source": {"fileObject": {"@id": f"{split}-{what}.npy"}, "extract": {"fileProperty": "content"}},
+    }
