@@ -24,7 +24,7 @@ class _Scope:
 
     def __init__(self, around: "_Scope | None" = None) -> None:
         self.around = around
-        self.prefix = f"{around.prefix}{len(around.names)}_" if around else ""
+        self.prefix: str = f"{around.prefix}{len(around.names)}_" if around else ""
         self.names: dict[str, str] = {}
 
     def graph(self, old: onnx.GraphProto, name: str) -> onnx.GraphProto:

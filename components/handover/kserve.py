@@ -42,10 +42,5 @@ def _service(name: str, digest: str, form: Mapping[str, str], protocol: str, uri
             }
         },
     }
-    text: str = yaml.dump(manifest, Dumper=_Dumper, sort_keys=False)
+    text: str = yaml.safe_dump(manifest, sort_keys=False)
     return text
-
-
-class _Dumper(yaml.SafeDumper):
-    def ignore_aliases(self, _: object) -> bool:
-        return True

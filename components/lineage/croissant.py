@@ -5,7 +5,7 @@ format has no words yet for what is inside of a .npy file, so a record is said t
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from components.artifacts.dataset import SPLITS
@@ -76,7 +76,7 @@ def document(manifest: Manifest, digest: str) -> dict[str, Any]:
         "identifier": f"sha256:{digest}",
         **({"license": about["licence"], "url": about["homepage"], "citeAs": about["citation"]} if about else {}),
         "distribution": [_file(name, file.sha256, file.bytes) for name, file in sorted(manifest.files.items())],
-        "recordSet": [_splits(sizes), *(_records(name, manifest) for name in SPLITS if name in sizes)],
+        "recordSet": [_splits(sizes), *(each for name in SPLITS if name in sizes for each in _records(name, manifest))],
     }
 
 
@@ -115,29 +115,26 @@ def _splits(sizes: Mapping[str, int]) -> dict[str, Any]:
     }
 
 
-def _records(split: str, manifest: Manifest) -> dict[str, Any]:
-    shape = [manifest.metadata["splits"][split], *manifest.metadata["image_shape"]]
-    fields = [_field(split, "images", "sc:Integer", shape, "Pixels, uint8, 0 to 255.")]
-    fields.append(_field(split, "labels", "cr:Label", shape[:1], "The number of the class, uint8."))
+def _records(split: str, manifest: Manifest) -> Iterator[dict[str, Any]]:
+    """Yield a set of records for each array of a split: one for both would need a key, and theirs is the position."""
+    count, *image = [manifest.metadata["splits"][split], *manifest.metadata["image_shape"]]
+    yield _array(split, "images", "sc:Integer", [count, *image], "Pixels, uint8, 0 to 255.")
+    yield _array(split, "labels", "sc:Integer", [count], "The number of the class of each image, uint8.")
     if f"{split}-weights.npy" in manifest.files:
-        fields.append(_field(split, "weights", "sc:Float", shape[:1], "How much an image counts, float32."))
-    return {
-        "@type": "cr:RecordSet",
-        "@id": split,
-        "name": split,
-        "description": f"The {split} split, as arrays with an entry for each image.",
-        "field": fields,
-    }
+        yield _array(split, "weights", "sc:Float", [count], "How much each image counts, float32.")
 
 
-def _field(split: str, what: str, kind: str, shape: list[int], text: str) -> dict[str, Any]:
-    return {
+def _array(split: str, what: str, kind: str, shape: list[int], text: str) -> dict[str, Any]:
+    name = f"{split}-{what}"
+    field = {
         "@type": "cr:Field",
-        "@id": f"{split}/{what}",
+        "@id": f"{name}/{what}",
         "name": what,
         "description": text,
         "dataType": kind,
         "isArray": True,
         "arrayShape": ",".join(map(str, shape)),
-        "source": {"fileObject": {"@id": f"{split}-{what}.npy"}, "extract": {"fileProperty": "content"}},
+        "source": {"fileObject": {"@id": f"{name}.npy"}, "extract": {"fileProperty": "content"}},
     }
+    description = f"The {what} of the {split} split, in their order."
+    return {"@type": "cr:RecordSet", "@id": name, "name": name, "description": description, "field": [field]}

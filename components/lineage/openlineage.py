@@ -37,9 +37,7 @@ def events(found: Iterable[Found]) -> Iterator[dict[str, Any]]:
             "schemaURL": f"{SCHEMA}#/$defs/RunEvent",
             "run": {"runId": run_id(manifest), "facets": _facets(manifest)},
             "job": {"namespace": NAMESPACE, "name": manifest.component, "facets": {}},
-            "inputs": [
-                _dataset(_kind(name, digest, by_digest), digest) for name, digest in sorted(manifest.inputs.items())
-            ],
+            "inputs": [_dataset(_kind(name, digest, by_digest), digest) for name, digest in given],
         }
         yield {**event, "eventType": "START", "outputs": []}
         yield {**event, "eventType": "COMPLETE", "outputs": [_dataset(each.kind, each.digest) for each in outputs]}

@@ -65,7 +65,10 @@ class Shelf:
             raise BadInput(f"{place} is no folder; give places where artifacts lie")
         else:
             for path in _manifests(Path(place)):
-                self._add(str(path.parent), outside.content(path), None)
+                try:
+                    self._add(str(path.parent), outside.content(path), None)
+                except BadInput as error:  # it is a pipe, say
+                    self.unreadable.append(str(error))
 
     def of(self, digest: str) -> list[Found]:
         """Return the artifacts whose digest begins so."""

@@ -58,9 +58,10 @@ def file_name(found: Found) -> str:
 def write(folder: Path, found: Found, key: Path | None) -> Path:
     """Write the statement about an artifact into a folder, signed with a private key in PEM if one is given."""
     said = canonical_json(statement(found))
-    path = folder / file_name(found)
+    text = canonical_json(_envelope(said, _private(key))) if key else said
     folder.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(canonical_json(_envelope(said, _private(key))) if key else said)
+    path = folder / file_name(found)
+    path.write_bytes(text)
     return path
 
 
