@@ -7,6 +7,7 @@ and half precision is beyond ONNX Runtime's processor kernels.
 import contextlib
 import io
 import logging
+import os
 import warnings
 from collections.abc import Iterator
 from typing import Any
@@ -70,8 +71,11 @@ class Session:
 
     def __init__(self, model: bytes) -> None:
         """Load the file; raise `Inconvertible` if ONNX Runtime does not take it."""
+        onnxruntime.set_default_logger_severity(4)  # what is wrong comes as an exception, too
         options = onnxruntime.SessionOptions()
-        options.log_severity_level = 4  # what is wrong comes as an exception, too
+        options.log_severity_level = 4
+        # If it is not told, it binds a thread to each processor of the machine, also to those that are not for it.
+        options.intra_op_num_threads = len(os.sched_getaffinity(0))
         try:
             self._session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
         except Exception as error:

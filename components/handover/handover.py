@@ -7,6 +7,7 @@ inferenceservice-onnx.yaml          and for the second
 README.md                           the model card
 """
 
+import math
 import shutil
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,9 @@ import numpy.typing as npt
 
 from components.artifacts import dataset as datasets
 from components.artifacts import model as models
-from components.contract import artifact, outside, quiet
+from components.contract import artifact, quiet
 from components.contract.errors import BadInput
-from components.handover import kserve, trial
+from components.handover import found, kserve, trial
 from components.handover.card import Card, write_card
 from components.handover.component import HandoverParameters
 from components.handover.convert import OPSET, Inconvertible, Session, convert
@@ -38,64 +39,44 @@ def handover(  # noqa: PLR0913 - one path for each input and output
 ) -> dict[str, dict[str, Any]]:
     """Write the package. Raises `StepError` if what is in it does not answer as evaluate found."""
     tf.config.experimental.enable_op_determinism()
-    figures, logits = _judged(metrics, dataset, trained_model)
+    figures, logits = found.figures(metrics, dataset, trained_model)
     images = datasets.read(dataset, "test", classes=logits.shape[1]).images
-    if len(images) != len(logits):
-        raise BadInput(f"{metrics} has {len(logits):,} answers, but the data set {len(images):,} test images")
+    if len(images) != figures.images:
+        raise BadInput(f"{metrics} has {figures.images:,} answers, but the data set {len(images):,} test images")
     network, spec = models.read(trained_model)
     if not (trained_model / models.SAVED).is_dir():
         raise BadInput(f"{trained_model} has no {models.SAVED}; train again, and it is written")
 
-    name, digest = parameters.service_name, artifact.digest(trained_model)
     saved = package / kserve.SAVED_MODEL / kserve.VERSION
     shutil.copytree(trained_model / models.SAVED, saved)
-    (package / "inferenceservice.yaml").write_text(kserve.tensorflow(name, parameters.storage_uri, digest))
-    found = {"saved_model": _try_saved(saved, images, logits)}
-    missing = "" if parameters.onnx else "it was not asked for"
+    served = parameters.service_name, parameters.storage_uri, artifact.digest(trained_model)
+    (package / "inferenceservice.yaml").write_text(kserve.tensorflow(*served), encoding="utf-8")
+    differences = {"saved_model": _try_saved(saved, images, logits)}
+    missing = "it was not asked for"
     if parameters.onnx:
         try:
             model = convert(network, spec)
-            found["onnx"] = _try_onnx(model, images, logits)
+            differences["onnx"] = _try_onnx(model, images, logits)
         except Inconvertible as error:
             missing = str(error)
         else:
-            path = package / kserve.ONNX / name / kserve.VERSION / "model.onnx"
+            path = package / kserve.ONNX / parameters.service_name / kserve.VERSION / "model.onnx"
             path.parent.mkdir(parents=True)
             path.write_bytes(model)
-            text = kserve.onnx(name, parameters.storage_uri, digest)
-            (package / "inferenceservice-onnx.yaml").write_text(text)
-    write_card(
-        package / "README.md",
-        Card(parameters, dataset, trained_model, metrics, gradient_tables, figures, spec, found, missing),
-        network.count_params(),
-    )
+            (package / "inferenceservice-onnx.yaml").write_text(kserve.onnx(*served), encoding="utf-8")
+    card = Card(parameters, dataset, trained_model, metrics, gradient_tables, figures, spec, differences, missing)
+    write_card(package / "README.md", card, network.count_params())
 
-    for what, difference in found.items():
+    for what, difference in differences.items():
         print(f"{NAMES[what]}: {len(images):,} test images, each with evaluate's class; {_most(difference)}")
-    if missing:
+    if "onnx" not in differences:
         print(f"without ONNX: {missing}")
-    said: dict[str, Any] = {"images": len(images), "accuracy": figures["accuracy"], "onnx": "onnx" in found}
-    said |= {f"largest_difference_{what}": difference for what, difference in found.items()}
-    return {"package": said | ({"opset": OPSET} if "onnx" in found else {})}
+    said: dict[str, Any] = {"images": len(images), "accuracy": figures.accuracy, "onnx": "onnx" in differences}
+    said |= {f"largest_difference_{what}": difference for what, difference in differences.items()}
+    return {"package": said | ({"opset": OPSET} if "onnx" in differences else {})}
 
 
 NAMES = {"saved_model": "SavedModel", "onnx": "ONNX"}
-
-
-def _judged(metrics: Path, dataset: Path, model: Path) -> tuple[dict[str, Any], npt.NDArray[np.float32]]:
-    """Return what evaluate found of this very model, and its logits, float32 [n, classes]; else raise `BadInput`."""
-    inputs = artifact.read(metrics).inputs
-    for name, folder in (("trained_model", model), ("dataset", dataset)):
-        if inputs.get(name) != artifact.digest(folder):
-            raise BadInput(f"{metrics} is not about {folder}, but about another {name}; evaluate this one first")
-    try:
-        figures = outside.document(outside.content(metrics / "metrics.json"), str(metrics / "metrics.json"))
-        logits = np.load(metrics / "logits.npy", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise BadInput(f"{metrics} has not what evaluate writes, metrics.json and logits.npy: {error}") from None
-    if not isinstance(figures, dict) or "classes" not in figures or logits.ndim != 2:
-        raise BadInput(f"{metrics} has not the figures of evaluate; evaluate the model again")
-    return figures, logits
 
 
 def _try_saved(folder: Path, images: npt.NDArray[np.uint8], logits: npt.NDArray[np.float32]) -> float:
@@ -114,8 +95,11 @@ def _try_onnx(model: bytes, images: npt.NDArray[np.uint8], logits: npt.NDArray[n
 
 
 def _rounded(difference: float) -> float:
-    """Return a difference with the two digits that a person reads."""
-    return float(f"{difference:.1e}")
+    """Return a difference with the two digits that a person reads, rounded up, as it is said to be the largest."""
+    if not difference:
+        return 0.0
+    unit = 10.0 ** (math.floor(math.log10(difference)) - 1)
+    return float(f"{math.ceil(round(difference / unit, 6)) * unit:.1e}")
 
 
 def _most(difference: float) -> str:

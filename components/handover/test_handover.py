@@ -2,6 +2,7 @@
 """The hand-over with real models: what servers load gives what evaluate found, and the card says what is known."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -90,7 +91,7 @@ def test_the_card_is_one_of_hugging_faces(package, inputs):
     results = {each.metric_type: each.metric_value for each in card.data.eval_results}
     assert results["accuracy"] == accuracy
     assert (card.data.library_name, card.data.pipeline_tag, card.data.license) == (
-        "keras", "image-classification", None
+        "tensorflow", "image-classification", None
     )  # fmt: skip
     assert card.data.eval_results[0].dataset_name == "a data set of one's own"
     assert "onnx" in card.data.tags
@@ -110,6 +111,15 @@ def test_the_code_in_the_card_runs(package):
     code = text.split("```python\n")[1].split("```")[0] + "print(classes.shape)\n"
     done = subprocess.run([sys.executable, "-c", code], cwd=package, capture_output=True, text=True, check=True)
     assert done.stdout == "(1,)\n"
+
+
+def test_the_code_of_the_page_runs(package, inputs, tmp_path):
+    code = (ROOT / "docs" / "serving.md").read_text(encoding="utf-8").split("```python\n")[1].split("```")[0]
+    for name, place in (("package", package), ("dataset", inputs["dataset"])):
+        (tmp_path / name).symlink_to(place)
+    command = [sys.executable, "-c", code.replace("onnx/tapeline/", "onnx/digits/")]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert re.fullmatch(r"(\d is taken for \d, which is \d+\.\d% sure\n){10}", done.stdout)
 
 
 def test_the_interval_of_a_class_is_scipys():
@@ -143,6 +153,37 @@ def test_other_answers_than_evaluates_are_not_handed_over(inputs, tmp_path):
         make(COMPONENT, {}, {**inputs, "metrics": spoilt}, tmp_path)
     assert e.value.exit_code == 1
     assert not (tmp_path / "package").exists()
+
+
+def test_what_is_said_to_be_the_largest_is_rounded_up():
+    from components.handover.handover import _rounded
+
+    assert [_rounded(each) for each in (0.0, 1.21e-6, 1.2e-6, 9.91e-8, 0.5)] == [0.0, 1.3e-6, 1.2e-6, 1e-7, 0.5]
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "sentence"),
+    [
+        (
+            "metrics.json",
+            b'{"images": 256}',
+            r"metrics.json: accuracy: Field required; give what the steps",
+        ),
+        ("metrics.json", b"{", r"metrics.json is no JSON"),
+        ("logits.npy", b"x", r"logits.npy is not what evaluate writes"),
+        ("logits.npy", None, r"logits.npy holds float64 \(256, 10\), expected float32 \(256, 10\)"),
+    ],
+)
+def test_what_evaluate_has_not_written_is_refused(file, text, sentence, inputs, tmp_path):
+    spoilt = shutil.copytree(inputs["metrics"], tmp_path / "metrics")
+    if text is None:
+        np.save(spoilt / file, np.load(spoilt / file).astype(np.float64))
+    else:
+        (spoilt / file).write_bytes(text)
+    given = artifact.read(spoilt).inputs
+    artifact.seal(spoilt, component="evaluate", output="metrics", parameters={}, inputs=given)
+    with pytest.raises(BadInput, match=sentence):
+        make(COMPONENT, {}, {**inputs, "metrics": spoilt}, tmp_path)
 
 
 def test_metrics_of_another_model_are_refused(inputs, tmp_path):

@@ -23,6 +23,7 @@ from components.contract.store.client import split
 from components.contract.store.embedded import serve
 from components.lineage import croissant, openlineage, runs, statements
 from components.lineage.places import Found, Shelf
+from components.lineage.post import post
 from components.lineage.show import as_json, lines
 from components.lineage.walk import CHANGED, NOT_FOUND, Node, Walk
 
@@ -78,6 +79,7 @@ def _parser() -> Parser:
     parser.add_argument("--attested", type=Path, metavar="FOLDER", help="ask for a signed statement of each artifact")
     parser.add_argument("--public-key", type=Path, metavar="FILE", help="the key that they are signed with (PEM)")
     parser.add_argument("--openlineage", type=Path, metavar="FILE", help="write the steps as OpenLineage's events")
+    parser.add_argument("--post", action="store_true", help="send these events to the server of OPENLINEAGE_URL")
     return parser
 
 
@@ -157,13 +159,15 @@ def _emit(options: Any, found: Sequence[Found]) -> None:
         data = [each for each in found if DATASET in each.manifest.metadata]
         if len(data) != 1:
             raise BadInput(f"--croissant describes one data set, but {len(data)} are behind this")
-        _write(options.croissant, canonical_json(croissant.document(data[0].manifest, data[0].digest)))
+        _write(options.croissant, canonical_json(croissant.document(data[0])))
     if options.in_toto:
         for each in found:
             statements.write(options.in_toto, each, options.key)
     if options.openlineage:
         rows = [json.dumps(each, sort_keys=True) for each in openlineage.events(found)]
         _write(options.openlineage, "".join(f"{row}\n" for row in rows).encode())
+    if options.post:
+        print(f"{post(openlineage.events(found))} events sent", file=sys.stderr)
 
 
 def _write(path: Path, text: bytes) -> None:

@@ -5,12 +5,13 @@ format has no words yet for what is inside of a .npy file, so a record is said t
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
-from components.artifacts.dataset import SPLITS
-from components.contract.artifact import Manifest
+from components.artifacts import dataset as datasets
+from components.artifacts.dataset import SPLITS, Description
 from components.contract.terminal import line
+from components.lineage.places import Found
 
 VERSION = "http://mlcommons.org/croissant/1.1"
 CONTEXT: Mapping[str, Any] = {
@@ -59,24 +60,27 @@ CONTEXT: Mapping[str, Any] = {
 _FORMATS = {"json": "application/json", "txt": "text/plain"}
 
 
-def document(manifest: Manifest, digest: str) -> dict[str, Any]:
-    """Return the description of a data set that ingest made, from its manifest and the digest of that."""
-    about = manifest.metadata.get("about", {})
-    title = line(str(about.get("title", "A data set of one's own")))
-    sizes = manifest.metadata["splits"]
-    images = ", ".join(f"{sizes[name]:,} for {name}" for name in SPLITS if name in sizes)
-    names = [line(str(name)) for name in manifest.metadata["class_names"]]
+def document(found: Found) -> dict[str, Any]:
+    """Return the description of a data set that ingest made; raise `BadInput` for another artifact."""
+    manifest = found.manifest
+    data = datasets.described(manifest, found.place)
+    about = data.about
+    images = ", ".join(f"{data.splits[name]:,} for {name}" for name in SPLITS if name in data.splits)
+    names = [line(name) for name in data.class_names]
+    title = line(about.title) if about else "A data set of one's own"
+    known = {"license": about.licence, "url": about.homepage, "citeAs": about.citation} if about else {}
+    records = [each for name in SPLITS for each in _records(name, data, manifest.files)]
     return {
         "@context": CONTEXT,
         "@type": "sc:Dataset",
-        "name": re.sub("[^A-Za-z0-9_-]+", "-", str(manifest.parameters["source"] if about else "own-data")),
+        "name": re.sub("[^A-Za-z0-9_-]+", "-", str(manifest.parameters.get("source")) if about else "own-data"),
         "description": f"{title}: images of {len(names)} classes ({', '.join(names)}), {images}.",
         "conformsTo": VERSION,
-        "version": f"1.0.0+{digest[:12]}",
-        "identifier": f"sha256:{digest}",
-        **({"license": about["licence"], "url": about["homepage"], "citeAs": about["citation"]} if about else {}),
+        "version": f"1.0.0+{found.digest[:12]}",
+        "identifier": f"sha256:{found.digest}",
+        **known,
         "distribution": [_file(name, file.sha256, file.bytes) for name, file in sorted(manifest.files.items())],
-        "recordSet": [_splits(sizes), *(each for name in SPLITS if name in sizes for each in _records(name, manifest))],
+        "recordSet": [_splits(data.splits), *records],
     }
 
 
@@ -115,12 +119,15 @@ def _splits(sizes: Mapping[str, int]) -> dict[str, Any]:
     }
 
 
-def _records(split: str, manifest: Manifest) -> Iterator[dict[str, Any]]:
+def _records(split: str, data: Description, files: Collection[str]) -> Iterator[dict[str, Any]]:
     """Yield a set of records for each array of a split: one for both would need a key, and theirs is the position."""
-    count, *image = [manifest.metadata["splits"][split], *manifest.metadata["image_shape"]]
-    yield _array(split, "images", "sc:Integer", [count, *image], "Pixels, uint8, 0 to 255.")
-    yield _array(split, "labels", "sc:Integer", [count], "The number of the class of each image, uint8.")
-    if f"{split}-weights.npy" in manifest.files:
+    count, names = data.splits.get(split, 0), {"images", "labels", "weights"}
+    arrays = {name for name in names if f"{split}-{name}.npy" in files}
+    if "images" in arrays:
+        yield _array(split, "images", "sc:Integer", [count, *data.image_shape], "Pixels, uint8, 0 to 255.")
+    if "labels" in arrays:
+        yield _array(split, "labels", "sc:Integer", [count], "The number of the class of each image, uint8.")
+    if "weights" in arrays:
         yield _array(split, "weights", "sc:Float", [count], "How much each image counts, float32.")
 
 

@@ -45,7 +45,7 @@ def _about(node: Node, runs: Sequence[str], blessed: Sequence[str]) -> Iterator[
         yield "parameters other than by default: " + ", ".join(f"{name}={value}" for name, value in parameters.items())
     if manifest.versions:
         yield "with " + ", ".join(f"{name} {version}" for name, version in sorted(manifest.versions.items()))
-    if source := manifest.metadata.get("source_sha256"):
+    if isinstance(source := manifest.metadata.get("source_sha256"), dict):
         yield from (f"from {name}, sha256 {digest}" for name, digest in source.items())
     if runs:
         yield f"in the runs here: {', '.join(runs)}"

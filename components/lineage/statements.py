@@ -5,7 +5,6 @@ https://github.com/secure-systems-lab/dsse. The same artifact gives the same byt
 """
 
 import base64
-import binascii
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
@@ -58,7 +57,7 @@ def file_name(found: Found) -> str:
 def write(folder: Path, found: Found, key: Path | None) -> Path:
     """Write the statement about an artifact into a folder, signed with a private key in PEM if one is given."""
     said = canonical_json(statement(found))
-    text = canonical_json(_envelope(said, _private(key))) if key else said
+    text = canonical_json(enveloped(said, _private(key))) if key else said
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / file_name(found)
     path.write_bytes(text)
@@ -72,7 +71,7 @@ def check(folder: Path, found: Found, key: Path) -> str:
     """
     path = folder / file_name(found)
     try:
-        said = _signed(outside.document(outside.content(path), str(path)), _public(key))
+        said = signed(outside.document(outside.content(path), str(path)), _public(key))
     except FileNotFoundError:
         return f"there is no statement {path}"
     if said is None:
@@ -80,7 +79,8 @@ def check(folder: Path, found: Found, key: Path) -> str:
     return "" if said == canonical_json(statement(found)) else f"{path} says something else than the artifact"
 
 
-def _envelope(payload: bytes, key: Any) -> dict[str, Any]:
+def enveloped(payload: bytes, key: Any) -> dict[str, Any]:
+    """Return a payload in an envelope, signed with a private key."""
     return {
         "payloadType": PAYLOAD,
         "payload": base64.b64encode(payload).decode(),
@@ -90,13 +90,13 @@ def _envelope(payload: bytes, key: Any) -> dict[str, Any]:
     }
 
 
-def _signed(envelope: Any, key: Any) -> bytes | None:
+def signed(envelope: Any, key: Any) -> bytes | None:
     """Return what was signed with the key, None where nothing was."""
     try:
         payload = base64.b64decode(envelope["payload"], validate=True)
         signatures = [base64.b64decode(each["sig"], validate=True) for each in envelope["signatures"]]
         kind = envelope["payloadType"]
-    except (KeyError, TypeError, binascii.Error):
+    except (KeyError, TypeError, ValueError):
         return None
     good = kind == PAYLOAD and any(_holds(key, each, _encoded(payload)) for each in signatures)
     return payload if good else None

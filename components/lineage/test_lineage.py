@@ -1,9 +1,12 @@
 # mypy: allow-untyped-defs, allow-untyped-calls
 """Lineage of ten real artifacts: told whole, told wrong where any of it was touched, and said in others' words."""
 
+import http.server
 import json
+import os
 import re
 import shutil
+import threading
 import uuid
 from datetime import datetime
 
@@ -19,6 +22,7 @@ from components.artifacts.registry import Registry
 from components.conftest import make
 from components.contract import artifact, location
 from components.contract.errors import BadInput, StepError
+from components.contract.store.embedded import serve
 from components.evaluate.component import COMPONENT as EVALUATE
 from components.export.component import COMPONENT as EXPORT
 from components.handover.component import COMPONENT as HANDOVER
@@ -319,6 +323,36 @@ def test_the_steps_as_events_of_openlineage(trace, digests, tmp_path, monkeypatc
     assert "SOURCE_DATE_EPOCH: 'soon' is no number" in trace(digests["package"], "--openlineage", path)[2]
 
 
+def test_events_are_sent_to_a_server(trace, digests, monkeypatch):
+    got = []
+
+    class Server(http.server.BaseHTTPRequestHandler):
+        def do_POST(self):
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            got.append((self.path, self.headers["Authorization"], body["job"]["name"]))
+            self.send_response(201 if len(got) < 6 else 403)
+            self.end_headers()
+
+        def log_message(self, *_):
+            pass
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Server) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        monkeypatch.setenv("OPENLINEAGE_URL", f"http://127.0.0.1:{server.server_port}/")
+        monkeypatch.setenv("OPENLINEAGE_API_KEY", "secret")
+        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+        assert trace(digests["trained_model"], "--post")[1] == 0
+        assert got == [("/api/v1/lineage", "Bearer secret", job) for job in ("ingest", "ingest", "train", "train")]
+        sentence = trace(digests["trained_model"], "--post")[2]
+        assert sentence.endswith("/api/v1/lineage answered 403 Forbidden to event 2")
+        server.shutdown()
+    assert "did not take event 1: " in trace(digests["trained_model"], "--post")[2]
+    monkeypatch.setenv("OPENLINEAGE_URL", "file:///etc/passwd")
+    assert trace(digests["trained_model"], "--post")[1:] == (
+        2, "OPENLINEAGE_URL: 'file:///etc/passwd' is no address of a server, such as http://marquez:5000"
+    )  # fmt: skip
+
+
 def test_the_runs_that_are_kept_here_are_named(trace, digests, chain, tmp_path):
     run = tmp_path / "run" / "runs" / "2026-11-26_10-00-00"
     run.mkdir(parents=True)
@@ -340,3 +374,21 @@ def test_without_places_it_is_looked_for_beside(chain, capsys, tmp_path):
     assert capsys.readouterr().out.count(": verified") == 2
     with pytest.raises(BadInput, match="is not an artifact"):
         main([str(tmp_path)])
+
+
+def test_in_the_store_of_make_run(chain, digests, tmp_path, capsys, monkeypatch):
+    """It is started for it; and where nothing was blessed yet there is no registry, which is no error."""
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setattr(os, "environ", os.environ.copy())
+    store = tmp_path / "run" / "store"
+    with serve(store, "tapeline") as settings:
+        os.environ.update(settings)
+        for name in ("dataset", "trained_model"):
+            location.publish(shutil.copytree(chain / name, tmp_path / name), f"s3://tapeline/a-step/key/{name}")
+        for name in settings:
+            del os.environ[name]
+    main([digests["trained_model"][:10], "--folder", str(tmp_path / "run")])
+    text = capsys.readouterr().out
+    assert text.count(": verified") == 2
+    assert "train, at s3://tapeline/a-step/key/trained_model" in text
