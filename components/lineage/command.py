@@ -51,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if options.attested:
             _attest(traced, options.attested, options.public_key)
         found = list({node.digest: node.found for node in _all(traced) if node.found}.values())
-        whose = runs.kept(options.folder, found)
+        whose = runs.kept(options.folder, shelf.found)
         blessed = runs.blessings(registry, [each.digest for each in found]) if registry else {}
     if options.json:
         sys.stdout.write(canonical_json(as_json(traced, whose, blessed)).decode())

@@ -34,17 +34,21 @@ class Found:
         try:
             if self.store is None:
                 artifact.verify(Path(self.place))
+                self._stays(Path(self.place))
             else:
                 self._verify_remote(self.store)
         except BadInput as error:
             return str(error)
         return ""
 
+    def _stays(self, folder: Path) -> None:
+        if artifact.digest(folder) != self.digest:
+            raise BadInput(f"{self.place} was replaced while it was read")
+
     def _verify_remote(self, store: Store) -> None:
         with tempfile.TemporaryDirectory(prefix="tapeline-") as scratch:
             store.fetch(self.place, Path(scratch))
-            if artifact.digest(Path(scratch)) != self.digest:
-                raise BadInput(f"{self.place} was replaced while it was read")
+            self._stays(Path(scratch))
         if more := sorted({*store.names(self.place)} - {*self.manifest.files, MANIFEST}):
             raise BadInput(f"{self.place}/{more[0]} is in the artifact, but its manifest does not list it")
 

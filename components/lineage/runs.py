@@ -15,11 +15,16 @@ def kept(folder: Path, found: Iterable[Found]) -> dict[str, list[str]]:
     runs: dict[str, list[str]] = {}
     for path in sorted(folder.glob("runs/*/summary.json")):
         said = outside.document(outside.content(path), str(path))
-        steps = said.get("artifacts", {}) if isinstance(said, dict) else {}
-        for place in (place for step in steps.values() for place in step.values()):
+        for place in _places(said.get("artifacts") if isinstance(said, dict) else None):
             if place in by_place:
                 runs.setdefault(by_place[place], []).append(path.parent.name)
     return runs
+
+
+def _places(steps: object) -> list[str]:
+    """Return the places in the summary of a run, {step: {output: place}}; none if it is of another form."""
+    outputs = [each for each in steps.values() if isinstance(each, dict)] if isinstance(steps, dict) else []
+    return [place for each in outputs for place in each.values() if isinstance(place, str)]
 
 
 def shelf_of(registry: Registry, name: str) -> Shelf:

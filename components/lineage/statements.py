@@ -6,6 +6,7 @@ https://github.com/secure-systems-lab/dsse. The same artifact gives the same byt
 
 import base64
 import hashlib
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from components.lineage.places import Found
 STATEMENT, PROVENANCE = "https://in-toto.io/Statement/v1", "https://slsa.dev/provenance/v1"
 STEP = "urn:tapeline:step"  # a step is what builds here: component.py and the work of that name
 PAYLOAD = "application/vnd.in-toto+json"
-NAMES = "{component}-{output}-{digest:.12}.intoto.json"
+END = ".intoto.json"
 
 
 def statement(found: Found) -> dict[str, Any]:
@@ -50,8 +51,7 @@ def statement(found: Found) -> dict[str, Any]:
 
 def file_name(found: Found) -> str:
     """Return what the file with the statement about an artifact is called."""
-    manifest = found.manifest
-    return NAMES.format(component=manifest.component, output=manifest.output, digest=found.digest)
+    return f"{re.sub('[^a-z0-9_]', '-', f'{found.manifest.component}-{found.manifest.output}')}-{found.digest:.12}{END}"
 
 
 def write(folder: Path, found: Found, key: Path | None) -> Path:

@@ -365,8 +365,10 @@ def test_the_runs_that_are_kept_here_are_named(trace, digests, chain, tmp_path):
 def test_a_strangers_component_is_not_imported(trace, tmp_path):
     (tmp_path / "odd").mkdir()
     artifact.seal(tmp_path / "odd", component="../x", output="y", parameters={"a": 1}, inputs={})
-    text, code, _ = trace(tmp_path / "odd", places=[tmp_path])
+    text, code, _ = trace(tmp_path / "odd", "--in-toto", tmp_path / "statements", places=[tmp_path])
     assert (code, "parameters other than by default: a=1" in text) == (0, True)
+    (path,) = (tmp_path / "statements").iterdir()  # and nothing is written elsewhere
+    assert path.name == f"---x-y-{artifact.digest(tmp_path / 'odd')[:12]}.intoto.json"
 
 
 def test_without_places_it_is_looked_for_beside(chain, capsys, tmp_path):
