@@ -13,7 +13,7 @@ from dags.workflow import WORKFLOW
 
 ROOT = Path(__file__).parent.parent
 STEPS = tuple(task.name for task in WORKFLOW.tasks)
-TOOLS = ("compare",)  # they read what the steps have made, and are in no image
+TOOLS = ("compare", "lineage")  # they read what the steps have made, and are in no image
 # What the code of a folder may import of components/, besides itself.
 MAY = {"contract": (), "models": ("contract",), "artifacts": ("contract", "models")}
 MAY |= dict.fromkeys((*STEPS, *TOOLS), SHARED)
