@@ -20,6 +20,9 @@ doctor: ## Say what this machine has and lacks for each way of use, and what men
 run: ## Run the whole workflow here; ARGS="--epochs 1 --model convnet", ARGS=--help
 	$(DEV) python -m dags.local $(ARGS)
 
+registry: ## Show and change which model is blessed; ARGS="show model", ARGS="rollback model"
+	$(DEV) python -m dags.registry $(ARGS)
+
 ##@ Test
 test: ## Test components, local run, pages and the chart's templates; ARGS=FILE
 	$(DEV) pytest -n auto --maxprocesses 4 --dist loadfile $(ARGS)

@@ -71,7 +71,7 @@ def note(
     """
     gate = workflow.gate
     figures = told.get((gate.component.name, gate.output))
-    said = [gate.sentence(figures)] if figures else []
+    said = [gate.says(figures)] if figures else []
     said += [value["sentence"] for (_, key), value in told.items() if key == FAILURE]
     text = _plain("; ".join(said) or otherwise, LONGEST // 2)
     for link in _links(workflow, run, told):

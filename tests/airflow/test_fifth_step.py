@@ -44,4 +44,4 @@ def test_the_dag_has_it_after_what_it_reads(tmp_path):
             "--owner={{ params.owner or '' }}",
         ]
         assert ("tapeline/card:v7" in image) == (runner != "process")
-        assert again == ["confirm", "evaluate", "find"]
+        assert again == ["confirm", "evaluate", "find", "gate"]

@@ -5,6 +5,7 @@ Runs start in each way there is, and things go wrong in each way that a user wil
 """
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -19,18 +20,21 @@ from tests.waiting import eventually
 def test_a_blessed_model_is_judged_again(runs, scheduled):
     again, *_ = eventually("run for the asset", lambda: runs.of("tapeline_reevaluate", "asset_triggered"))
     assert runs.end_of(again, "tapeline_reevaluate") == (
-        "success", dict.fromkeys(("find", "evaluate", "confirm"), "success"),
+        "success", dict.fromkeys(("find", "evaluate", "gate", "confirm"), "success"),
     )  # fmt: skip
     first, second = (
         runs.said(scheduled, "evaluate", "metrics"),
         runs.said(again, "evaluate", "metrics", "tapeline_reevaluate"),
     )
-    assert (first["verdict"], second["verdict"]) == ("blessed", "blessed")
+    decisions = [
+        runs.said(scheduled, "gate", "decision"), runs.said(again, "gate", "decision", "tapeline_reevaluate"),
+    ]  # fmt: skip
+    assert [(each["verdict"], each["version"]) for each in decisions] == [("blessed", 1)] * 2  # it is not kept twice
     assert first["digest"] == second["digest"]  # the same model, data and thresholds: the same bytes
     assert first["uri"] != second["uri"]
     stricter = runs.trigger("tapeline_reevaluate", min_accuracy=1)
     state, tasks = runs.end_of(stricter, "tapeline_reevaluate")
-    assert (state, tasks["evaluate"], tasks["confirm"]) == ("failed", "success", "failed")
+    assert (state, tasks["gate"], tasks["confirm"]) == ("failed", "success", "failed")
 
 
 def test_the_assets_say_where_they_are_and_how_good(runs, scheduled):
@@ -45,6 +49,7 @@ def test_the_assets_say_where_they_are_and_how_good(runs, scheduled):
     assert (model["trained_model"], model["dataset"]) == (f"{place}/train/{tries['train']}/trained_model", dataset)
     assert model["verdict"] == "blessed"
     assert model["accuracy"] == runs.said(scheduled, "evaluate", "metrics")["accuracy"] > 0.2
+    assert model["places"] == {"ingest.dataset": dataset, "train.trained_model": model["trained_model"]}
 
 
 def test_a_parameter_out_of_bounds_is_refused_by_the_api(runs):
@@ -110,15 +115,15 @@ def night(runs, refused):
     runs.airflow.call("DELETE", f"dags/tapeline/dagRuns/{refused}")
     run = runs.trigger(run=refused, min_accuracy=1)
     state, tasks = runs.end_of(run)
-    assert (run, state, tasks["evaluate"], tasks["bless"]) == (refused, "success", "success", "skipped")
+    assert (run, state, tasks["gate"], tasks["bless"]) == (refused, "success", "success", "skipped")
     assert runs.artifacts(run) | made == runs.artifacts(run)
     return run
 
 
 def test_a_run_by_the_api_makes_the_same_bytes_and_a_model_below_its_threshold_is_no_asset(runs, scheduled, night):
     assert runs.note(night).startswith("test accuracy ")
-    assert ", rejected · [Ingest and validate](tapeline/tapeline/" in runs.note(night)
-    assert "the model is rejected; see the report of evaluate" in runs.log(night, "bless", 1)
+    assert re.search(r", rejected: accuracy .* · \[Ingest and validate\]\(tapeline/tapeline/", runs.note(night))
+    assert "the model is rejected; see the report of gate" in runs.log(night, "bless", 1)
     for step, output in (("ingest", "dataset"), ("train", "gradients"), ("export", "gradient_tables")):
         assert runs.said(night, step, output)["digest"] == runs.said(scheduled, step, output)["digest"]
 
