@@ -12,7 +12,7 @@ import shutil
 import signal
 import sys
 import tempfile
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -39,7 +39,7 @@ def main(workflow: Workflow) -> None:
     guard("run", lambda: run(workflow, parse(workflow, sys.argv[1:])))
 
 
-def parse(workflow: Workflow, arguments: list[str]) -> argparse.Namespace:
+def parse(workflow: Workflow, arguments: Sequence[str]) -> argparse.Namespace:
     """Return the options, with the values for the workflow's parameters in `values`."""
     parser = Parser(prog="make run ARGS='…'", usage="%(prog)s", description=__doc__)
     parser.add_argument("--no-cache", action="store_true", help="run every step, also those that have run before")

@@ -12,7 +12,7 @@ import hashlib
 import os
 import secrets
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +43,7 @@ def main(workflow: Workflow) -> None:
     guard("study", lambda: run(workflow, parse(workflow, sys.argv[1:])))
 
 
-def parse(workflow: Workflow, arguments: list[str]) -> argparse.Namespace:
+def parse(workflow: Workflow, arguments: Sequence[str]) -> argparse.Namespace:
     """Return the options, with the values for the workflow in `values`, and for the study in `study`."""
     trials = _trials(workflow)
     parser = Parser(prog="make study ARGS='…'", usage="%(prog)s", description=__doc__)

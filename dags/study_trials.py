@@ -80,7 +80,7 @@ def train(bench: Bench, job: Job, values: Mapping[str, Any]) -> Outcome:
     more = {trials.seed: spec.seed + job.repeat, trials.pause: 0 if last else rungs[job.rung].epochs}
     place.say(_announced(bench, job, values))
     try:
-        given = dict(bench.parameters[bench.task.name]) | values | more
+        given = dict(bench.parameters[bench.task.name]) | dict(values) | more
         if bench.task.checkpoints:
             given[bench.task.checkpoints] = f"{bench.checkpoints}/{_folder(job)}"
         parameters = trials.component.parameters.checked(given)

@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 from markupsafe import Markup
 
@@ -11,21 +10,21 @@ from components.artifacts import page
 from components.study.plan import Job, Outcomes, Spec, rungs
 from components.study.space import Choice, Dimension
 
-BEST, LEAST = "#d9762b", 0.15  # the colour of the best trial, and the lightest of the others
-_SHADES = mpl.colormaps["viridis_r"]
+BEST, OTHERS = page.PALETTE[1], page.PALETTE[0]
+FAINT, STRONG = 0.12, 0.9  # the worst trial and the best of the others
 
 
 def coordinates(spec: Spec, values: Sequence[Mapping[str, Any]], found: Mapping[int, float], best: int) -> Markup:
     """Return parallel coordinates: a line for each trial over what is varied, and what came of it on the right."""
     made, axes = page.figure(9.6, 3.4)
-    heights = {trial: [_height(each, values[trial][each.name]) for each in spec.space] for trial in found}
+    heights = {trial: [height(each, values[trial][each.name]) for each in spec.space] for trial in found}
     low, high = min(found.values()), max(found.values())
     order = sorted(found, key=lambda trial: (trial == best, found[trial] if spec.higher else -found[trial]))
     for place, trial in enumerate(order):
         at = (found[trial] - low) / (high - low) if high > low else 0.5
-        shade = BEST if trial == best else _SHADES(LEAST + (1 - LEAST) * place / max(1, len(order) - 1))
-        axes.plot([*heights[trial], at], color=shade, linewidth=2.4 if trial == best else 0.9,
-                  alpha=1.0 if trial == best else 0.75, label="the best" if trial == best else None)  # fmt: skip
+        strength = FAINT + (STRONG - FAINT) * place / max(1, len(order) - 1)
+        style = {"color": BEST, "linewidth": 2.4, "label": "the best"} if trial == best else {"color": OTHERS}
+        axes.plot([*heights[trial], at], alpha=1 if trial == best else strength, **{"linewidth": 0.9} | style)
     names = [each.name.replace("_", " ") for each in spec.space] + [f"{spec.measure.replace('_', ' ')}, first rung"]
     axes.set_xticks(range(len(names)), [page.short(name, 40) for name in names])
     axes.set_yticks([])
@@ -34,8 +33,8 @@ def coordinates(spec: Spec, values: Sequence[Mapping[str, Any]], found: Mapping[
     axes.spines["left"].set_visible(False)
     for index, marks in enumerate([*map(_marks, spec.space), [(0.0, f"{low:.4g}"), (1.0, f"{high:.4g}")]]):
         axes.axvline(index, color="#888888", linewidth=0.8)
-        for height, text in marks:
-            axes.text(index + 0.02, height, page.short(text), fontsize=8, va="center")
+        for at_height, text in marks:
+            axes.text(index + 0.02, at_height, page.short(text), fontsize=8, va="center")
     axes.legend(loc="upper right", bbox_to_anchor=(1, 1.12))
     described = f"{len(found)} trials as lines over {len(spec.space)} varied parameters and what came of each"
     return page.svg(made, described)
@@ -61,14 +60,14 @@ def curves(spec: Spec, outcomes: Outcomes, best: int) -> Markup:
         ]
         points = [(epoch, value) for epoch, value in known if value is not None]
         if points:
-            style = {"color": BEST, "linewidth": 2.0, "label": "the best"} if trial == best else {"color": "#3b78c4"}
+            style = {"color": BEST, "linewidth": 2.0, "label": "the best"} if trial == best else {"color": OTHERS}
             axes.plot(*zip(*points, strict=True), marker="o", markersize=3, alpha=1 if trial == best else 0.45, **style)
     axes.set(xlabel="epoch", ylabel=spec.measure.replace("_", " "), xticks=at)
     axes.legend()
     return page.svg(made, f"{spec.measure} of each trial at epochs {', '.join(map(str, at))}")
 
 
-def _height(each: Dimension, value: Any) -> float:
+def height(each: Dimension, value: Any) -> float:
     """Return where a value is on its axis, from 0 to 1."""
     if isinstance(each, Choice):
         return each.values.index(value) / (len(each.values) - 1)
@@ -78,4 +77,4 @@ def _height(each: Dimension, value: Any) -> float:
 
 def _marks(each: Dimension) -> list[tuple[float, str]]:
     ends = each.values if isinstance(each, Choice) else (each.low, each.high)
-    return [(_height(each, value), f"{value:g}" if isinstance(value, float) else str(value)) for value in ends]
+    return [(height(each, value), f"{value:g}" if isinstance(value, float) else str(value)) for value in ends]

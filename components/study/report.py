@@ -16,6 +16,7 @@ from components.contract.artifact import canonical_json
 from components.study import figures, plan
 from components.study.plan import Final, Job, Outcomes, Spec
 from components.study.sampler import distributions, values_of
+from components.study.space import Choice
 
 ENOUGH = 10  # trials, to say what matters
 SURE = 0.05  # a difference that chance makes less often than this is taken for one
@@ -57,16 +58,17 @@ def how_sure(spec: Spec, finals: list[Final]) -> str:
         return "It was trained with one seed, so how much of this is chance is not known."
     if len(finals) == 1:
         return f"No other finalist came through all {count(spec.seeds, 'seed')}, so there is nothing to compare with."
-    pairs = [one - other for one, other in zip(best.values, finals[1].values, strict=True)]
+    sign = 1 if spec.higher else -1
+    pairs = [sign * (one - other) for one, other in zip(best.values, finals[1].values, strict=True)]
     mean, number = sum(pairs) / len(pairs), len(pairs)
     spread = math.sqrt(sum((each - mean) ** 2 for each in pairs) / (number - 1) / number)
-    ahead = f"Over {number} seeds it is ahead of the next one, trial {finals[1].trial}, by {_amount(spec, abs(mean))}"
+    ahead = f"Over {number} seeds it is ahead of the next one, trial {finals[1].trial}, by {_amount(spec, mean)}"
     if not spread:
         return f"{ahead} with every seed alike." if mean else f"Trial {finals[1].trial} is as good with every seed."
     chance = float(2 * stats.t.sf(abs(mean) / spread, number - 1))
     far = float(stats.t.ppf(1 - SURE / 2, number - 1)) * spread
-    low, high = sorted((mean - far, mean + far), key=lambda each: each if spec.higher else -each)
-    interval = f"95 % interval {_amount(spec, low)} to {_amount(spec, high)}"
+    low = _amount(spec, mean - far).removesuffix(" points")
+    interval = f"95 % interval {low} to {_amount(spec, mean + far)}"
     end = (
         "chance alone seldom makes that much, so it is very likely the better one"
         if chance < SURE
@@ -115,8 +117,8 @@ def _answer(
 def _at_ends(spec: Spec, values: list[dict[str, Any]], best: Final) -> Iterator[str]:
     """Yield the ranges at whose end, or next to it, the best value is."""
     for each in spec.space:
-        if not isinstance(each, figures.Choice):
-            height = figures._height(each, values[best.trial][each.name])  # noqa: SLF001
+        if not isinstance(each, Choice):
+            height = figures.height(each, values[best.trial][each.name])
             if not 0.05 <= height <= 0.95:
                 yield f"`{each.name}`"
 
@@ -137,7 +139,7 @@ def _sections(
     epoch = plan.rungs(spec)[0].epochs
     yield page.Section(
         "What was tried", f"Each line is a trial: its values, and on the right its {_name(spec)} after epoch {epoch}, "
-        "where all can be compared. The darker, the better.",
+        "where all can be compared. The stronger, the better.",
         figures.coordinates(spec, values, first, finals[0].trial), wide=True,
     )  # fmt: skip
     if shares := matters(spec, outcomes, values):
@@ -209,7 +211,7 @@ def _shown(spec: Spec, value: float) -> str:
 
 
 def _amount(spec: Spec, value: float) -> str:
-    return f"{100 * value:.2f} points" if _shares(spec) else f"{value:.4f}"
+    return f"{100 * value:.2f} points".replace("-", "−") if _shares(spec) else f"{value:.4f}"
 
 
 def _measured(spec: Spec, final: Final) -> str:

@@ -31,7 +31,7 @@ def test_the_rungs_of_a_study():
 def test_64_trials_take_a_third_of_the_steps_of_64_full_trainings():
     for epochs, most in ((5, 0.29), (16, 0.16)):
         spec = spec_of(trials=64, epochs=epochs, seeds=5, sampler="random")
-        outcomes = {}
+        outcomes: dict[Job, Outcome] = {}
         while jobs := plan.next_jobs(spec, outcomes):
             for job in jobs:
                 outcomes[job] = Outcome(1 / (1 + job.trial), 10 * plan.rungs(spec)[job.rung].epochs)
@@ -96,7 +96,7 @@ def test_a_grid_has_every_combination_once():
 def test_what_comes_next_at_each_stage():
     spec = spec_of(trials=8, eta=2, epochs=4, seeds=2, finalists=2)
     assert plan.rungs(spec) == [Rung(1, 8), Rung(2, 4), Rung(4, 2)]
-    outcomes = {}
+    outcomes: dict[Job, Outcome] = {}
     order = []
     while jobs := plan.next_jobs(spec, outcomes):
         order.append([job.key for job in jobs])
@@ -112,7 +112,7 @@ def test_what_comes_next_at_each_stage():
 
 def test_what_is_given_up_is_never_needed_again():
     spec = spec_of(trials=16, eta=2, seeds=2)
-    outcomes = {}
+    outcomes: dict[Job, Outcome] = {}
     seen = set()
     while jobs := plan.next_jobs(spec, outcomes):
         for job in jobs:
@@ -128,7 +128,8 @@ def test_the_best_is_that_of_the_best_mean_and_one_that_fails_is_none():
     outcomes |= {Job(0, 0, 1): Outcome(0.90, 10), Job(0, 0, 2): Outcome(0.92, 10)}
     outcomes |= {Job(1, 0, 1): Outcome(0.97, 10), Job(1, 0, 2): Outcome(0.96, 10)}
     best, second = plan.finals(spec, outcomes)
-    assert (best.trial, best.mean, second.mean) == (1, pytest.approx(0.965), pytest.approx(0.91))
+    assert best.trial == 1
+    assert [best.mean, second.mean] == pytest.approx([0.965, 0.91])
     assert best.deviation == pytest.approx(0.00707, abs=1e-5)
     assert [each.trial for each in plan.finals(spec, outcomes | {Job(1, 0, 2): Outcome(None)})] == [0]
 
