@@ -16,26 +16,31 @@ FAINT, STRONG = 0.12, 0.9  # the worst trial and the best of the others
 
 def coordinates(spec: Spec, values: Sequence[Mapping[str, Any]], found: Mapping[int, float], best: int) -> Markup:
     """Return parallel coordinates: a line for each trial over what is varied, and what came of it on the right."""
-    made, axes = page.figure(9.6, 3.4)
-    heights = {trial: [height(each, values[trial][each.name]) for each in spec.space] for trial in found}
+    made, axes = page.figure(height=0.9 + 0.72 * len(spec.space))
+    at = {trial: [height(each, values[trial][each.name]) for each in spec.space] for trial in found}
     low, high = min(found.values()), max(found.values())
     order = sorted(found, key=lambda trial: (trial == best, found[trial] if spec.higher else -found[trial]))
+    rows = range(len(spec.space) + 1)
     for place, trial in enumerate(order):
-        at = (found[trial] - low) / (high - low) if high > low else 0.5
+        came = (found[trial] - low) / (high - low) if high > low else 0.5
         strength = FAINT + (STRONG - FAINT) * place / max(1, len(order) - 1)
         style = {"color": BEST, "linewidth": 2.4, "label": "the best"} if trial == best else {"color": OTHERS}
-        axes.plot([*heights[trial], at], alpha=1 if trial == best else strength, **{"linewidth": 0.9} | style)
-    names = [each.name.replace("_", " ") for each in spec.space] + [f"{spec.measure.replace('_', ' ')}, first rung"]
-    axes.set_xticks(range(len(names)), [page.short(name, 40) for name in names])
-    axes.set_yticks([])
-    axes.set(xlim=(-0.15, len(names) - 1 + 0.45), ylim=(-0.06, 1.06))
+        alpha = 1 if trial == best else strength
+        axes.plot([*at[trial], came], rows, alpha=alpha, **{"linewidth": 0.9} | style)
+    names = [*(each.name for each in spec.space), spec.measure]
+    axes.set_yticks(rows, [page.short(name.replace("_", " "), 22) for name in names])
+    axes.set_xticks([])
+    axes.set(xlim=(-0.03, 1.03), ylim=(len(spec.space) + 0.15, -0.45))
     axes.grid(visible=False)
-    axes.spines["left"].set_visible(False)
-    for index, marks in enumerate([*map(_marks, spec.space), [(0.0, f"{low:.4g}"), (1.0, f"{high:.4g}")]]):
-        axes.axvline(index, color="#888888", linewidth=0.8)
-        for at_height, text in marks:
-            axes.text(index + 0.02, at_height, page.short(text), fontsize=8, va="center")
-    axes.legend(loc="upper right", bbox_to_anchor=(1, 1.12))
+    axes.spines[["left", "bottom"]].set_visible(False)
+    axes.tick_params(length=0)
+    marks = [*map(_marks, spec.space), [(0.0, f"{low:.4g}"), (1.0, f"{high:.4g}")]]
+    for row in rows:
+        axes.axhline(row, color="#888888", linewidth=0.8)
+        for along, text in marks[row]:
+            side = "left" if along == 0 else "right" if along == 1 else "center"
+            axes.text(along, row - 0.07, page.short(text), fontsize=8.5, ha=side, va="bottom")
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.02))
     described = f"{len(found)} trials as lines over {len(spec.space)} varied parameters and what came of each"
     return page.svg(made, described)
 

@@ -138,9 +138,9 @@ def _sections(
     first = {trial: value for trial in range(spec.trials) if (value := outcomes[Job(trial, 0)].value) is not None}
     epoch = plan.rungs(spec)[0].epochs
     yield page.Section(
-        "What was tried", f"Each line is a trial: its values, and on the right its {_name(spec)} after epoch {epoch}, "
+        "What was tried", f"Each line is a trial: its values, and at the bottom its {_name(spec)} after epoch {epoch}, "
         "where all can be compared. The stronger, the better.",
-        figures.coordinates(spec, values, first, finals[0].trial), wide=True,
+        figures.coordinates(spec, values, first, finals[0].trial),
     )  # fmt: skip
     if shares := matters(spec, outcomes, values):
         yield page.Section(
