@@ -9,13 +9,17 @@ import argparse
 import contextlib
 import dataclasses
 import hashlib
+import json
 import os
+import re
 import secrets
+import shutil
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from components.contract import artifact, location
 from components.contract.artifact import canonical_json
 from components.contract.command import Parser, add_parameters, guard
 from components.contract.errors import BadInput
@@ -25,7 +29,7 @@ from components.contract.store.embedded import serve
 from components.study import plan, report
 from components.study.journal import Journal, LogBackend
 from components.study.parameters import StudyParameters
-from components.study.plan import Spec
+from components.study.plan import Outcomes, Spec
 from components.study.pulse import Pulse
 from components.study.sampler import size_of_grid, values_of
 from components.study.space import space_of
@@ -76,6 +80,8 @@ def spec_of(workflow: Workflow, options: argparse.Namespace) -> Spec:
         raise BadInput(f"--measure {options.measure!r} is not one of {', '.join(trials.measures)}")
     if not 0 < options.patience < float("inf"):
         raise BadInput(f"--patience {options.patience:g} is no time; give seconds, such as {PATIENCE_SECONDS:g}")
+    if options.name and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}", options.name, re.ASCII):
+        raise BadInput(f"--name {options.name!r} is no name: give up to 100 letters, digits and any of . _ -")
     if options.at and not is_remote(options.at):
         raise BadInput(f"--at {options.at!r} is no place that machines share; give s3://bucket/prefix")
     study = StudyParameters.checked(options.study)
@@ -107,41 +113,66 @@ def spec_of(workflow: Workflow, options: argparse.Namespace) -> Spec:
 
 def run(workflow: Workflow, options: argparse.Namespace) -> None:
     """Do the study, and run the workflow with what was best."""
-    spec, trials = spec_of(workflow, options), _trials(workflow)
-    parameters = workflow.parameters_of(dict(trials.lean) | options.values)
+    spec = spec_of(workflow, options)
     with _store(options) as (settings, root):
-        store = Store.from_environment(os.environ | settings)
-        reports = options.folder / "studies"
-        reports.mkdir(parents=True, exist_ok=True)
-        place = Place(options.folder, reports, store, settings, sys.stdout, cache=True, root=root)
-        done: dict[str, Done] = {}
-        for task in before(workflow, workflow.task(trials.component)):
-            done[task.name] = run_task(task, parameters[task.name], done, place)
-        spec = dataclasses.replace(spec, origin=_origin(trials, done, store))
-        name = options.name or hashlib.sha256(canonical_json(spec.document())).hexdigest()[:8]
-        at = f"{root}/studies/{name}"
-        place = dataclasses.replace(place, reports=reports / name)
-        place.reports.mkdir(exist_ok=True)
-        bench = Bench(workflow, trials, spec, parameters, done, place, f"{at}/checkpoints")
-        worker = f"{os.getpid()}-{secrets.token_hex(4)}"
-        place.say(_plan(name, spec))
-        with Pulse(store, at, worker, options.patience) as pulse:
-            journal = Journal(LogBackend(f"{at}/journal", store), name, spec, worker)
-            outcomes = work(bench, journal, pulse)
-            journal.close()
-    best = plan.finals(spec, outcomes)[0]
-    chosen = options.values | values_of(spec, best.trial, outcomes) | {trials.candidates: spec.trials}
-    command = f'make run ARGS="{local.flags(chosen)}"'
-    page = place.reports / "index.html"
-    report.write(place.reports, name, spec, outcomes, command)
-    print(
-        f"\n{report.sentence(spec, outcomes)}\nthe study: {os.path.relpath(page)}\nthe best again: {command}\n",
-        flush=True,
-    )
+        bench, name = _bench(workflow, options, spec, Store.from_environment(os.environ | settings), settings, root)
+        outcomes = _work(bench, f"{root}/studies/{name}", name, options.patience)
+        best = plan.finals(bench.spec, outcomes)[0]
+        values = values_of(bench.spec, best.trial, outcomes) | {bench.trials.candidates: spec.trials}
+        command = f'make run ARGS="{local.flags(options.values | values)}"'
+        report.write(bench.place.reports, name, bench.spec, outcomes, command)
+        if options.at:
+            _publish(bench, f"{root}/studies/{name}/report", values)
+    page = os.path.relpath(bench.place.reports / "index.html")
+    print(f"\n{report.sentence(bench.spec, outcomes)}\nthe study: {page}\nthe best again: {command}\n", flush=True)
     if not options.only_choose:
         local.run(workflow, argparse.Namespace(
-            no_cache=False, serve=False, folder=options.folder, quiet=False, json=False, values=chosen
+            no_cache=False, serve=False, folder=options.folder, quiet=False, json=False, values=options.values | values
         ))  # fmt: skip
+
+
+def _bench(  # noqa: PLR0913 - what is studied, how, and where
+    workflow: Workflow, options: argparse.Namespace, spec: Spec, store: Store, settings: Mapping[str, str], root: str
+) -> tuple[Bench, str]:
+    """Run what comes before the trials; return what they have in common, and the name of the study."""
+    trials, reports = _trials(workflow), options.folder / "studies"
+    parameters = workflow.parameters_of(dict(trials.lean) | options.values)
+    reports.mkdir(parents=True, exist_ok=True)
+    place = Place(options.folder, reports, store, settings, sys.stdout, cache=True, root=root)
+    done: dict[str, Done] = {}
+    for task in before(workflow, workflow.task(trials.component)):
+        done[task.name] = run_task(task, parameters[task.name], done, place)
+    spec = dataclasses.replace(spec, origin=_origin(trials, done, store))
+    name = options.name or hashlib.sha256(canonical_json(spec.document())).hexdigest()[:8]
+    place = dataclasses.replace(place, reports=reports / name)
+    place.reports.mkdir(exist_ok=True)
+    return Bench(workflow, trials, spec, parameters, done, place, f"{root}/studies/{name}/checkpoints"), name
+
+
+def _work(bench: Bench, at: str, name: str, patience: float) -> Outcomes:
+    """Do the trainings that others do not do, and return what came of all."""
+    worker = f"{os.getpid()}-{secrets.token_hex(4)}"
+    bench.place.say(_plan(name, bench.spec))
+    store = bench.place.store
+    with Pulse(store, at, worker, patience) as pulse:
+        journal = Journal(LogBackend(f"{at}/journal", store), name, bench.spec, worker)
+        outcomes = work(bench, journal, pulse)
+        journal.close()
+    return outcomes
+
+
+def _publish(bench: Bench, uri: str, values: Mapping[str, Any]) -> None:
+    """Put page and figures of the study where all machines find them, as an artifact with the best values."""
+    if bench.place.store.manifest(uri) is not None:
+        return
+    with location.staging(uri) as folder:
+        for name in ("index.html", "study.json"):
+            shutil.copyfile(bench.place.reports / name, folder / name)
+        artifact.seal(
+            folder, component="study", output="report", parameters=bench.spec.document(), inputs={},
+            packages=("optuna", "numpy"), metadata={"best": json.dumps(values, sort_keys=True)},
+        )  # fmt: skip
+        location.publish(folder, uri)
 
 
 def _trials(workflow: Workflow) -> Trials:
