@@ -23,7 +23,7 @@ run: ## Run the whole workflow here; ARGS="--epochs 1 --model convnet", ARGS=--h
 registry: ## Show and change which model is blessed; ARGS="show model", ARGS="rollback model"
 	$(DEV) python -m dags.registry $(ARGS)
 
-study: ## Try many values, and find the best; ARGS="--vary learning_rate=1e-4..1e-2:log --trials 20"
+study: ## Try many values, find the best; ARGS="--vary learning_rate=1e-4..1e-2:log --trials 20"
 	$(DEV) python -m dags.study $(ARGS)
 
 ##@ Test
