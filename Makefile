@@ -110,4 +110,3 @@ bench: ## Compare the speed with Keras, PyTorch and JAX (installs them into .ven
 
 clean: ## Remove what was made here: environments, and everything that was run
 	rm -rf .venv .venv-kubeflow .venv-airflow .uv .uv.* run pipeline.yaml .mypy_cache .pytest_cache .ruff_cache
->>>>>>> handover
