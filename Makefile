@@ -26,7 +26,7 @@ registry: ## Show and change which model is blessed; ARGS="show model", ARGS="ro
 compare: ## Compare runs by name, place or digest, on one page; ARGS="last 2026-11-25_18-04-05"
 	$(DEV) python -m components.compare $(ARGS)
 
-trace: ## Say what a model was made from, each of it verified, and write it down; ARGS="DIGEST --json"
+trace: ## Say what a model was made from, each of it verified; ARGS="DIGEST --json"
 	$(DEV) python -m components.lineage $(ARGS)
 
 ##@ Test
