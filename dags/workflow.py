@@ -10,7 +10,7 @@ from components.export.component import COMPONENT as EXPORT
 from components.gate.component import COMPONENT as GATE
 from components.ingest.component import COMPONENT as INGEST
 from components.train.component import COMPONENT as TRAIN
-from dags.definition import Asset, Gate, Resources, Task, Workflow
+from dags.definition import Asset, Gate, Resources, Task, Trials, Workflow
 
 BLESSED = "blessed"
 
@@ -93,4 +93,15 @@ WORKFLOW = Workflow(
             "elastic_alpha": 24.0,
         }
     },
+    trials=Trials(
+        TRAIN,
+        output="metrics",
+        measures={"validation_accuracy": True, "validation_loss": False},
+        steps=("trained_model", "steps"),
+        epochs="epochs",
+        pause="pause_at",
+        seed="seed",
+        lean={"gradient_level": "norms"},
+        candidates="candidates",
+    ),
 )

@@ -35,6 +35,11 @@ def exports(**changed):
     return {"tasks": (INGESTS, TRAINS, replace(EXPORTS, **changed), EVALUATES, GATES)}
 
 
+def trials(**changed):
+    """Return other trials."""
+    return {"trials": replace(WORKFLOW.trials, **changed)}
+
+
 @pytest.mark.parametrize(
     ("changed", "problem"),
     [
@@ -98,12 +103,15 @@ def exports(**changed):
             },
             "the asset card comes from card, which runs only if it is blessed",
         ),
+        (trials(output="figures"), "a trial comes from train, which has no output figures"),
+        (trials(pause="pause"), "a trial has no parameter pause (did you mean pause_at?)"),
+        (trials(candidates="candidate"), "a study: there is no parameter candidate (did you mean candidates?)"),
         ({"tasks": (INGESTS, TRAINS, EXPORTS, EVALUATES)}, "the gate comes from gate, which is not a task before it"),
     ],
 )
 def test_what_does_not_fit_together_is_said_as_soon_as_the_workflow_is_read(changed, problem):
     with pytest.raises(ValueError, match="^" + re.escape(problem) + "$"):
-        replace(WORKFLOW, **({"form": ()} | changed))
+        replace(WORKFLOW, **({"form": (), "trials": None} | changed))
 
 
 def test_what_runs_only_if_blessed_may_read_what_others_and_its_like_make():
