@@ -30,7 +30,7 @@ compare: ## Compare runs by name, place or digest, on one page; ARGS="last 2026-
 registry: ## Show and change which model is blessed; ARGS="show model", ARGS="rollback model"
 	$(DEV) python -m dags.registry $(ARGS)
 
-trace: ## Say what a model was made from, each of it verified, and write it down; ARGS="DIGEST --json"
+trace: ## Say what a model was made from, each of it verified; ARGS="DIGEST --json"
 	$(DEV) python -m components.lineage $(ARGS)
 
 ##@ Test

@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from components.contract import outside
 from components.contract.artifact import MANIFEST, canonical_json
@@ -20,6 +21,7 @@ STATEMENT, PROVENANCE = "https://in-toto.io/Statement/v1", "https://slsa.dev/pro
 STEP = "urn:tapeline:step"  # a step is what builds here: component.py and the work of that name
 PAYLOAD = "application/vnd.in-toto+json"
 END = ".intoto.json"
+PACKAGES = {"sklearn": "scikit-learn"}  # what PyPI has by another name than Python
 
 
 def statement(found: Found) -> dict[str, Any]:
@@ -27,9 +29,7 @@ def statement(found: Found) -> dict[str, Any]:
     manifest = found.manifest
     files = [{"name": name, "digest": {"sha256": file.sha256}} for name, file in sorted(manifest.files.items())]
     inputs = [{"name": name, "digest": {"sha256": digest}} for name, digest in sorted(manifest.inputs.items())]
-    packages = [
-        {"name": name, "uri": f"pkg:pypi/{name}@{version}"} for name, version in sorted(manifest.versions.items())
-    ]
+    packages = [{"name": name, "uri": _package(name, version)} for name, version in sorted(manifest.versions.items())]
     return {
         "_type": STATEMENT,
         "subject": [{"name": MANIFEST, "digest": {"sha256": found.digest}}, *files],
@@ -47,6 +47,12 @@ def statement(found: Found) -> dict[str, Any]:
             "runDetails": {"builder": {"id": f"{STEP}:{manifest.component}"}},
         },
     }
+
+
+def _package(module: str, version: str) -> str:
+    """Return the package URL (https://github.com/package-url/purl-spec) of a module, as which PyPI has it."""
+    name = re.sub("[^a-z0-9.]+", "-", PACKAGES.get(module, module).lower())
+    return f"pkg:pypi/{name}@{quote(version)}"
 
 
 def file_name(found: Found) -> str:

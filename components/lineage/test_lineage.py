@@ -255,6 +255,11 @@ def test_a_statement_of_each_artifact(trace, digests, tmp_path):
     definition = said["predicate"]["buildDefinition"]
     assert definition["externalParameters"]["parameters"]["model"] == "convnet"
     assert definition["resolvedDependencies"][0] == {"name": "dataset", "digest": {"sha256": digests["dataset"]}}
+    (judged,) = folder.glob("evaluate-metrics-*")
+    packages = json.loads(judged.read_text())["predicate"]["buildDefinition"]["resolvedDependencies"][2:]
+    assert [each["uri"].partition("@")[0] for each in packages] == [
+        f"pkg:pypi/{name}" for name in ("keras", "matplotlib", "numpy", "scipy", "scikit-learn", "tensorflow")
+    ]
     before = path.read_bytes()
     trace(digests["package"], "--in-toto", folder)
     assert path.read_bytes() == before
