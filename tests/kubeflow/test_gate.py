@@ -2,19 +2,16 @@
 """The gate as a task of the pipeline: it hands out its verdict, and what needs a blessing runs by that alone."""
 
 import json
-from pathlib import Path
 
 import pytest
 import yaml
-from kfp import compiler, components, local
-from kfp.local import docker_task_handler
+from kfp import compiler
 
-from components.contract import kubeflow
-from dags import kubeflow_check
 from dags.kubeflow_pipeline import build
 from dags.workflow import WORKFLOW
 from tests.blessed import CARDS, CONDITIONAL, LABELS
 from tests.kubeflow.limits import too_early
+from tests.kubeflow.played import play
 
 GATE = WORKFLOW.gate
 GROUP = "condition-1"
@@ -91,28 +88,7 @@ def test_limits_hold_in_the_group_too(documents):
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize(("verdict", "more"), [("blessed", ["card", "label"]), ("rejected", []), ("unjudged", [])])
 def test_kfp_local_runs_what_needs_a_blessing_where_there_is_one(tmp_path, monkeypatch, verdict, more):
-    """Without containers: what stands in for a step writes its outputs and what the gate says."""
-    played = []
-
-    def play(client, image, command, volumes, **_):  # noqa: ARG001 - kfp's
-        module, text = command[2].rpartition(".")[2], command[-1]
-        played.append(module)
-        if module == "kubeflow_check":
-            kubeflow_check.check(CONDITIONAL, text)
-            return 0
-        (component,) = (task.component for task in CONDITIONAL.tasks if task.name == module)
-        executor = kubeflow.parse(component, text)
-        for place in executor.outputs.values():
-            Path(place).parent.mkdir(parents=True, exist_ok=True)
-            Path(place).write_text(module)
-        said = {GATE.output: {GATE.verdict: verdict}} if component == GATE.component else {}
-        kubeflow.write_output(executor, said)
-        return 0
-
-    monkeypatch.setattr(docker_task_handler, "run_docker_container", play)
-    local.init(local.DockerRunner(), pipeline_root=str(tmp_path / "root"))
-    compiled(tmp_path / "p.yaml", dependencies=True)
-    components.load_component_from_file(str(tmp_path / "p.yaml"))()
+    played = play(monkeypatch, tmp_path, CONDITIONAL, {GATE.verdict: verdict})
     assert played[0] == "kubeflow_check"
     assert sorted(played[1:]) == sorted([*(task.name for task in WORKFLOW.tasks), *more])
     outputs = next((tmp_path / "root").glob(f"*/{GATE.component.name}/executor_output.json"))
