@@ -78,7 +78,7 @@ def test_without_a_secret_there_is_no_such_task():
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize(("fails", "state"), [((), "finished"), (("evaluate",), "failed")])
+@pytest.mark.parametrize(("fails", "state"), [((), "finished"), (("kubeflow_check",), "failed")])
 def test_kfp_local_tells_it_once_for_a_run_that_ends_well_and_one_that_fails(tmp_path, monkeypatch, fails, state):
     with receiver() as there:
         monkeypatch.setenv(URL, there.address)
