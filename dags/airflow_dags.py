@@ -6,7 +6,7 @@ model that was blessed. What a deployment may set is in airflow_settings.py.
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -16,6 +16,7 @@ from croniter import croniter  # type: ignore[import-untyped]
 
 from components.contract.errors import BadInput
 from dags import definition
+from dags.airflow_notice import callbacks
 from dags.airflow_places import input_of, judged_by, place_of
 from dags.airflow_process import ROOT, told
 from dags.airflow_settings import PREFIX, Settings, dag_ids, function_of
@@ -23,6 +24,7 @@ from dags.airflow_steps import step
 from dags.definition import Task, Workflow, bounds_of
 from dags.workflow import WORKFLOW
 
+PLACES = "places"  # in the asset of what was blessed: where everything is that it takes to judge it again
 CRON_FIELDS = 5
 CRON_PRESETS = {
     "@hourly": "0 * * * *", "@daily": "0 0 * * *", "@weekly": "0 0 * * 0", "@monthly": "0 0 1 * *",
@@ -42,7 +44,8 @@ def learn(workflow: Workflow, settings: Settings) -> None:
         judged = judged_by(ti, gate.component.name, gate.output)
         if (verdict := judged[gate.verdict]) != gate.blessed:
             raise AirflowSkipException(f"the {gate.blesses.name} is {verdict}; see the report of {gate.component.name}")
-        outlet_events[blessed].extra = judged
+        there = {name_of(place): place_of(ti, place[0].name, place[1]) for place in given_to(workflow.judging)}
+        outlet_events[blessed].extra = {**judged, PLACES: there}
 
     @dag(
         dag_id=dag_ids(workflow)[0],
@@ -75,25 +78,24 @@ def learn(workflow: Workflow, settings: Settings) -> None:
 
 
 def judge_again(workflow: Workflow, settings: Settings) -> None:
-    """Make the DAG that runs the gate alone, on what was blessed last."""
-    gate = workflow.gate
-    again = workflow.task(gate.component)
+    """Make the DAG that judges once more what was blessed last: all from that to the gate."""
+    gate, tasks = workflow.gate, workflow.judging
     blessed = asset_of(workflow, settings, gate.blesses)
 
     @task(task_display_name=f"Find the blessed {gate.blesses.name}", inlets=[blessed])
     def find(*, ti: Any, inlet_events: Any) -> dict[str, str]:
         events = inlet_events[blessed]
-        if not len(events):
+        there: dict[str, str] = events[-1].extra.get(PLACES, {}) if len(events) else {}
+        if not there:
             none = f"no {gate.blesses.name} has been blessed yet: run {workflow.name} with a threshold"
             raise told(ti, AirflowFailException(f"{none}, say {gate.threshold}"))
-        return {name: events[-1].extra[name] for name in again.inputs}
+        return there
 
     @task(task_display_name="Confirm the verdict")
     def confirm(*, ti: Any) -> None:
-        if (verdict := ti.xcom_pull(task_ids=again.name, key=gate.output)[gate.verdict]) == gate.rejected:
-            raise told(
-                ti, AirflowFailException(f"the {gate.blesses.name} is {verdict}; see the report of {again.name}")
-            )
+        judge = gate.component.name
+        if (verdict := ti.xcom_pull(task_ids=judge, key=gate.output)[gate.verdict]) == gate.rejected:
+            raise told(ti, AirflowFailException(f"the {gate.blesses.name} is {verdict}; see the report of {judge}"))
 
     @dag(
         dag_id=dag_ids(workflow)[1],
@@ -103,13 +105,36 @@ def judge_again(workflow: Workflow, settings: Settings) -> None:
         "thresholds of its own.\n\n"
         f"It fails if the {gate.blesses.name} is {gate.rejected}, so that nobody goes on using it unaware.",
         schedule=[blessed],
-        **options(workflow, settings, [again]),
+        **options(workflow, settings, tasks),
     )
     def alone() -> None:
-        inputs = {name: f"{{{{ ti.xcom_pull(task_ids='find')['{name}'] }}}}" for name in again.inputs}
-        find() >> step(workflow, again, settings, inputs) >> confirm()
+        found, made, outside = find(), {}, given_to(tasks)
+        for each in tasks:
+            inputs = {
+                to: f"{{{{ ti.xcom_pull(task_ids='find')['{name_of(place)}'] }}}}"
+                if place in outside
+                else input_of(place)
+                for to, place in each.inputs.items()
+            }
+            made[each.name] = step(workflow, each, settings, inputs)
+            for source, _ in each.inputs.values():
+                made.get(source.name, found) >> made[each.name]
+        made[gate.component.name] >> confirm()
 
     alone()
+
+
+def given_to(tasks: Sequence[Task]) -> list[definition.Place]:
+    """Return what these tasks read that none of them makes."""
+    made = {each.name for each in tasks}
+    places = [place for each in tasks for place in each.inputs.values() if place[0].name not in made]
+    return [place for index, place in enumerate(places) if place not in places[:index]]
+
+
+def name_of(place: definition.Place) -> str:
+    """Return a name for the output of a step."""
+    component, output = place
+    return f"{component.name}.{output}"
 
 
 def asset_of(workflow: Workflow, settings: Settings, asset: definition.Asset) -> Asset:
@@ -155,6 +180,7 @@ def options(workflow: Workflow, settings: Settings, tasks: Iterable[Task]) -> di
         "params": form(workflow, settings, tasks),
         "tags": ["mnist", workflow.name],
         "user_defined_macros": {"place_of": place_of},
+        **callbacks(workflow),
         "default_args": {
             "owner": workflow.name,
             "retries": settings.retries,

@@ -73,6 +73,11 @@ class Gate:
     threshold: str
     blesses: Asset
     sentence: Callable[[Mapping[str, Any]], str]  # what a run ends with, from the figures of the output
+    reasons: str = "reasons"  # the figure that says in words why, where there is one
+
+    def says(self, figures: Mapping[str, Any]) -> str:
+        """Return what a run ends with, and why."""
+        return ": ".join(filter(None, (self.sentence(figures), str(figures.get(self.reasons, "")))))
 
     def refuses(self, figures: Mapping[str, Any]) -> str:
         """Return why nothing runs that waits for a blessing, from the figures of the output; empty where it does."""
@@ -110,6 +115,21 @@ class Workflow:
     def task(self, component: Component) -> Task:
         """Return the task of a component."""
         return next(task for task in self.tasks if task.component == component)
+
+    @property
+    def judging(self) -> list[Task]:
+        """Return the tasks that lead from what the gate may bless to its verdict, in their order."""
+        names: set[str] = set()
+        for task in self.tasks:
+            if self.gate.blesses.place in task.inputs.values() or any(
+                each.name in names for each, _ in task.inputs.values()
+            ):
+                names.add(task.name)
+        needed = {self.gate.component.name}
+        for task in reversed(self.tasks):
+            if task.name in needed:
+                needed |= {each.name for each, _ in task.inputs.values() if each.name in names}
+        return [task for task in self.tasks if task.name in needed]
 
     def preset(self, name: str) -> Mapping[str, Any]:
         """Return the values of a preset; raise `BadInput` for one that is not there."""

@@ -26,7 +26,15 @@ from components.contract.terminal import duration
 from dags.definition import Workflow
 
 # A summary may have been changed since, or be of another version; what is not of these kinds is not shown.
-_KINDS = {"state": str, "sentence": str, "began": str, "seconds": dict, "parameters": dict, "skipped": dict}
+_KINDS = {
+    "state": str,
+    "sentence": str,
+    "began": str,
+    "seconds": dict,
+    "parameters": dict,
+    "skipped": dict,
+    "reasons": str,
+}
 STYLE = Path(__file__).parent.parent / "components/artifacts/page.css"
 # A picture by itself has no page to take its ink from.
 INK = "<style>svg{color:#1c2733}@media(prefers-color-scheme:dark){svg{color:#e4e9ee}}</style>"
@@ -101,6 +109,7 @@ def _shown(folder: Path, titles: Mapping[str, str], *, going: bool) -> dict[str,
         "sentence": sentence,
         "took": duration(sum(seconds.values())),
         "seconds": {name: duration(each) for name, each in seconds.items()},
+        "reasons": summary.get("reasons", ""),
         "skipped": {titles.get(name, name): why for name, why in summary.get("skipped", {}).items()},
         "parameters": summary.get("parameters"),  # None where an earlier version did not say
         "reports": reports,

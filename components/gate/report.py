@@ -61,7 +61,7 @@ def _advice(parameters: GateParameters, decision: Decision) -> Iterator[str]:
         yield "See the report of evaluate for what the model mistakes."
     elif baseline["p_worse_by_margin"] < baseline["significance"]:
         yield f"Keep version {baseline['version']}; the table of the classes shows where this model is worse."
-    elif baseline["interval"][1] * 100 < -parameters.margin:
+    elif baseline["interval"][1] < 0:
         yield f"Keep version {baseline['version']}: it is better."
     else:
         yield (

@@ -16,6 +16,7 @@ from playwright.sync_api import expect
 from dags.airflow_local import ROOT, USER
 from dags.airflow_settings import dag_ids
 from dags.workflow import WORKFLOW
+from tests.airflow.whole import STEPS
 from tests.browser import browser, chromium
 
 PICTURES = Path(os.environ.get("TAPELINE_SCREENSHOTS", ROOT / "run/screenshots")) / "airflow"
@@ -116,12 +117,15 @@ def learned(person):
 
 
 def test_a_run_says_first_how_good_the_model_is_and_leads_to_the_reports(person, learned, runs):
-    assert runs.end_of(learned)[1] == dict.fromkeys(("ingest", "train", "export", "evaluate", "bless"), "success")
+    assert runs.end_of(learned)[1] == dict.fromkeys((*STEPS, "bless"), "success")
     figures = runs.said(learned, "evaluate", "metrics")
     person.go("dags", "tapeline", "runs", learned)
     expect(person.page.get_by_text(f"test accuracy {100 * figures['accuracy']:.2f} %")).to_be_visible()
     note = person.page.get_by_text("test accuracy")
-    expect(note).to_contain_text("blessed · Ingest and validate · Export the gradients · Judge on the test set · with ")
+    expect(note).to_contain_text(
+        re.compile(r"blessed as version \d+: .* · Ingest and validate · Export the gradients · ")
+    )
+    expect(note).to_contain_text(" · Judge on the test set · Compare with the blessed model · with ")
     expect(note).to_contain_text("seed 3")
     person.see("run")
     for title, heading in ((INGEST, "Data set"), (EVALUATE, "Judged on the test set")):

@@ -44,15 +44,17 @@ def test_the_graphs_read_as_a_sentence(dags):
     assert {name: {t.task_id: (t.task_display_name, t.downstream_task_ids) for t in dag.tasks}
             for name, dag in dags.items()} == {
         "tapeline": {
-            "ingest": ("Ingest and validate", {"train", "evaluate"}),
-            "train": ("Train with GradientTape", {"export", "evaluate"}),
+            "ingest": ("Ingest and validate", {"train", "evaluate", "gate"}),
+            "train": ("Train with GradientTape", {"export", "evaluate", "gate"}),
             "export": ("Export the gradients", set()),
-            "evaluate": ("Judge on the test set", {"bless"}),
+            "evaluate": ("Judge on the test set", {"gate"}),
+            "gate": ("Compare with the blessed model", {"bless"}),
             "bless": ("Bless the model", set()),
         },
         "tapeline_reevaluate": {
-            "find": ("Find the blessed model", {"evaluate"}),
-            "evaluate": ("Judge on the test set", {"confirm"}),
+            "find": ("Find the blessed model", {"evaluate", "gate"}),
+            "evaluate": ("Judge on the test set", {"gate"}),
+            "gate": ("Compare with the blessed model", {"confirm"}),
             "confirm": ("Confirm the verdict", set()),
         },
     }  # fmt: skip
@@ -76,6 +78,7 @@ def test_the_policies_are_those_of_a_platform(dags):
     inlets = {task.task_id: [asset.name for asset in task.inlets] for task in learn.tasks if task.inlets}
     assert inlets == {
         "train": ["tapeline_dataset"], "export": ["tapeline_gradients"], "evaluate": ["tapeline_dataset"],
+        "gate": ["tapeline_dataset"],
     }  # fmt: skip
     outlets = {task.task_id: [asset.name for asset in task.outlets] for task in learn.tasks if task.outlets}
     assert outlets == {"ingest": ["tapeline_dataset"], "train": ["tapeline_gradients"], "bless": ["tapeline_model"]}
@@ -213,10 +216,10 @@ def test_what_a_run_no_longer_knows_is_said_in_a_sentence(learn):
     assert str(error.value) == "this run no longer says where the dataset of ingest is: clear ingest as well"
     assert ti.told["failure"]["sentence"] == str(error.value)
     for handed in (None, {"uri": "s3://b/x", "verdict": "blessed"}):  # deleted, or of a run that is older than this
-        ti = Ti({("evaluate", "metrics"): handed})
+        ti = Ti({("gate", "decision"): handed})
         with pytest.raises(AirflowFailException) as error:
             learn.task_dict["bless"].python_callable(ti=ti, outlet_events={})
-        assert str(error.value) == "this run no longer says what evaluate judged: clear evaluate as well"
+        assert str(error.value) == "this run no longer says what gate judged: clear gate as well"
 
 
 def test_a_container_gets_no_secret_by_argument_and_may_do_little(monkeypatch):

@@ -67,7 +67,7 @@ def test_a_pod_is_small_harmless_and_has_its_secret_by_reference(pods):
         assert [*admission.restricted(spec), *admission.restricted_v2(spec)] == []
         assert (spec["automountServiceAccountToken"], spec["restartPolicy"]) == (False, "Never")
         assert spec["imagePullSecrets"] == [{"name": "registry"}]
-        assert {item["name"]: item["valueFrom"] for item in container["env"]} == {
+        assert {item["name"]: item.get("valueFrom") or item["value"] for item in container["env"]} == {
             "AWS_ACCESS_KEY_ID": {"secretKeyRef": {"name": "tapeline-store", "key": "accesskey", "optional": True}},
             "AWS_SECRET_ACCESS_KEY": {"secretKeyRef": {"name": "tapeline-store", "key": "secretkey", "optional": True}},
             "AWS_SESSION_TOKEN": {"secretKeyRef": {"name": "tapeline-store", "key": "sessiontoken", "optional": True}},
@@ -79,7 +79,9 @@ def test_a_pod_is_small_harmless_and_has_its_secret_by_reference(pods):
                 ("HTTP_PROXY", "http-proxy"), ("HTTPS_PROXY", "https-proxy"), ("NO_PROXY", "no-proxy"),
                 *([("TAPELINE_MIRROR", "mirror")] if name == "ingest" else []),
             )
-        }  # fmt: skip
+        } | ({
+            "TAPELINE_REGISTRY": "s3://tapeline/airflow/registry", "TAPELINE_RUN": "{{ dag.dag_id }}/{{ run_id }}",
+        } if task.fresh else {})  # fmt: skip
         mounts = {item["mountPath"]: item["name"] for item in container["volumeMounts"]}
         assert mounts == {"/tmp": "tmp"} | ({"/dev/shm": "shm"} if name == "train" else {})  # noqa: S108
 

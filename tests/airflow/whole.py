@@ -13,14 +13,17 @@ from components.conftest import DIGITS, checkpoints_among
 from components.contract.store.client import Store
 from dags.airflow_local import ROOT, start
 from dags.airflow_settings import Settings
+from dags.notice import URL
 from dags.workflow import WORKFLOW
+from tests.receiver import receiver
 from tests.waiting import eventually
 
 SMALL = {"source": str(DIGITS), "validation_size": 64, "model": "convnet", "epochs": 1, "batch_size": 32}
 LONG = {"epochs": 100, "checkpoint_every": 50}  # 1,400 steps: long enough to be disturbed, short enough to end
+STEPS = [task.name for task in WORKFLOW.tasks]
 NIGHT = "nightly+2026:11~a"
 SETTINGS = {
-    "TAPELINE_AIRFLOW_PARAMETERS": json.dumps(SMALL | {"min_accuracy": 0.2}),
+    "TAPELINE_AIRFLOW_PARAMETERS": json.dumps(SMALL | {"min_accuracy": 0.2, "margin": 100}),
     "TAPELINE_AIRFLOW_RETRY_SECONDS": "1",
     "TAPELINE_AIRFLOW_ON_FAILURE": "tests.airflow.alarm:note",
     "TAPELINE_AIRFLOW_PYTHON": "tests/airflow/python",
@@ -58,8 +61,9 @@ class Ti:
 class Runs:
     """The Airflow under test, in a user's words."""
 
-    def __init__(self, airflow):
+    def __init__(self, airflow, receiver):
         self.airflow = airflow
+        self.notices = receiver.of  # about a run
         self.first = ""  # the run of tapeline_reevaluate before any model was blessed
         self.store = Store.from_environment(airflow.environment)
 
@@ -158,11 +162,12 @@ def free_port():
 @pytest.fixture(scope="session")
 def runs(tmp_path_factory):
     folder = tmp_path_factory.mktemp("whole")
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in (SETTINGS | {"ALARMS": str(folder / "alarms"), "UPGRADED": str(folder / "new")}).items():
+    with receiver() as there, pytest.MonkeyPatch.context() as patch:
+        places = {"ALARMS": str(folder / "alarms"), "UPGRADED": str(folder / "new"), URL: there.address}
+        for name, value in (SETTINGS | places).items():
             patch.setenv(name, value)
         with start(Settings.from_environment(WORKFLOW), folder / "airflow", free_port()) as airflow:
-            made = Runs(airflow)
+            made = Runs(airflow, there)
             airflow.call("PATCH", "dags/tapeline_reevaluate", {"is_paused": False})
             made.first = made.trigger("tapeline_reevaluate")  # before any model is blessed
             airflow.call("PATCH", "dags/tapeline", {"is_paused": False})
@@ -176,9 +181,7 @@ def runs(tmp_path_factory):
 def scheduled(runs):
     """Return the run that the schedule starts as soon as the DAG is unpaused."""
     (run,) = eventually("scheduled run", lambda: runs.of("tapeline", "scheduled"))
-    assert runs.end_of(run) == (
-        "success", dict.fromkeys(("ingest", "train", "export", "evaluate", "bless"), "success"),
-    )  # fmt: skip
+    assert runs.end_of(run) == ("success", dict.fromkeys((*STEPS, "bless"), "success"))
     return run
 
 
@@ -186,8 +189,6 @@ def scheduled(runs):
 def refused(runs, scheduled):  # noqa: ARG001 - a run at a time: the scheduled one first
     """Return a run with an id of its own that failed by its input."""
     run = runs.trigger(run=NIGHT, batch_size=4096, validation_size=128)
-    assert runs.end_of(run) == ("failed", {
-        "ingest": "success", "train": "failed",
-        "export": "upstream_failed", "evaluate": "upstream_failed", "bless": "upstream_failed",
-    })  # fmt: skip
+    others = dict.fromkeys((*STEPS, "bless"), "upstream_failed")
+    assert runs.end_of(run) == ("failed", others | {"ingest": "success", "train": "failed"})
     return run

@@ -37,7 +37,7 @@ def digests_in(folder):
     """Return the digests in a folder that has one folder a component, with its outputs by either name."""
     found = {}
     for task in WORKFLOW.tasks:
-        for item in task.component.outputs:
+        for item in task.component.outputs if not task.fresh else ():
             places = [folder / task.component.name / name for name in names_of(task.component, item)]
             (path,) = (place for place in places if place.exists())
             if not item.file:
@@ -85,7 +85,7 @@ def test_kubeflows_launcher_gives_the_same_bytes_and_a_strict_output(expected, t
     assert parity.record("launcher", digests_in(tmp_path / "got")) == expected
     metrics = outputs["evaluate"]["artifacts"]["evaluate_metrics"]["artifacts"][0]["metadata"]
     assert metrics["accuracy"] > 0.9
-    assert metrics["verdict"] == "blessed"
+    assert outputs["gate"]["parameterValues"] == {"verdict": "blessed"}
     shown = outputs["evaluate"]["artifacts"]["classification"]["artifacts"][0]["metadata"]
     assert len(shown["confusionMatrix"]["rows"]) == len(shown["confusionMatrix"]["annotationSpecs"]) == 10
     assert all(0 <= value <= 1 for point in shown["confidenceMetrics"] for value in point.values())

@@ -33,13 +33,20 @@ def tasks(spec):
     return spec["root"]["dag"]["tasks"]
 
 
+def steps(spec):
+    """Return the tasks that are containers, those in groups among them."""
+    graphs = [spec["root"], *spec["components"].values()]
+    every = {name: task for each in graphs if "dag" in each for name, task in each["dag"]["tasks"].items()}
+    return {name: task for name, task in every.items() if "dag" not in spec["components"][task["componentRef"]["name"]]}
+
+
 def executor(spec, name):
     return spec["deploymentSpec"]["executors"][f"exec-{name}"]["container"]
 
 
 def test_the_graph_reads_as_a_sentence(compiled):
     _, spec, _ = compiled
-    assert {name: task["taskInfo"]["name"] for name, task in tasks(spec).items()} == {
+    assert {name: task["taskInfo"]["name"] for name, task in steps(spec).items()} == {
         "check": "Check the parameters",
         **{task.name: task.component.title for task in WORKFLOW.tasks},
     }
@@ -56,8 +63,9 @@ def test_the_graph_has_no_arrow_twice(compiled):
         if (source := each.get(f"taskOutput{kind}"))
     )
     assert arrows == [
-        ("dataset", "evaluate"), ("dataset", "train"), ("gradients", "export"), ("ingest", "ingest"),
-        ("train", "train"), ("trained_model", "evaluate"),
+        ("dataset", "evaluate"), ("dataset", "gate"), ("dataset", "train"), ("evaluate", "evaluate"),
+        ("evaluate_metrics", "gate"), ("gradients", "export"), ("ingest", "ingest"), ("train", "train"),
+        ("trained_model", "evaluate"), ("trained_model", "gate"),
     ]  # fmt: skip
     assert not [name for name, task in tasks(spec).items() if "dependentTasks" in task]
 
@@ -85,7 +93,7 @@ def test_dependencies_are_spelled_out_for_kfp_local(tmp_path):
     spec = next(yaml.safe_load_all((tmp_path / "p.yaml").read_text()))
     assert {name: task.get("dependentTasks", []) for name, task in tasks(spec).items()} == {
         "check": [], "ingest": ["check"], "train": ["check", "ingest"], "export": ["train"],
-        "evaluate": ["ingest", "train"],
+        "evaluate": ["check", "ingest", "train"], "gate": ["evaluate", "ingest", "train"],
     }  # fmt: skip
 
 
@@ -102,15 +110,17 @@ def test_each_artifact_has_a_name_that_no_other_has_and_a_type_that_the_ui_draws
     _, spec, _ = compiled
     shown = [
         (output, definition["artifactType"]["schemaTitle"].removeprefix("system."), bool(definition["description"]))
-        for name in tasks(spec)
+        for name in steps(spec)
         for output, definition in spec["components"][f"comp-{name}"]["outputDefinitions"].get("artifacts", {}).items()
     ]
     assert sorted(shown) == [
         ("classification", "ClassificationMetrics", True),
         ("dataset", "Dataset", True),
+        ("decision", "Metrics", True),
         ("evaluate_metrics", "Metrics", True),
         ("evaluate_report", "HTML", True),
         ("export_report", "HTML", True),
+        ("gate_report", "HTML", True),
         ("gradient_tables", "Metrics", True),
         ("gradients", "Artifact", True),
         ("ingest_report", "HTML", True),
@@ -121,7 +131,7 @@ def test_each_artifact_has_a_name_that_no_other_has_and_a_type_that_the_ui_draws
 
 def test_a_task_shows_its_own_parameters_and_nothing_of_the_platform(compiled):
     _, spec, _ = compiled
-    shown = {name: set(task["inputs"]["parameters"]) for name, task in tasks(spec).items()}
+    shown = {name: set(task["inputs"]["parameters"]) for name, task in steps(spec).items()}
     gpus = {"accelerator_count", "pipelinechannel--gpu_count"}
     assert shown.pop("check") == {*WORKFLOW.form, "gpu_count", "unlisted_parameters"}
     for task in WORKFLOW.tasks:
@@ -145,8 +155,8 @@ def test_a_gpu_is_asked_for_by_text_as_a_whole_number_is_dropped(compiled):
 
 def test_train_is_at_the_top_so_its_resources_may_be_parameters(compiled):
     _, spec, _ = compiled
-    assert all("dag" not in component for component in spec["components"].values())
-    for task in tasks(spec).values():
+    assert "train" in tasks(spec)
+    for task in (task for name, task in tasks(spec).items() if name in steps(spec)):
         asked = [value for value in task["inputs"]["parameters"].values() if "componentInputParameter" in value]
         assert asked
         for value in asked:
@@ -155,7 +165,7 @@ def test_train_is_at_the_top_so_its_resources_may_be_parameters(compiled):
 
 def test_the_images_are_fixed(compiled):
     _, spec, _ = compiled
-    for name in tasks(spec):
+    for name in steps(spec):
         assert executor(spec, name)["image"] == f"registry.example/tapeline/{name}:1.2.3"
 
 
@@ -192,6 +202,7 @@ def test_a_step_is_told_of_what_concerns_it_and_all_of_it_may_be_missing(compile
         "https-proxy": "HTTPS_PROXY", "no-proxy": "NO_PROXY",
     }  # fmt: skip
     more = {"ingest": {"mirror": "TAPELINE_MIRROR"}, "train": {"checkpoints": "TAPELINE_CHECKPOINTS"}}
+    more |= {task.name: {"registry": "TAPELINE_REGISTRY"} for task in WORKFLOW.tasks if task.fresh}
     for task in WORKFLOW.tasks:
         maps = platform[f"exec-{task.name}"]["configMapAsEnv"]
         assert all(each["optional"] for each in maps)
@@ -262,11 +273,11 @@ def test_limits_time_outs_retries_and_shared_memory(compiled):
         assert resources["resourceCpuRequest"] == task.resources.cpu
         assert resources["resourceMemoryLimit"] == task.resources.memory_limit
         assert platform[f"exec-{name}"]["activeDeadlineSeconds"] == str(task.resources.timeout_seconds)
-        retries = tasks(spec)[name]["retryPolicy"]
+        retries = steps(spec)[name]["retryPolicy"]
         assert retries["maxRetryCount"] == 2
-        assert tasks(spec)[name]["cachingOptions"] == {"enableCache": True}
+        assert steps(spec)[name]["cachingOptions"] == ({} if task.fresh else {"enableCache": True})
     assert "retryPolicy" not in tasks(spec)["check"]  # bad input is said once
-    requests = {name: executor(spec, name)["resources"]["cpuRequest"] for name in tasks(spec)}
+    requests = {name: executor(spec, name)["resources"]["cpuRequest"] for name in steps(spec)}
     assert max(requests.values()) == 1  # on a node of two, something else runs too
     (volume,) = platform["exec-train"]["emptyDirMounts"]
     assert volume == {"medium": "Memory", "mountPath": "/dev/shm", "sizeLimit": "2Gi", "volumeName": "shm"}  # noqa: S108

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from dags.airflow_settings import PREFIX, Settings
-from dags.cluster import CONFIG_KEYS, SECRET_KEYS, TOKEN_KEYS, Cluster, labels_of
+from dags.cluster import CONFIG_KEYS, REGISTRY_KEYS, SECRET_KEYS, TOKEN_KEYS, Cluster, labels_of
 from dags.workflow import WORKFLOW
 from tests.containers import images
 from tests.kubernetes.chart import CASES, EVERYTHING, EXTERNAL, containers, named, needs_helm, pods, render
@@ -66,7 +66,18 @@ def test_every_namespace_that_needs_the_secret_has_it_and_no_other():
     maps = [
         each["data"] for each in objects if (each["kind"], each["metadata"]["name"]) == ("ConfigMap", "tapeline-store")
     ]
-    assert maps == [{"endpoint": ENDPOINT, "region": "us-east-1", "checkpoints": "s3://tapeline/checkpoints"}] * 2
+    assert (
+        maps
+        == [
+            {
+                "endpoint": ENDPOINT,
+                "region": "us-east-1",
+                "checkpoints": "s3://tapeline/checkpoints",
+                "registry": "s3://tapeline/registry",
+            }
+        ]
+        * 2
+    )
     (job,) = (pod for name, pod in pods(objects) if "buckets" in name)
     environment = containers(job)[0]["env"]
     by_reference = {
@@ -101,6 +112,16 @@ def test_the_dags_understand_their_configuration():
     assert settings.tolerations == [{"key": "gpu"}]
     assert settings.parameters == {"epochs": 3}
     assert data["AWS_ENDPOINT_URL"] == ENDPOINT
+    (registry,) = REGISTRY_KEYS.values()
+    assert data[registry] == "s3://tapeline/registry"
+
+
+def test_the_registry_is_in_the_first_bucket_or_where_a_value_says():
+    for values, place in (({"buckets": ["one", "two"]}, "s3://one/registry"), ({"registry": "s3://x/y"}, "s3://x/y")):
+        objects = render(EVERYTHING | {"store": values})
+        data = [each["data"] for each in objects if each["kind"] == "ConfigMap"]
+        ((key, name),) = REGISTRY_KEYS.items()
+        assert {each.get(key) or each[name] for each in data} == {place}
 
 
 def test_what_airflows_own_chart_is_told_to_use_is_made_here():

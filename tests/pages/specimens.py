@@ -19,6 +19,7 @@ from components.contract.artifact import sha256
 from components.contract.declaration import Component
 from components.evaluate.component import COMPONENT as EVALUATE
 from components.export.component import COMPONENT as EXPORT
+from components.gate.component import COMPONENT as GATE
 from components.ingest.component import COMPONENT as INGEST
 from components.ingest.forms import idx
 from components.ingest.known import KNOWN
@@ -49,9 +50,12 @@ def specimens(folder: Path) -> dict[str, Path]:
 
     digits = step(INGEST, "ingest", SMALL) / "dataset"
     healthy = training("healthy", digits, **SHORT, gradient_level="full", stats_every=2)
-    training("augmented", digits, **SHORT, augment="rotate,elastic,shift,erase,mixup")
+    augmented = training("augmented", digits, **SHORT, augment="rotate,elastic,shift,erase,mixup")
     strict = {"min_accuracy": 0.99, "min_recall": 0.5, "max_calibration_error": 0.01}
-    step(EVALUATE, "evaluate-rejected", strict, **healthy, baseline=healthy["trained_model"])
+    step(EVALUATE, "evaluate-failed", strict, **healthy)
+    for name, model in (("first", healthy), ("next", augmented)):
+        judged = make(EVALUATE, {"min_accuracy": 0.01}, model, folder / f"judged-{name}")
+        step(GATE, f"gate-{name}", {"registry": str(folder / "registry")}, **model, metrics=judged / "metrics")
     with _known(_write(folder / "odd", _odd())) as name:
         odd = step(INGEST, "ingest-odd", {"source": name, "cache": str(folder), **_SIZE})
     step(EVALUATE, "evaluate-named", {}, **healthy | {"dataset": odd / "dataset"})

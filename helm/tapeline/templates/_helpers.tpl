@@ -93,6 +93,11 @@ http://{{ include "tapeline.name" . }}-store.{{ .Release.Namespace }}.svc:9000
 {{- end }}
 {{- end }}
 
+{{/* Where the registry of blessed models is. */}}
+{{- define "tapeline.registry" -}}
+{{ .Values.store.registry | default (printf "s3://%s/registry" (first .Values.store.buckets)) }}
+{{- end }}
+
 {{/* The hosts that no proxy is asked for. */}}
 {{- define "tapeline.noProxy" -}}
 {{- $cluster := list "localhost" "127.0.0.1" "169.254.169.254" "169.254.170.23" ".svc" ".cluster.local" (printf ".%s" .Values.kubeflow.namespace) }}
