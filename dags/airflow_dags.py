@@ -1,7 +1,7 @@
 """The workflow as Airflow DAGs, made from the same declarations as everything else.
 
 `tapeline` learns on a schedule, on request, or when an asset or a backfill says so; `tapeline_reevaluate` follows each
-model that was blessed. What a deployment may set is in airflow_settings.py.
+model that was blessed; `tapeline_study` finds the best values. What a deployment may set is in airflow_settings.py.
 """
 
 import os
@@ -21,6 +21,7 @@ from dags.airflow_places import input_of, judged_by, place_of
 from dags.airflow_process import ROOT, told
 from dags.airflow_settings import PREFIX, Settings, dag_ids, function_of
 from dags.airflow_steps import step
+from dags.airflow_study import study
 from dags.definition import Task, Workflow, bounds_of
 from dags.workflow import WORKFLOW
 
@@ -216,3 +217,4 @@ _SETTINGS = Settings.from_environment(WORKFLOW)
 check_python(_SETTINGS)
 learn(WORKFLOW, _SETTINGS)
 judge_again(WORKFLOW, _SETTINGS)
+study(WORKFLOW, _SETTINGS, options(WORKFLOW, _SETTINGS, []))

@@ -187,6 +187,11 @@ def _shortened(text: str) -> str:
     return text if len(text) <= LONGEST else f"{text[:half]} … {text[-half:]}"
 
 
+def study_id(workflow: Workflow) -> str:
+    """Return the name of the DAG that studies which values are best."""
+    return f"{workflow.name}_study"
+
+
 def dag_ids(workflow: Workflow) -> tuple[str, str]:
     """Return the names of the DAG that learns and of the one that judges again."""
     return workflow.name, f"{workflow.name}_reevaluate"

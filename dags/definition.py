@@ -86,6 +86,25 @@ class Gate:
 
 
 @dataclass(frozen=True)
+class Trials:
+    """What a study repeats with other values: a task that learns, and which of its figures says how well.
+
+    `measures` are figures of the output `output`, and whether more of each is better; the first is the usual one. The
+    task can end after the epoch of the parameter `pause`, and go on later as if it had not.
+    """
+
+    component: Component
+    output: str
+    measures: Mapping[str, bool]
+    steps: tuple[str, str]  # the output and its figure that says how many steps were taken
+    epochs: str
+    pause: str
+    seed: str
+    lean: Mapping[str, Any]  # values that change what is kept, and nothing of what is learned
+    candidates: str  # the parameter that tells the gate from how many one was chosen
+
+
+@dataclass(frozen=True)
 class Workflow:
     """Tasks, in an order in which they can run, and what becomes of their outputs.
 
@@ -100,6 +119,7 @@ class Workflow:
     assets: tuple[Asset, ...]  # as soon as their task has ended
     form: tuple[str, ...] = ()  # the parameters that a form with little room shows; the others are there together
     presets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # values for parameters, by a name
+    trials: Trials | None = None  # what a study repeats
 
     def __post_init__(self) -> None:
         if problems := list(_problems(self)):
@@ -197,8 +217,23 @@ def _problems(workflow: Workflow) -> Iterator[str]:
         if name not in fields:
             yield f"the form: there is no parameter {name}{did_you_mean(name, fields)}"
     yield from _wrong_presets(workflow)
+    yield from _wrong_trials(workflow, made)
     if gate.threshold not in fields:
         yield f"the gate: there is no parameter {gate.threshold}{did_you_mean(gate.threshold, fields)}"
+
+
+def _wrong_trials(workflow: Workflow, made: Mapping[str, Mapping[str, str]]) -> Iterator[str]:
+    if (trials := workflow.trials) is None:
+        return
+    for output in (trials.output, trials.steps[0]):
+        yield from _misfit("a trial", (trials.component, output), "", made)
+    fields = trials.component.parameters.model_fields
+    for name in (trials.epochs, trials.pause, trials.seed, *trials.lean):
+        if name not in fields:
+            yield f"a trial has no parameter {name}{did_you_mean(name, fields)}"
+    known = workflow.fields
+    if trials.candidates not in known:
+        yield f"a study: there is no parameter {trials.candidates}{did_you_mean(trials.candidates, known)}"
 
 
 def _wrong_presets(workflow: Workflow) -> Iterator[str]:

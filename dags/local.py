@@ -12,7 +12,7 @@ import shutil
 import signal
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -40,7 +40,7 @@ def main(workflow: Workflow) -> None:
     guard("run", lambda: run(workflow, parse(workflow, sys.argv[1:])))
 
 
-def parse(workflow: Workflow, arguments: list[str]) -> argparse.Namespace:
+def parse(workflow: Workflow, arguments: Sequence[str]) -> argparse.Namespace:
     """Return the options, with the values for the workflow's parameters in `values`."""
     parser = Parser(prog="make run ARGS='…'", usage="%(prog)s", description=__doc__)
     parser.add_argument("--no-cache", action="store_true", help="run every step, also those that have run before")
@@ -51,21 +51,32 @@ def parse(workflow: Workflow, arguments: list[str]) -> argparse.Namespace:
     how.add_argument(
         "--json", action="store_true", help="print the summary as JSON, also of a run that fails; all else to stderr"
     )
+    add_workflow(parser, workflow)
+    given = vars(parser.parse_args(arguments))
+    options = {name: given.pop(name) for name in ("no_cache", "serve", "folder", "quiet", "json")}
+    return argparse.Namespace(**options, values=values_of(workflow, given))
+
+
+def add_workflow(parser: argparse.ArgumentParser, workflow: Workflow, leave_out: Collection[str] = ()) -> None:
+    """Add the presets and parameters of a workflow, but those to `leave_out`."""
     if workflow.presets:
         parser.add_argument(
             "--preset", metavar="|".join(workflow.presets), default="",
             help="values for the parameters below, which count where they are given: "
             + "; ".join(f"{name}: {flags(values)}" for name, values in workflow.presets.items()).replace("%", "%%"),
         )  # fmt: skip
-    added: set[str] = set()
+    added = set(leave_out)
     for task in workflow.tasks:
         group = parser.add_argument_group(task.component.title)
         add_parameters(group, task.component.parameters, leave_out=added)
         added |= set(task.component.parameters.model_fields)
-    given = vars(parser.parse_args(arguments))
-    options = {name: given.pop(name) for name in ("no_cache", "serve", "folder", "quiet", "json")}
-    chosen = given.pop("preset", "")
-    return argparse.Namespace(**options, values=dict(workflow.preset(chosen) if chosen else {}) | given)
+
+
+def values_of(workflow: Workflow, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values that were given for a workflow, those of the preset that was chosen first."""
+    chosen = given.get("preset", "")
+    named = {name: value for name, value in given.items() if name != "preset"}
+    return dict(workflow.preset(chosen) if chosen else {}) | named
 
 
 def flags(values: Mapping[str, Any]) -> str:

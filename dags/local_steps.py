@@ -50,6 +50,7 @@ class Place:
     settings: Mapping[str, str]  # the environment variables that lead to the store
     out: TextIO  # for what a person reads
     cache: bool
+    root: str = f"s3://{BUCKET}"  # of all artifacts
 
     def say(self, line: object = "") -> None:
         """Print a line for a person."""
@@ -76,7 +77,7 @@ def run_task(task: Task, parameters: Parameters, done: Mapping[str, Done], place
     component, store = task.component, place.store
     inputs = {name: done[source.name].outputs[output] for name, (source, output) in task.inputs.items()}
     key = _key(component, parameters, inputs, store) + (f"/{place.reports.name}" if task.fresh else "")
-    outputs = {item.name: f"s3://{BUCKET}/{component.name}/{key}/{item.name}" for item in component.outputs}
+    outputs = {item.name: f"{place.root}/{component.name}/{key}/{item.name}" for item in component.outputs}
     place.say(f"── {component.title}")
     if place.cache and not task.fresh and all(store.manifest(uri) is not None for uri in outputs.values()):
         place.say("nothing has changed since it ran")
@@ -85,7 +86,8 @@ def run_task(task: Task, parameters: Parameters, done: Mapping[str, Done], place
     began = time.monotonic()
     given = dict(parameters)
     checkpoints = place.folder / "checkpoints"
-    if place.cache and task.checkpoints and not given[task.checkpoints]:
+    own = place.cache and bool(task.checkpoints) and not given[task.checkpoints]
+    if own:
         given[task.checkpoints] = checkpoints.absolute()
     named = (*inputs.items(), *outputs.items(), *given.items())
     try:
@@ -94,7 +96,7 @@ def run_task(task: Task, parameters: Parameters, done: Mapping[str, Done], place
         if report := keep_report(component, outputs, place):  # of a step that blocks what would come next
             place.say(f"its report: {report}")
         raise
-    if task.checkpoints:
+    if own:
         shutil.rmtree(checkpoints, ignore_errors=True)  # those of a run that was given up, too
     keep_report(component, outputs, place)
     return Done(outputs, time.monotonic() - began)
@@ -109,19 +111,24 @@ def skip(task: Task, why: str, place: Place) -> Done:
 
 def _key(component: Component, parameters: Parameters, inputs: Mapping[str, str], store: Store) -> str:
     """Return what names the results of a step: a digest of all that they follow from."""
-    code = hashlib.sha256((ROOT / "uv.lock").read_bytes())
-    for folder in (*SHARED, component.name):
-        for path in sorted((ROOT / "components" / folder).rglob("*")):
-            if path.suffix in (".py", ".jinja", ".css", ".json") and not path.name.startswith("test_"):
-                code.update(path.relative_to(ROOT).as_posix().encode() + b"\0" + path.read_bytes())
     given = parameters.provenance()
     made_of = {
-        "code": code.hexdigest(),
+        "code": code_of(component),
         "parameters": given,
         "files": {name: found for name, value in given.items() if (found := files_at(value, store))},
         "inputs": {name: hashlib.sha256(store.manifest(uri) or b"").hexdigest() for name, uri in inputs.items()},
     }
     return hashlib.sha256(canonical_json(made_of)).hexdigest()[:12]
+
+
+def code_of(component: Component) -> str:
+    """Return the digest of all code that a step's results follow from."""
+    code = hashlib.sha256((ROOT / "uv.lock").read_bytes())
+    for folder in (*SHARED, component.name):
+        for path in sorted((ROOT / "components" / folder).rglob("*")):
+            if path.suffix in (".py", ".jinja", ".css", ".json") and not path.name.startswith("test_"):
+                code.update(path.relative_to(ROOT).as_posix().encode() + b"\0" + path.read_bytes())
+    return code.hexdigest()
 
 
 def files_at(value: object, store: Store) -> dict[str, str]:

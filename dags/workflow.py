@@ -8,9 +8,10 @@ from collections.abc import Mapping
 from components.evaluate.component import COMPONENT as EVALUATE
 from components.export.component import COMPONENT as EXPORT
 from components.gate.component import COMPONENT as GATE
+from components.handover.component import COMPONENT as HANDOVER
 from components.ingest.component import COMPONENT as INGEST
 from components.train.component import COMPONENT as TRAIN
-from dags.definition import Asset, Gate, Resources, Task, Workflow
+from dags.definition import Asset, Gate, Resources, Task, Trials, Workflow
 
 BLESSED = "blessed"
 
@@ -55,6 +56,17 @@ WORKFLOW = Workflow(
             },
             fresh=True,
         ),
+        Task(
+            HANDOVER,
+            Resources("1", "4", "2Gi", "6Gi", timeout_seconds=1800),
+            {
+                "dataset": (INGEST, "dataset"),
+                "trained_model": (TRAIN, "trained_model"),
+                "metrics": (EVALUATE, "metrics"),
+                "gradient_tables": (EXPORT, "gradient_tables"),
+            },
+            if_blessed=True,
+        ),
     ),
     gate=Gate(
         GATE,
@@ -93,4 +105,15 @@ WORKFLOW = Workflow(
             "elastic_alpha": 24.0,
         }
     },
+    trials=Trials(
+        TRAIN,
+        output="metrics",
+        measures={"validation_accuracy": True, "validation_loss": False},
+        steps=("trained_model", "steps"),
+        epochs="epochs",
+        pause="pause_at",
+        seed="seed",
+        lean={"gradient_level": "norms"},
+        candidates="candidates",
+    ),
 )

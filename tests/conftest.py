@@ -10,8 +10,8 @@ import pytest
 
 # kfp and Airflow want what the steps, and each other, forbid; so the tests of each have an environment of their own.
 NEEDS = {"kubeflow": "kfp", "airflow": "airflow"}
-LOCAL = ("test_local.py", "test_local_ends.py", "test_local_runs.py")
-OTHERS = ("pages", "soak", "test_docs.py", "test_fifth_step.py", "test_tracking.py")
+LOCAL = ("test_study.py", "test_local.py", "test_local_ends.py", "test_local_runs.py")
+OTHERS = ("pages", "soak", "test_docs.py", "test_fifth_step.py", "test_tracking.py", "test_tracking_faults.py")
 NEEDS |= dict.fromkeys((*OTHERS, *LOCAL), "tensorflow")
 collect_ignore = [name for name, package in NEEDS.items() if find_spec(package) is None]
 

@@ -18,7 +18,7 @@ from dags.reference import presets_page
 from dags.workflow import WORKFLOW
 from tests.blessed import CARD, CARDS, CONDITIONAL, LABEL, LABELS
 
-INGESTS, TRAINS, EXPORTS, EVALUATES, GATES = WORKFLOW.tasks
+INGESTS, TRAINS, EXPORTS, EVALUATES, GATES, HANDOVERS = WORKFLOW.tasks
 
 
 class Seeded(Parameters):
@@ -26,13 +26,19 @@ class Seeded(Parameters):
 
 
 def test_the_tasks_are_in_an_order_in_which_they_can_run():
-    assert [task.name for task in WORKFLOW.tasks] == ["ingest", "train", "export", "evaluate", "gate"]
+    assert [task.name for task in WORKFLOW.tasks] == ["ingest", "train", "export", "evaluate", "gate", "handover"]
     assert WORKFLOW.task(EVALUATE) is EVALUATES
 
 
 def exports(**changed):
     """Return the tasks with another export."""
     return {"tasks": (INGESTS, TRAINS, replace(EXPORTS, **changed), EVALUATES, GATES)}
+
+
+def trials(**changed):
+    """Return other trials."""
+    assert WORKFLOW.trials
+    return {"trials": replace(WORKFLOW.trials, **changed)}
 
 
 @pytest.mark.parametrize(
@@ -98,12 +104,15 @@ def exports(**changed):
             },
             "the asset card comes from card, which runs only if it is blessed",
         ),
+        (trials(output="figures"), "a trial comes from train, which has no output figures"),
+        (trials(pause="pause"), "a trial has no parameter pause (did you mean pause_at?)"),
+        (trials(candidates="candidate"), "a study: there is no parameter candidate (did you mean candidates?)"),
         ({"tasks": (INGESTS, TRAINS, EXPORTS, EVALUATES)}, "the gate comes from gate, which is not a task before it"),
     ],
 )
 def test_what_does_not_fit_together_is_said_as_soon_as_the_workflow_is_read(changed, problem):
     with pytest.raises(ValueError, match="^" + re.escape(problem) + "$"):
-        replace(WORKFLOW, **({"form": ()} | changed))
+        replace(WORKFLOW, **({"form": (), "trials": None} | changed))
 
 
 def test_what_runs_only_if_blessed_may_read_what_others_and_its_like_make():

@@ -2,7 +2,7 @@
 
 import math
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from pydantic import model_validator
 
@@ -26,6 +26,9 @@ class TrainParameters(Parameters):
 
     model: str = parameter("simple", "Model to train: a file in components/models", choices=MODELS.names)
     epochs: int = parameter(5, "Passes over the training images", ge=1, le=10_000)
+    pause_at: int = parameter(
+        0, "Epoch after which it ends for now, with a checkpoint to go on from; 0: none, all epochs are done", ge=0
+    )
     batch_size: int = parameter(128, "Images in a batch", ge=1, le=65_536)
     accumulate: int = parameter(1, "Batches whose mean gradient makes one step of the optimizer", ge=1, le=64)
     augment: str = parameter(
@@ -108,11 +111,22 @@ class TrainParameters(Parameters):
             raise ValueError("gradient_level: full keeps whole gradients at no step; give snapshot_every or geometric")
         if self.augment_share != type(self).model_fields["augment_share"].default and not self.chosen("augment"):
             raise ValueError(f"augment_share: {self.augment_share:g} of the images, but augment is {self.augment}")
+        if self.pause_at > self.epochs:
+            raise ValueError(f"pause_at: {self.pause_at} is after the last of {self.epochs} epochs; give one of them")
         if self.batch_size % self.replicas:
             raise ValueError(f"replicas: {self.replicas} cannot share {self.batch_size} images, the batch_size, evenly")
         if not math.log2(self.loss_scale).is_integer():
             raise ValueError(f"loss_scale: {self.loss_scale:g} is not a power of two, so it would round the gradients")
         return self
+
+    @property
+    def last_epoch(self) -> int:
+        """The epoch after which it ends, be it for now or for good."""
+        return self.pause_at or self.epochs
+
+    def course(self) -> dict[str, Any]:
+        """Return what each step follows from: all of `provenance` but where it pauses."""
+        return {name: value for name, value in self.provenance().items() if name != "pause_at"}
 
 
 COMPONENT = Component(

@@ -57,7 +57,7 @@ def train(  # noqa: PLR0913 - one path for each input and output
     parameters = with_place(parameters)
     with prepared(parameters, lambda: load(dataset), gradients) as run:
         checkpoints = Checkpoints.of(parameters, dataset)
-        step = checkpoints.resume(run.state, checkpoint)
+        step = checkpoints.resume(run.state, checkpoint, parameters.last_epoch * run.steps_per_epoch)
         print(run.summary())
         try:
             with blame("the training fails", *files_of(parameters)):
@@ -84,6 +84,7 @@ def train(  # noqa: PLR0913 - one path for each input and output
         last = {name: value for name, value in (state.epochs or [{}])[-1].items() if name != "epoch"}
         count = run.training.network.count_params()
         told = {"framework": "keras", "model": parameters.model, "parameters": count, "seed": parameters.seed}
+        told["steps"] = int(run.training.optimizer.iterations.numpy())
         told |= {name: value for name, value in last.items() if name.startswith("validation_")}
         return {"metrics": last | figures, "trained_model": told}
 
@@ -193,7 +194,7 @@ def prepared(
 
 
 def learn(run: Run, step: int, checkpoints: Checkpoints) -> None:
-    """Go on from `step` to the end of the last epoch, writing record, checkpoints and progress on the way.
+    """Go on from `step` to the end of the last epoch or to the pause, writing record, checkpoints and progress.
 
     Whoever ends the process waits for what is being computed, so that a checkpoint of it can be published.
     """
@@ -203,7 +204,7 @@ def learn(run: Run, step: int, checkpoints: Checkpoints) -> None:
         held() if checkpoints.place else nullcontext(Asked()) as asked,
     ):
         pace = Pace()
-        for epoch in range(len(state.epochs) + 1, parameters.epochs + 1):
+        for epoch in range(len(state.epochs) + 1, parameters.last_epoch + 1):
             order = batches(parameters.seed, epoch, len(run.splits[0].labels), per_epoch, run.batch)
             began = time.perf_counter()
             first, done = step, (epoch - 1) * per_epoch
@@ -220,6 +221,9 @@ def learn(run: Run, step: int, checkpoints: Checkpoints) -> None:
             progress.end_epoch(metrics, (step - first) * run.batch / seconds)
             if not np.isfinite(metrics["validation_loss"]):
                 raise Diverged(f"the validation loss is {metrics['validation_loss']} after step {step}; {ADVICE}")
+        if parameters.pause_at:
+            checkpoints.keep(state, step)
+            progress.print(f"paused after epoch {parameters.pause_at} of {parameters.epochs}")
 
 
 def advance(run: Run, step: int, order: npt.NDArray[np.int32], *, observed: bool) -> float:

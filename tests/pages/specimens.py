@@ -25,6 +25,8 @@ from components.ingest.forms import idx
 from components.ingest.known import KNOWN
 from components.ingest.known.declaration import Download, File
 from components.ingest.known.mnist import FILES
+from components.study import report as study
+from components.study.conftest import done, spec_of
 from components.train.component import COMPONENT as TRAIN
 
 Arrays = dict[str, npt.NDArray[np.uint8]]
@@ -59,6 +61,11 @@ def specimens(folder: Path) -> dict[str, Path]:
     with _known(_write(folder / "odd", _odd())) as name:
         odd = step(INGEST, "ingest-odd", {"source": name, "cache": str(folder), **_SIZE})
     step(EVALUATE, "evaluate-named", {}, **healthy | {"dataset": odd / "dataset"})
+
+    (folder / "study").mkdir()
+    spec = spec_of(trials=24, seeds=5)
+    study.write(folder / "study", "ours", spec, done(spec), 'make run ARGS="--learning-rate 0.003"')
+    pages["study"] = folder / "study/index.html"
 
     compared = {"source": str(_write_npz(folder / "compared.npz")), "reference": str(digits)}
     step(INGEST, "ingest-compared", compared)

@@ -33,11 +33,11 @@ class Entry:
 
 
 class Log:
-    """A log at a place: a path or `s3://bucket/prefix`."""
+    """A log at a place: a path or `s3://bucket/prefix`, there in the environment's store unless another is given."""
 
-    def __init__(self, place: str) -> None:
+    def __init__(self, place: str, store: Store | None = None) -> None:
         self.place = place.rstrip("/")
-        self._store = Store.from_environment() if is_remote(place) else None
+        self._store = (store or Store.from_environment()) if is_remote(place) else None
 
     def entries(self, after: int = 0) -> list[Entry]:
         """Return the entries of higher numbers than `after`, in order; raise `BadInput` for one that is none."""

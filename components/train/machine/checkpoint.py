@@ -95,6 +95,11 @@ class Checkpoints:
                     print(f"saved at step {step}; the same call goes on from there", flush=True)
         asked.end()
 
+    def keep(self, state: State, step: int) -> None:
+        """Publish a checkpoint after `step`, unless there is one."""
+        if self.place and step > self.saved:
+            self.save(state, step)
+
     def _due(self, step: int) -> bool:
         every = self.parameters.checkpoint_every
         return step % every == 0 if every else time.monotonic() - self.saved_at >= max(SECONDS, TIMES * self.took)
@@ -149,7 +154,7 @@ class Checkpoints:
             folder,
             component=COMPONENT.name,
             output=output,
-            parameters=self.parameters.provenance(),
+            parameters=self.parameters.course(),
             inputs={"dataset": self.dataset},
             packages=COMPONENT.packages,
             metadata=metadata,
@@ -170,19 +175,26 @@ class Checkpoints:
                 self.removes = False
                 print(f"warning: old checkpoints stay: {error}", flush=True)
 
-    def resume(self, state: State, checkpoint: Path | None) -> int:
+    def resume(self, state: State, checkpoint: Path | None, last: int) -> int:
         """Go on from `checkpoint`, else from the newest sound one published; return the step reached, 0 for a new run.
 
-        Raises `BadInput` for a `checkpoint` that is damaged or of another run. One of those published that is of no
-        use is a warning, and the one before it is taken.
+        `last` is the step after which the run ends or pauses; what was published after it is left where it is. Raises
+        `BadInput` for a `checkpoint` that is damaged, of another run, or of a later step. One of those published that
+        is of no use is a warning, and the one before it is taken.
         """
-        origin = {"parameters": self.parameters.provenance(), "inputs": {"dataset": self.dataset}}
+        origin = {"parameters": self.parameters.course(), "inputs": {"dataset": self.dataset}}
         if checkpoint is not None:
             beside = checkpoint.parent / RECORD
             found = restore(state, checkpoint, "checkpoint", str(beside) if beside.is_dir() else "", origin)
+            if found.position.step > last:
+                raise BadInput(
+                    f"checkpoint is of step {found.position.step}, but the run pauses after step {last}; give an "
+                    "earlier one, or a later pause_at"
+                )
             return self._go_on(found.position.step, "checkpoint")
         names = [name for name in location.children(self.place) if _NAME.fullmatch(name)] if self.place else []
-        self.names = sorted(names, key=lambda name: int(name.split("-")[1]))
+        steps = {name: int(name.split("-")[1]) for name in names}
+        self.names = sorted((name for name in names if steps[name] <= last), key=lambda name: steps[name])
         while self.names:
             where = f"{self.place}/{self.names[-1]}"
             try:

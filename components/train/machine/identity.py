@@ -28,7 +28,7 @@ def key_of(parameters: TrainParameters, dataset: str) -> str:
     """Return the key of a run on the data set of that digest: 16 hexadecimal digits, of all that decides its bytes."""
     made_of = {
         "dataset": dataset,
-        "parameters": parameters.provenance(),
+        "parameters": parameters.course(),
         "versions": {package: sys.modules[package].__version__ for package in COMPONENT.packages},
         "code": code(parameters),
         "machine": machine(),
