@@ -28,7 +28,7 @@ compare: ## Compare runs by name, place or digest, on one page; ARGS="last 2026-
 	$(DEV) python -m components.compare $(ARGS)
 
 registry: ## Show and change which model is blessed; ARGS="show model", ARGS="rollback model"
-	$(DEV) python -m dags.registry $(ARGS)
+	$(DEV) python -m components.artifacts.registry $(ARGS)
 
 trace: ## Say what a model was made from, each of it verified; ARGS="DIGEST --json"
 	$(DEV) python -m components.lineage $(ARGS)

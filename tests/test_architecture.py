@@ -14,6 +14,7 @@ from dags.workflow import WORKFLOW
 ROOT = Path(__file__).parent.parent
 STEPS = tuple(task.name for task in WORKFLOW.tasks)
 TOOLS = ("compare", "lineage", "study")  # they read what the steps have made
+OWN = {"notice.py": {"verdict"}}  # a name of the JSON that is posted, whatever the workflow calls it
 # What the code of a folder may import of components/, besides itself.
 MAY = {"contract": (), "models": ("contract",), "artifacts": ("contract", "models")}
 MAY |= dict.fromkeys((*STEPS, *TOOLS), SHARED)
@@ -65,7 +66,7 @@ def test_only_the_workflow_names_its_steps_its_verdicts_and_its_assets():
         if path.name != "workflow.py":
             nodes = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
             said = {node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)}
-            assert not said & words, path
+            assert not (said - OWN.get(path.name, set())) & words, path
 
 
 def test_the_picture_has_every_step_and_every_connection():

@@ -1,10 +1,12 @@
 """python -m components.artifacts.registry: look at what is blessed, and decide by hand.
 
 The registry is where --registry or TAPELINE_REGISTRY says: a path, or s3://bucket/prefix in the store that the
-environment leads to. A model is named by NAME or, where there are several test sets, by NAME/TESTSET.
+environment leads to. Without either it is that of `make run`, whose store is up as long as this command needs it. A
+model is named by NAME or, where there are several test sets, by NAME/TESTSET.
 """
 
 import argparse
+import contextlib
 import os
 import sys
 import tempfile
@@ -20,14 +22,31 @@ from components.artifacts.words import percent
 from components.contract.command import Parser, guard
 from components.contract.declaration import did_you_mean
 from components.contract.errors import BadInput
+from components.contract.store.embedded import serve
+
+_HERE = Path(__file__).parents[3] / "run"
+_BUCKET = "tapeline"  # of `make run`
 
 
 def main() -> None:
     """Do what the command line says."""
     options = _options(sys.argv[1:])
-    if not options.registry:
-        raise BadInput(f"no registry: give --registry or {VARIABLE}, a path or s3://bucket/prefix")
-    registry = Registry(options.registry)
+    with contextlib.ExitStack() as stack:
+        _do(options, Registry(options.registry or _of_this_machine(options.folder, stack)))
+
+
+def _of_this_machine(folder: Path, stack: contextlib.ExitStack) -> str:
+    """Return where the registry of `make run` is, with its store up."""
+    if not (folder / "store").is_dir():
+        raise BadInput(
+            f"no registry: give --registry or {VARIABLE}, a path or s3://bucket/prefix; nor has `make run` left any in "
+            f"{folder}"
+        )
+    os.environ |= stack.enter_context(serve(folder / "store", _BUCKET))
+    return f"s3://{_BUCKET}/registry"
+
+
+def _do(options: argparse.Namespace, registry: Registry) -> None:
     if options.do == "list":
         _list(registry)
     elif options.do == "verify":
@@ -44,6 +63,7 @@ def main() -> None:
 def _options(arguments: list[str]) -> argparse.Namespace:
     parser = Parser(prog="python -m components.artifacts.registry", description=__doc__)
     parser.add_argument("--registry", metavar="PLACE", default=os.environ.get(VARIABLE, ""), help="where it is")
+    parser.add_argument("--folder", type=Path, default=_HERE, help="where `make run` keeps everything (default: run)")
     commands = parser.add_subparsers(dest="do", required=True, metavar="list|show|promote|rollback|verify")
     commands.add_parser("list", help="every model, with the version that is blessed")
     for name, text in (

@@ -157,7 +157,10 @@ def test_what_the_command_refuses(tmp_path):
     for test_set in ("0123456789ab", "ba9876543210"):
         registry.shelf("digits", test_set).bless(lambda _: a_version(1))
     for arguments, sentence in (
-        (["list"], "no registry: give --registry or TAPELINE_REGISTRY, a path or s3://bucket/prefix"),
+        (
+            ["--folder", str(tmp_path / "none"), "list"],
+            "no registry: give --registry or TAPELINE_REGISTRY, a path or s3",
+        ),
         (["--registry", registry.place, "show", "digit"], "has no model 'digit' (did you mean digits?)"),
         (["--registry", registry.place, "show", "digits"], "say which: digits/0123456789ab, digits/ba9876543210"),
         (["--registry", registry.place, "promote", "digits/0123456789ab", "7"], "there is no version 7"),
