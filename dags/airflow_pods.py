@@ -18,7 +18,16 @@ from dags import pod_ends
 from dags.airflow_places import told_of
 from dags.airflow_process import failure, told
 from dags.airflow_settings import PREFIX, Settings, image_of
-from dags.cluster import CONFIG_KEYS, DOWNLOAD_KEYS, PROXY_KEYS, SECRET_KEYS, TOKEN_KEYS, resources_of
+from dags.cluster import (
+    CONFIG_KEYS,
+    DOWNLOAD_KEYS,
+    PROXY_KEYS,
+    SECRET_KEYS,
+    TOKEN_KEYS,
+    TRACKING_KEYS,
+    TRACKING_SECRET_KEYS,
+    resources_of,
+)
 from dags.definition import Task
 
 HARMLESS_POD = k8s.V1PodSecurityContext(
@@ -167,17 +176,18 @@ def _variables(settings: Settings, task: Task, others: set[str]) -> list[k8s.V1E
     have a role instead of keys, and without either the step says what is missing. `others` are said elsewhere.
     """
     references: dict[str, k8s.V1EnvVarSource] = {}
-    for key, name in (SECRET_KEYS | TOKEN_KEYS).items():
+    for key, name in (SECRET_KEYS | TOKEN_KEYS | TRACKING_SECRET_KEYS).items():
         selector = k8s.V1SecretKeySelector(key=key, name=settings.s3_secret, optional=True)
         references[name] = k8s.V1EnvVarSource(secret_key_ref=selector)
-    for key, name in (CONFIG_KEYS | PROXY_KEYS | (DOWNLOAD_KEYS if task.downloads else {})).items():
+    said = CONFIG_KEYS | PROXY_KEYS | TRACKING_KEYS | (DOWNLOAD_KEYS if task.downloads else {})
+    for key, name in said.items():
         optional = None if key in CONFIG_KEYS else True
         selector = k8s.V1ConfigMapKeySelector(key=key, name=settings.s3_config, optional=optional)
         references[name] = k8s.V1EnvVarSource(config_map_key_ref=selector)
-    said = told_of(settings, task)
+    told = told_of(settings, task)
     return [
         *(k8s.V1EnvVar(name, value_from=source) for name, source in references.items() if name not in others),
-        *(k8s.V1EnvVar(name, value) for name, value in said.items() if name not in others),
+        *(k8s.V1EnvVar(name, value) for name, value in told.items() if name not in others),
     ]
 
 

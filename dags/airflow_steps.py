@@ -15,7 +15,7 @@ from dags.airflow_pages import Report, reports_of
 from dags.airflow_places import checkpoints_of, hand_over, output_of, told_of
 from dags.airflow_process import ROOT, Step, told
 from dags.airflow_settings import Settings, image_of, wrong_parameters
-from dags.cluster import labels_of, resources_of
+from dags.cluster import TRACKING_KEYS, TRACKING_SECRET_KEYS, labels_of, resources_of
 from dags.definition import Task, Workflow
 
 # What a container is told of the store and of the way out, in capital and in small letters, as both are usual. The
@@ -26,6 +26,9 @@ STORE_VARIABLES = (
     "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "all_proxy", "no_proxy",
 )  # fmt: skip
 DOWNLOAD_VARIABLES = ("TAPELINE_MIRROR",)
+TRACKING_VARIABLES = (
+    *TRACKING_KEYS.values(), *TRACKING_SECRET_KEYS.values(), "MLFLOW_EXPERIMENT_ID", "MLFLOW_TRACKING_INSECURE_TLS",
+)  # fmt: skip
 
 
 def step(
@@ -101,7 +104,12 @@ def _docker_run(workflow: Workflow, task: Task, settings: Settings) -> list[str]
     command = ["docker", "run", "--rm", "--read-only", "--tmpfs=/tmp", "--cap-drop=ALL"]
     command += ["--security-opt=no-new-privileges", f"--memory={needs.memory_limit.removesuffix('i').lower()}"]
     command += [f"--label={name}={value}" for name, value in labels_of(workflow, task).items()]
-    names = (*STORE_VARIABLES, *(DOWNLOAD_VARIABLES if task.downloads else ()), *told_of(settings, task))
+    names = (
+        *STORE_VARIABLES,
+        *TRACKING_VARIABLES,
+        *(DOWNLOAD_VARIABLES if task.downloads else ()),
+        *told_of(settings, task),
+    )
     command += [f"--env={name}" for name in names]
     if needs.shared_memory:
         command.append(f"--shm-size={needs.shared_memory.removesuffix('i').lower()}")

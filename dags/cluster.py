@@ -19,6 +19,13 @@ CONFIG_KEYS = {"endpoint": "AWS_ENDPOINT_URL", "region": "AWS_REGION"}
 # Keys that the same ConfigMap may have -> what they tell a step of the way out, and one that downloads.
 PROXY_KEYS = {"http-proxy": "HTTP_PROXY", "https-proxy": "HTTPS_PROXY", "no-proxy": "NO_PROXY"}
 DOWNLOAD_KEYS = {"mirror": "TAPELINE_MIRROR"}
+# What both may tell a step of an MLflow that is to know what was done: components/contract/tracking.py.
+TRACKING_KEYS = {"tracking-uri": "MLFLOW_TRACKING_URI", "tracking-experiment": "MLFLOW_EXPERIMENT_NAME"}
+TRACKING_SECRET_KEYS = {
+    "tracking-username": "MLFLOW_TRACKING_USERNAME",
+    "tracking-password": "MLFLOW_TRACKING_PASSWORD",
+    "tracking-token": "MLFLOW_TRACKING_TOKEN",
+}
 # What it may tell a step that goes on from its checkpoints: a place for those of all runs.
 CHECKPOINT_KEYS = {"checkpoints": "TAPELINE_CHECKPOINTS"}
 # What it may tell a step that is fresh: where the registry of blessed models is.

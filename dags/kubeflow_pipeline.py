@@ -30,6 +30,8 @@ from dags.cluster import (
     SECRET_KEYS,
     TAG,
     TOKEN_KEYS,
+    TRACKING_KEYS,
+    TRACKING_SECRET_KEYS,
     UI_KEYS,
     Cluster,
     image_of,
@@ -182,8 +184,10 @@ def _configured(made: Any, task: Task, labels: Mapping[str, str], cluster: Clust
     for name, value in labels.items():
         kubernetes.add_pod_label(made, name, value)
     # Optional: only a step that is given an s3:// parameter needs them, and says so itself when they are missing.
-    kubernetes.use_secret_as_env(made, cluster.s3_secret, SECRET_KEYS | TOKEN_KEYS, optional=True)
-    kubernetes.use_config_map_as_env(made, cluster.s3_config, CONFIG_KEYS | PROXY_KEYS, optional=True)
+    kubernetes.use_secret_as_env(
+        made, cluster.s3_secret, SECRET_KEYS | TOKEN_KEYS | TRACKING_SECRET_KEYS, optional=True
+    )
+    kubernetes.use_config_map_as_env(made, cluster.s3_config, CONFIG_KEYS | PROXY_KEYS | TRACKING_KEYS, optional=True)
     if task.downloads:
         kubernetes.use_config_map_as_env(made, cluster.s3_config, DOWNLOAD_KEYS, optional=True)
     if task.checkpoints:

@@ -20,7 +20,7 @@ from components.contract import outside
 from components.contract.errors import BadInput
 
 URI = "MLFLOW_TRACKING_URI"
-ANSWER_SECONDS = 5  # for a server to answer, or to go on with its answer
+ANSWER_SECONDS = 10  # for a server to answer, or to go on with its answer
 LARGEST = 2**22  # bytes of an answer
 PER_CALL = {"metrics": 1000, "params": 100, "tags": 100}  # that the server takes at once
 SERVED = "mlflow-artifacts:"  # how an artifact's place begins where the server itself takes artifacts
@@ -194,7 +194,9 @@ def _refused(status: int, text: bytes) -> Untracked:
 
 def _reason(error: Exception) -> str:
     """Return why there was no answer, in a few words."""
-    if isinstance(error, urllib3.exceptions.TimeoutError):
+    # What is refused is a kind of time-out to urllib3, for the sake of its first versions.
+    refused = isinstance(error, urllib3.exceptions.NewConnectionError)
+    if isinstance(error, urllib3.exceptions.TimeoutError) and not refused:
         return f"no answer within {ANSWER_SECONDS} s"
     inner: BaseException = getattr(error, "reason", None) or error.__cause__ or error.__context__ or error
     inner = inner if isinstance(inner, BaseException) else error

@@ -23,10 +23,15 @@ def log(client: Client, note: Note) -> None:
         return
     run_id, began = info["run_id"], int(info["start_time"])
     client.log(run_id, params=_items({name: each for name, each in note.parameters.items() if known.get(name) != each}))
-    # All at the time when the run began, so that what is logged twice is there once.
-    points = [(name, step, value) for name, curve in note.curves.items() for step, value in curve]
-    points += [(name, 0, value) for name, value in note.metrics.items()]
-    metrics = [{"key": name, "value": value, "timestamp": began, "step": step} for name, step, value in points]
+    # At the time when the run began, so that what is logged twice is there once; what is there whole is not logged.
+    last = {each["key"]: int(each.get("step", 0)) for each in run.get("data", {}).get("metrics", [])}
+    curves = {**note.curves, **{name: [(0, value)] for name, value in note.metrics.items()}}
+    metrics = [
+        {"key": name, "value": value, "timestamp": began, "step": step}
+        for name, curve in curves.items()
+        if curve and last.get(name) != curve[-1][0]
+        for step, value in curve
+    ]
     client.log(run_id, metrics=metrics)
     for name, data in note.reports.items():
         client.upload(info.get("artifact_uri") or "", f"reports/{name}", data)

@@ -19,7 +19,7 @@ from components.contract import artifact
 from components.contract.declaration import Component, Metadata, Output, Parameters
 from components.contract.terminal import line
 
-SECONDS = 15  # that a step waits for MLflow, in all
+SECONDS = 20  # that a step waits for MLflow, in all
 LONGEST = 500  # characters of a parameter's value that every version of MLflow takes
 LARGEST_REPORT = 2**25  # bytes
 EXPERIMENT = "tapeline"

@@ -257,6 +257,9 @@ def test_a_container_gets_no_secret_by_argument_and_may_do_little(monkeypatch):
         "--env=AWS_ACCESS_KEY_ID", "--env=AWS_SECRET_ACCESS_KEY", "--env=AWS_SESSION_TOKEN",
         "--env=HTTP_PROXY", "--env=HTTPS_PROXY", "--env=ALL_PROXY", "--env=NO_PROXY",
         "--env=http_proxy", "--env=https_proxy", "--env=all_proxy", "--env=no_proxy",
+        "--env=MLFLOW_TRACKING_URI", "--env=MLFLOW_EXPERIMENT_NAME", "--env=MLFLOW_TRACKING_USERNAME",
+        "--env=MLFLOW_TRACKING_PASSWORD", "--env=MLFLOW_TRACKING_TOKEN", "--env=MLFLOW_EXPERIMENT_ID",
+        "--env=MLFLOW_TRACKING_INSECURE_TLS",
         "--shm-size=2g", "--gpus=1", "--network=host", "--volume=/a b:/c",
         f"tapeline/train@sha256:{'ab' * 32}", "python", "-m", "components.train",
     ]  # fmt: skip

@@ -77,8 +77,14 @@ def test_a_pod_is_small_harmless_and_has_its_secret_by_reference(pods):
             variable: {"configMapKeyRef": {"name": "tapeline-store", "key": key, "optional": True}}
             for variable, key in (
                 ("HTTP_PROXY", "http-proxy"), ("HTTPS_PROXY", "https-proxy"), ("NO_PROXY", "no-proxy"),
+                ("MLFLOW_TRACKING_URI", "tracking-uri"), ("MLFLOW_EXPERIMENT_NAME", "tracking-experiment"),
                 *([("TAPELINE_MIRROR", "mirror")] if name == "ingest" else []),
             )
+        } | {
+            f"MLFLOW_TRACKING_{key.upper()}": {
+                "secretKeyRef": {"name": "tapeline-store", "key": f"tracking-{key}", "optional": True}
+            }
+            for key in ("username", "password", "token")
         } | ({
             "TAPELINE_REGISTRY": "s3://tapeline/airflow/registry", "TAPELINE_RUN": "{{ dag.dag_id }}/{{ run_id }}",
         } if task.fresh else {})  # fmt: skip

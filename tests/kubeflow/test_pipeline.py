@@ -193,7 +193,8 @@ def test_credentials_come_from_a_secret_and_stand_nowhere(compiled):
         name = task.name
         (secret,) = platform[f"exec-{name}"]["secretAsEnv"]
         assert secret["secretNameParameter"] == {"runtimeValue": {"constant": "tapeline-store"}}
-        assert {item["envVar"] for item in secret["keyToEnv"]} == {*KEYS, "AWS_SESSION_TOKEN"}
+        tracking = {f"MLFLOW_TRACKING_{key}" for key in ("USERNAME", "PASSWORD", "TOKEN")}
+        assert {item["envVar"] for item in secret["keyToEnv"]} == {*KEYS, "AWS_SESSION_TOKEN", *tracking}
         assert secret["optional"] is True
         assert platform[f"exec-{name}"]["podMetadata"]["labels"] == labels_of(WORKFLOW, task)
     assert "env:" not in text
@@ -205,6 +206,7 @@ def test_a_step_is_told_of_what_concerns_it_and_all_of_it_may_be_missing(compile
     always = {
         "endpoint": "AWS_ENDPOINT_URL", "region": "AWS_REGION", "http-proxy": "HTTP_PROXY",
         "https-proxy": "HTTPS_PROXY", "no-proxy": "NO_PROXY",
+        "tracking-uri": "MLFLOW_TRACKING_URI", "tracking-experiment": "MLFLOW_EXPERIMENT_NAME",
     }  # fmt: skip
     more = {"ingest": {"mirror": "TAPELINE_MIRROR"}, "train": {"checkpoints": "TAPELINE_CHECKPOINTS"}}
     more |= {task.name: {"registry": "TAPELINE_REGISTRY"} for task in WORKFLOW.tasks if task.fresh}

@@ -32,6 +32,7 @@ SHARED: dict[str, Any] = {
         "registry": "r.example:5000/t", "tag": "v7", "pullPolicy": "Always", "pullSecrets": ["one", "two"],
         "train": f"r.example/pinned/train@{DIGEST}", "register": "r.example/pinned/register:v8",
     },
+    "tracking": {"uri": "http://mlflow.mlflow:5000/sub", "experiment": "digits"},
     "proxy": {"http": "http://proxy:3128", "https": "http://proxy:3129", "none": [".corp"]},
     "caBundle": {"configMap": "corporate", "key": "bundle.pem"},
     "serviceAccount": {"annotations": {"who": "me"}},

@@ -143,8 +143,9 @@ def test_the_steps_are_told_of_the_way_out_and_no_host_of_the_cluster_is_behind_
         assert (data["http-proxy"], data["https-proxy"]) == ("http://proxy:3128", "http://proxy:3129")
         assert {".svc", ".kubeflow", ".corp"} < set(data["no-proxy"].split(","))
         assert data["checkpoints"] == "s3://tapeline/checkpoints"
+        assert (data["tracking-uri"], data["tracking-experiment"]) == ("http://mlflow.mlflow:5000/sub", "digits")
         policy = named(objects, "NetworkPolicy", "tapeline-workflow", "steps")["spec"]["egress"]
-        assert {3128, 3129} < {port["port"] for rule in policy for port in rule["ports"]}
+        assert {3128, 3129, 5000} < {port["port"] for rule in policy for port in rule["ports"]}
         assert policy[-1] == {"ports": [{"port": 8080, "endPort": 8090}]}
         job = next(pod for name, pod in pods(objects) if "buckets" in name)
         environment = {each["name"]: each.get("value") for each in containers(job)[0]["env"]}

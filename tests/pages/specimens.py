@@ -1,6 +1,8 @@
 """Pages of every kind, each made by the real steps: good and bad runs, long names, many classes, other sizes."""
 
 import contextlib
+import io
+import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +16,7 @@ from benchmarks.data_sound import scenes, small_digits
 from benchmarks.networks import NETWORKS
 from benchmarks.spoil import copied, every, framed, moved, noise, opposite, plain, scaled, some
 from benchmarks.zoo import enter
+from components.compare import command as compare
 from components.conftest import DIGITS, SHORT, SMALL, make
 from components.contract.artifact import sha256
 from components.contract.declaration import Component
@@ -58,6 +61,7 @@ def specimens(folder: Path) -> dict[str, Path]:
     for name, model in (("first", healthy), ("next", augmented)):
         judged = make(EVALUATE, {"min_accuracy": 0.01}, model, folder / f"judged-{name}")
         step(GATE, f"gate-{name}", {"registry": str(folder / "registry")}, **model, metrics=judged / "metrics")
+    pages["compare"] = _compared(folder, {"first": "healthy", "next": "augmented"})
     with _known(_write(folder / "odd", _odd())) as name:
         odd = step(INGEST, "ingest-odd", {"source": name, "cache": str(folder), **_SIZE})
     step(EVALUATE, "evaluate-named", {}, **healthy | {"dataset": odd / "dataset"})
@@ -82,6 +86,16 @@ def specimens(folder: Path) -> dict[str, Path]:
         slow = {"optimizer": "sgd", "learning_rate": 1e-6} if name == "dead" else {}
         training(name, digits, **values | dict(BROKEN[animal].parameters) | slow)
     return pages
+
+
+def _compared(folder: Path, trained: Mapping[str, str]) -> Path:
+    """Compare the runs that were judged; `trained` are the names of their trainings."""
+    for judged, name in trained.items():
+        for made in ("ingest/dataset", f"train-{name}", f"export-{name}/gradient_tables", f"judged-{judged}/metrics"):
+            shutil.copytree(folder / made, folder / "runs" / name / made)
+    with contextlib.redirect_stdout(io.StringIO()):
+        compare.main([*(str(folder / "runs" / name) for name in trained.values()), f"--page={folder / 'compare.html'}"])
+    return folder / "compare.html"
 
 
 _SIZE = {"validation_size": 64}

@@ -15,7 +15,7 @@ FAULTS = (Path(__file__).parent / "faults.js").read_text(encoding="utf-8")
 NAMES = (
     "ingest", "ingest-odd", "ingest-compared", "ingest-colour", "ingest-many",
     "export-healthy", "export-loss", "export-diverged", "export-deep", "export-dead", "export-augmented",
-    "evaluate-failed", "evaluate-named", "evaluate-many", "gate-first", "gate-next", "study",
+    "evaluate-failed", "evaluate-named", "evaluate-many", "gate-first", "gate-next", "study", "compare",
 )  # fmt: skip
 WIDTHS = (480, 1000, 1600)
 SCHEMES = ("light", "dark")
