@@ -6,7 +6,6 @@ that is lost and tried again goes on where the others are, and all find what one
 
 import hashlib
 import json
-import shlex
 import tempfile
 from collections.abc import Mapping
 from datetime import timedelta
@@ -23,6 +22,7 @@ from components.study.parameters import StudyParameters
 from dags.airflow_process import ROOT, Step, told
 from dags.airflow_settings import Settings, dag_ids, study_id
 from dags.definition import Trials, Workflow, bounds_of, figures_of
+from dags.study_form import VARY, arguments
 
 WORKERS, HOURS = 2, 24
 
@@ -90,19 +90,11 @@ def study(workflow: Workflow, settings: Settings, options: Mapping[str, Any]) ->
     whole()
 
 
-def arguments(trials: Trials, params: dict[str, Any]) -> list[str]:
-    """Return the arguments of `make study` for what the form says."""
-    given = [argument("vary", text) for text in shlex.split(params["vary"])]
-    given += [argument(name, params[name]) for name in ("measure", *StudyParameters.model_fields)
-              if name != "trials" or params["sampler"] != "grid"]  # fmt: skip
-    return given + [argument(name, value) for name, value in params["others"].items() if name != trials.pause]
-
-
 def form(trials: Trials, settings: Settings) -> dict[str, Param]:
     """Return the form: what varies, how it is done, and the other parameters together."""
     made = {
         "vary": Param(
-            "learning_rate=1e-4..1e-2:log", type="string", title="What varies",
+            VARY, type="string", title="What varies",
             description_md="`NAME=A..B`, `NAME=A..B:log` or `NAME=a,b,c`, with blanks between them",
         ),
         "workers": Param(WORKERS, type="integer", minimum=1, maximum=100, description_md="Tasks that share the work"),

@@ -55,8 +55,8 @@ def parse(component: Component, text: str) -> Executor:
             parameters={
                 name: value for name, value in values(given).items() if name in component.parameters.model_fields
             },
-            inputs={item.name: _path(found[item.name]) for item in component.inputs if found.get(item.name)},
-            outputs={name: _path(made[known]) for name, known in names.items()},
+            inputs={item.name: path_of(found[item.name]) for item in component.inputs if found.get(item.name)},
+            outputs={name: path_of(made[known]) for name, known in names.items()},
             output_file=Path(_text(given["outputs"]["outputFile"])),
             uris={name: _text(made[known]["uri"]) for name, known in names.items()},
             names=names,
@@ -145,7 +145,8 @@ def _first(value: Mapping[str, Any]) -> dict[str, Any]:
     return dict(artifacts[0]) if artifacts else {}
 
 
-def _path(artifact: Mapping[str, Any]) -> str:
+def path_of(artifact: Mapping[str, Any]) -> str:
+    """Return where an artifact is for a step."""
     if custom := artifact.get("customPath") or artifact.get("custom_path"):
         return _text(custom)
     uri = _text(artifact["uri"])
