@@ -20,11 +20,18 @@ doctor: ## Say what this machine has and lacks for each way of use, and what men
 run: ## Run the whole workflow here; ARGS="--epochs 1 --model convnet", ARGS=--help
 	$(DEV) python -m dags.local $(ARGS)
 
+##@ Choose
+study: ## Try many values, find the best; ARGS="--vary learning_rate=1e-4..1e-2:log --trials 20"
+	$(DEV) python -m dags.study $(ARGS)
+
+compare: ## Compare runs by name, place or digest, on one page; ARGS="last 2026-11-25_18-04-05"
+	$(DEV) python -m components.compare $(ARGS)
+
 registry: ## Show and change which model is blessed; ARGS="show model", ARGS="rollback model"
 	$(DEV) python -m dags.registry $(ARGS)
 
-study: ## Try many values, find the best; ARGS="--vary learning_rate=1e-4..1e-2:log --trials 20"
-	$(DEV) python -m dags.study $(ARGS)
+trace: ## Say what a model was made from, each of it verified; ARGS="DIGEST --json"
+	$(DEV) python -m components.lineage $(ARGS)
 
 ##@ Test
 test: ## Test components, local run, pages and the chart's templates; ARGS=FILE

@@ -70,7 +70,7 @@ def measure(steps: int, every: int, folder: Path) -> str:
         learn(run, 0, checkpoints)
         whole = time.perf_counter() - began
         began = time.perf_counter()
-        assert Checkpoints(parameters, "0" * 64, "0" * 16).resume(run.state, None) == steps
+        assert Checkpoints(parameters, "0" * 64, "0" * 16).resume(run.state, None, steps) == steps
         resumed = time.perf_counter() - began
     locations.publish = publish
     count, saving = steps // every, checkpoints.seconds

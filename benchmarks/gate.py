@@ -9,7 +9,7 @@ passes, which is to be 2.5 % at most; at 0 and above, what is missing to 100 % i
 """
 
 import argparse
-from functools import lru_cache
+from functools import cache
 
 import numpy as np
 
@@ -31,7 +31,7 @@ def draws(images: int, discordant: float, difference: float, count: int) -> list
     return [Pair(images, *map(int, row)) for row in np.random.default_rng(0).multinomial(images, shares, count)]
 
 
-@lru_cache(maxsize=None)
+@cache
 def p_value(pair: Pair, margin: float) -> float:
     """Return what the gate asks, once for each pair."""
     return paired.not_inferior(pair, margin / 100)

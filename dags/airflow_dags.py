@@ -16,6 +16,7 @@ from croniter import croniter  # type: ignore[import-untyped]
 
 from components.contract.errors import BadInput
 from dags import definition
+from dags.airflow_notice import callbacks
 from dags.airflow_places import input_of, judged_by, place_of
 from dags.airflow_process import ROOT, told
 from dags.airflow_settings import PREFIX, Settings, dag_ids, function_of
@@ -45,7 +46,7 @@ def learn(workflow: Workflow, settings: Settings) -> None:
         if (verdict := judged[gate.verdict]) != gate.blessed:
             raise AirflowSkipException(f"the {gate.blesses.name} is {verdict}; see the report of {gate.component.name}")
         there = {name_of(place): place_of(ti, place[0].name, place[1]) for place in given_to(workflow.judging)}
-        outlet_events[blessed].extra = judged | {PLACES: there}
+        outlet_events[blessed].extra = {**judged, PLACES: there}
 
     @dag(
         dag_id=dag_ids(workflow)[0],
@@ -180,6 +181,7 @@ def options(workflow: Workflow, settings: Settings, tasks: Iterable[Task]) -> di
         "params": form(workflow, settings, tasks),
         "tags": ["mnist", workflow.name],
         "user_defined_macros": {"place_of": place_of},
+        **callbacks(workflow),
         "default_args": {
             "owner": workflow.name,
             "retries": settings.retries,

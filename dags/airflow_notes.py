@@ -13,6 +13,7 @@ from dags.airflow_pages import address_of, reports_of
 from dags.airflow_process import FAILURE
 from dags.airflow_settings import Settings, dag_ids
 from dags.definition import Workflow
+from dags.notice import changed
 from dags.workflow import WORKFLOW
 
 LONGEST = 1000  # what the database keeps of a note
@@ -77,8 +78,9 @@ def note(
     for link in _links(workflow, run, told):
         if len(text) + len(link) + 3 <= LONGEST:
             text += f" · {link}"
-    if (other := _changed(workflow, given)) and len(text) < LONGEST * 0.9:
-        text += f" · {_plain(other, LONGEST - len(text) - 3)}"
+    other = ", ".join(f"{name} {value}" for name, value in changed(workflow, given).items())
+    if other and len(text) < LONGEST * 0.9:
+        text += f" · {_plain(f'with {other}', LONGEST - len(text) - 3)}"
     return text
 
 
@@ -88,18 +90,6 @@ def _links(workflow: Workflow, run: tuple[str, str], told: Mapping[tuple[str, st
         for item in reports_of(task.component):
             if (task.name, item.name) in told:
                 yield f"[{task.component.title}]({address_of(workflow, run, task.component, item)})"
-
-
-def _changed(workflow: Workflow, given: Mapping[str, Any]) -> str:
-    """Return a phrase with the parameters that are not as declared; empty where all are."""
-    defaults = {name: declared.model_fields[name].default for name, declared in workflow.fields.items()}
-    other = [
-        f"{name} {value}"
-        for name, value in given.items()
-        # A form says nothing as null, and a deployment's settings may say a number as text.
-        if value is not None and value != defaults.get(name) and str(value) != str(defaults.get(name))
-    ]
-    return f"with {', '.join(other)}" if other else ""
 
 
 def _plain(text: str, longest: int) -> str:

@@ -16,8 +16,8 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from components.contract.declaration import Component, argument
 from dags.airflow_process import told
 from dags.airflow_settings import Settings
-from dags.cluster import REGISTRY_KEYS
-from dags.definition import Place, figures_of
+from dags.cluster import REGISTRY_KEYS, RUN
+from dags.definition import Place, Task, figures_of
 
 
 def output_of(settings: Settings, place: Place) -> str:
@@ -31,10 +31,14 @@ def checkpoints_of(settings: Settings, component: Component, parameter: str) -> 
     return f"{_run_of(settings)}/{component.name}/{parameter}"
 
 
-def registry_of(settings: Settings) -> dict[str, str]:
-    """Return where the registry of all runs is, as the variable that tells a step: the deployment's, or beside them."""
-    (name,) = REGISTRY_KEYS.values()
-    return {name: os.environ.get(name) or f"{settings.store}/registry"}
+def told_of(settings: Settings, task: Task) -> dict[str, str]:
+    """Return the variables of a step that is fresh: where the registry of all runs is, and, as a template, its run.
+
+    The registry is where the deployment says, or else beside the runs.
+    """
+    (registry,) = REGISTRY_KEYS.values()
+    place = os.environ.get(registry) or f"{settings.store}/registry"
+    return {registry: place, RUN: "{{ dag.dag_id }}/{{ run_id }}"} if task.fresh else {}
 
 
 def input_of(place: Place) -> str:

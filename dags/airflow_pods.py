@@ -15,7 +15,7 @@ from kubernetes.client.exceptions import ApiException
 from components.contract.declaration import argument
 from components.contract.errors import BadInput, Blocked
 from dags import pod_ends
-from dags.airflow_places import registry_of
+from dags.airflow_places import told_of
 from dags.airflow_process import failure, told
 from dags.airflow_settings import PREFIX, Settings, image_of
 from dags.cluster import CONFIG_KEYS, DOWNLOAD_KEYS, PROXY_KEYS, SECRET_KEYS, TOKEN_KEYS, resources_of
@@ -174,7 +174,7 @@ def _variables(settings: Settings, task: Task, others: set[str]) -> list[k8s.V1E
         optional = None if key in CONFIG_KEYS else True
         selector = k8s.V1ConfigMapKeySelector(key=key, name=settings.s3_config, optional=optional)
         references[name] = k8s.V1EnvVarSource(config_map_key_ref=selector)
-    said = registry_of(settings) if task.fresh else {}
+    said = told_of(settings, task)
     return [
         *(k8s.V1EnvVar(name, value_from=source) for name, source in references.items() if name not in others),
         *(k8s.V1EnvVar(name, value) for name, value in said.items() if name not in others),

@@ -36,7 +36,7 @@ GRACE_SECONDS = 4  # Airflow kills a task after 5
 class Step(BaseOperator):
     """Runs a step as a process, and ends with it."""
 
-    template_fields: Sequence[str] = ("arguments",)
+    template_fields: Sequence[str] = ("arguments", "variables")
 
     def __init__(
         self,

@@ -12,7 +12,7 @@ from components.contract.declaration import Component, argument
 from components.contract.errors import StepError
 from dags import docker_options
 from dags.airflow_pages import Report, reports_of
-from dags.airflow_places import checkpoints_of, hand_over, output_of, registry_of
+from dags.airflow_places import checkpoints_of, hand_over, output_of, told_of
 from dags.airflow_process import ROOT, Step, told
 from dags.airflow_settings import Settings, image_of, wrong_parameters
 from dags.cluster import labels_of, resources_of
@@ -63,10 +63,12 @@ def _operator(workflow: Workflow, task: Task, settings: Settings, options: dict[
     command = task.component.command
     match settings.runner:
         case "process":
-            variables = registry_of(settings) if task.fresh else {}
-            return Step(command=[str(ROOT / settings.python), *command[1:]], variables=variables, **options)
+            return Step(
+                command=[str(ROOT / settings.python), *command[1:]], variables=told_of(settings, task), **options
+            )
         case "docker":
-            return Step(command=[*_docker_run(workflow, task, settings), *command], **options)
+            run = _docker_run(workflow, task, settings)
+            return Step(command=[*run, *command], variables=told_of(settings, task), **options)
         case _:
             from dags.airflow_pods import StepPod  # noqa: PLC0415 - Kubernetes' client takes a second to import
 
@@ -99,9 +101,8 @@ def _docker_run(workflow: Workflow, task: Task, settings: Settings) -> list[str]
     command = ["docker", "run", "--rm", "--read-only", "--tmpfs=/tmp", "--cap-drop=ALL"]
     command += ["--security-opt=no-new-privileges", f"--memory={needs.memory_limit.removesuffix('i').lower()}"]
     command += [f"--label={name}={value}" for name, value in labels_of(workflow, task).items()]
-    command += [f"--env={name}" for name in (*STORE_VARIABLES, *(DOWNLOAD_VARIABLES if task.downloads else ()))]
-    if task.fresh:
-        command += [f"--env={name}={value}" for name, value in registry_of(settings).items()]
+    names = (*STORE_VARIABLES, *(DOWNLOAD_VARIABLES if task.downloads else ()), *told_of(settings, task))
+    command += [f"--env={name}" for name in names]
     if needs.shared_memory:
         command.append(f"--shm-size={needs.shared_memory.removesuffix('i').lower()}")
     if needs.gpu and settings.gpu_count:

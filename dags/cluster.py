@@ -23,7 +23,12 @@ DOWNLOAD_KEYS = {"mirror": "TAPELINE_MIRROR"}
 CHECKPOINT_KEYS = {"checkpoints": "TAPELINE_CHECKPOINTS"}
 # What it may tell a step that is fresh: where the registry of blessed models is.
 REGISTRY_KEYS = {"registry": "TAPELINE_REGISTRY"}
+# What the ConfigMap and a Secret of its own may tell what posts a notice in Kubeflow.
+UI_KEYS = {"ui": "TAPELINE_KUBEFLOW_UI"}
+NOTICE_KEYS = {"url": "TAPELINE_NOTICE_URL", "token": "TAPELINE_NOTICE_TOKEN"}
+RUN = "TAPELINE_RUN"  # what a step that is fresh is told besides: what its run is called
 
+DOWNLOADS = {"tapeline/downloads": "true"}  # the label of a pod that a cluster lets out
 # Where the images are; a caller may give another registry, tag, or digest.
 REGISTRY = "tapeline"
 TAG = "dev"
@@ -119,4 +124,4 @@ def part_of(workflow: Workflow, name: str) -> dict[str, str]:
 
 def labels_of(workflow: Workflow, task: Task) -> dict[str, str]:
     """Return the labels of a task's pods, which the chart's network policies go by."""
-    return part_of(workflow, task.name) | ({"tapeline/downloads": "true"} if task.downloads else {})
+    return part_of(workflow, task.name) | (DOWNLOADS if task.downloads else {})

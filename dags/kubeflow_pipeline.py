@@ -1,12 +1,14 @@
 """The workflow as a Kubeflow pipeline, compiled to YAML from the declarations.
 
 python -m dags.kubeflow_pipeline pipeline.yaml [--registry R] [--tag T] [--image TASK=IMAGE]… [--default NAME=VALUE]…
+    [--notice SECRET]
 """
 
+import contextlib
 import inspect
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, cast
+from typing import Any
 
 from kfp import compiler, dsl, kubernetes
 
@@ -14,17 +16,21 @@ from components.contract.command import Parser, guard
 from components.contract.declaration import did_you_mean
 from components.contract.errors import BadInput
 from components.contract.kubeflow import OTHERS
-from dags import kubeflow_check, kubeflow_graph, kubeflow_pod
+from dags import kubeflow_check, kubeflow_graph, kubeflow_notice, kubeflow_pod
 from dags.cluster import (
     CHECKPOINT_KEYS,
     CONFIG_KEYS,
     DOWNLOAD_KEYS,
+    DOWNLOADS,
+    NOTICE_KEYS,
     PROXY_KEYS,
     REGISTRY,
     REGISTRY_KEYS,
+    RUN,
     SECRET_KEYS,
     TAG,
     TOKEN_KEYS,
+    UI_KEYS,
     Cluster,
     image_of,
     labels_of,
@@ -33,8 +39,9 @@ from dags.cluster import (
     resources_of,
 )
 from dags.definition import Task, Workflow
-from dags.kubeflow_form import Field, fields_of, given
+from dags.kubeflow_form import fields_of, given
 from dags.kubeflow_graph import name_of
+from dags.kubeflow_steps import argument, asked, check, notify, step
 from dags.workflow import WORKFLOW
 
 RETRIES = 2
@@ -54,15 +61,18 @@ def build(  # noqa: PLR0913 - all that may be fixed
     *,
     choices: bool = True,
     dependencies: bool = False,
+    notice: str = "",
 ) -> Any:
     """Return the pipeline, a kfp GraphComponent.
 
     `defaults` are `name=value`s: what the form begins with, and what is asked of the cluster. `images` are
     `task=image`s that are not where the others are. Kubeflow before 2.16 refuses a form with `choices`. Only
-    `kfp.local` wants the `dependencies` spelled out that follow from where inputs come from.
+    `kfp.local` wants the `dependencies` spelled out that follow from where inputs come from. Where `notice` names a
+    Secret, a last task tells how the run ended, whatever came of it: Kubeflow's exit handler, around all others.
     """
-    if any(task.name == kubeflow_check.NAME for task in workflow.tasks):
-        raise BadInput(f"{kubeflow_check.NAME}: the pipeline has a first task of that name, so no step may have it")
+    for name, which in ((kubeflow_check.NAME, "first"), (kubeflow_notice.NAME, "last")):
+        if any(task.name == name for task in workflow.tasks):
+            raise BadInput(f"{name}: the pipeline has a {which} task of that name, so no step may have it")
     fields = fields_of(workflow)
     values = given(workflow, defaults, "--default")
     begin = {name: values.get(name, field.default) for name, field in fields.items()}
@@ -74,27 +84,31 @@ def build(  # noqa: PLR0913 - all that may be fixed
 
     def pipeline(*channels: Any) -> None:
         form = dict(zip(fields, channels, strict=True))
-        checked = _check(sharing, fields, image[kubeflow_check.NAME])(**form)
-        checked.set_display_name(kubeflow_check.TITLE)
-        checked.set_caching_options(True)
-        checked.set_cpu_request("100m").set_memory_request("128Mi").set_cpu_limit("1").set_memory_limit("512Mi")
-        for name, value in part_of(workflow, kubeflow_check.NAME).items():
-            kubernetes.add_pod_label(checked, name, value)
-        kubeflow_pod.add(checked, cluster.pod)
+        with contextlib.ExitStack() as stack:
+            if notice:
+                last = notify(fields, image[kubeflow_check.NAME])(**form, run=dsl.PIPELINE_JOB_ID_PLACEHOLDER)
+                _small(last, kubeflow_notice.TITLE, part_of(workflow, kubeflow_notice.NAME) | DOWNLOADS, cluster)
+                _told(last, cluster, notice)
+                stack.enter_context(dsl.ExitHandler(last, name=workflow.title))
+            checked = check(sharing, fields, image[kubeflow_check.NAME])(**form)
+            _small(checked, kubeflow_check.TITLE, part_of(workflow, kubeflow_check.NAME), cluster)
+            run(form, checked)
+
+    def run(form: Mapping[str, Any], checked: Any) -> None:
         tasks: dict[str, Any] = {}
 
         def add(task: Task) -> None:
-            arguments = {name: form[name] for name in _asked(task, workflow)}
+            arguments = {name: form[name] for name in asked(task, workflow)}
             arguments[OTHERS] = checked.outputs[task.name] if task in sharing else form[OTHERS]
             for name, (source, output) in task.inputs.items():
                 item = next(each for each in source.outputs if each.name == output)
                 arguments[name] = tasks[source.name].outputs[name_of(workflow, workflow.task(source), item)]
-            made = _step(workflow, task, image[task.name])(**arguments)
+            made = step(workflow, task, image[task.name])(**arguments)
             tasks[task.name] = _configured(made, task, labels_of(workflow, task), cluster, form)
 
         _add_all(workflow, tasks, add)
 
-    arguments = [_argument(name, field.kind, begin[name]) for name, field in fields.items()]
+    arguments = [argument(name, field.kind, begin[name]) for name, field in fields.items()]
     pipeline.__signature__ = inspect.Signature(arguments)  # type: ignore[attr-defined]
     made = dsl.pipeline(name=workflow.name, display_name=workflow.title, description=description(workflow))(pipeline)
     spec = made.pipeline_spec
@@ -118,6 +132,23 @@ def _add_all(workflow: Workflow, tasks: Mapping[str, Any], add: Callable[[Task],
                 add(task)
 
 
+def _small(made: Any, title: str, labels: Mapping[str, str], cluster: Cluster) -> None:
+    """Set what Kubernetes is to do with a task that computes nothing."""
+    made.set_display_name(title)
+    made.set_caching_options(title == kubeflow_check.TITLE)
+    made.set_cpu_request("100m").set_memory_request("128Mi").set_cpu_limit("1").set_memory_limit("512Mi")
+    for name, value in labels.items():
+        kubernetes.add_pod_label(made, name, value)
+    kubeflow_pod.add(made, cluster.pod)
+
+
+def _told(last: Any, cluster: Cluster, notice: str) -> None:
+    """Tell the last task where a notice goes, and where it finds what the gate decided."""
+    kubernetes.use_secret_as_env(last, notice, NOTICE_KEYS, optional=True)
+    kubernetes.use_secret_as_env(last, cluster.s3_secret, SECRET_KEYS | TOKEN_KEYS, optional=True)
+    kubernetes.use_config_map_as_env(last, cluster.s3_config, CONFIG_KEYS | PROXY_KEYS | UI_KEYS, optional=True)
+
+
 def description(workflow: Workflow) -> str:
     """Return what Kubeflow's UI says of the pipeline, in Markdown; its form shows no help, so this does."""
     rows = [f"| `{name}` | {field.help} |" for name, field in fields_of(workflow).items()]
@@ -137,50 +168,6 @@ def _images(workflow: Workflow, registry: str, tag: str, given: Sequence[str]) -
             raise BadInput(f"--image {item}: not TASK=IMAGE with a task{did_you_mean(name, images)}")
         images[name] = image
     return images
-
-
-def _asked(task: Task, workflow: Workflow) -> list[str]:
-    """Return the parameters of a task that have a field of their own in the form."""
-    return [name for name in workflow.form if name in task.component.parameters.model_fields]
-
-
-def _step(workflow: Workflow, task: Task, image: str) -> Any:
-    """Return a step as a kfp container component, with the inputs that the workflow connects."""
-    component = task.component
-    kinds = {item.name: item.kind for item in component.inputs}
-    fields = component.parameters.model_fields
-    arguments = [_argument(name, dsl.Input[getattr(dsl, kinds[name])]) for name in task.inputs]
-    arguments += [
-        _argument(name_of(workflow, task, item), dsl.Output[getattr(dsl, item.kind)]) for item in component.outputs
-    ]
-    if component == workflow.gate.component:
-        arguments.append(_argument(workflow.gate.verdict, dsl.OutputPath(str)))
-    arguments += [_argument(name, cast("type", fields[name].annotation)) for name in _asked(task, workflow)]
-    return _container(component.name, component.help, component.command, image, [*arguments, _argument(OTHERS, dict)])
-
-
-def _check(sharing: Sequence[Task], fields: Mapping[str, Field], image: str) -> Any:
-    """Return the check of the form as a kfp container component, which hands these tasks their shares."""
-    arguments = [_argument(name, field.kind) for name, field in fields.items()]
-    arguments += [_argument(task.name, dsl.OutputPath(dict)) for task in sharing]
-    return _container(kubeflow_check.NAME, kubeflow_check.HELP, list(kubeflow_check.COMMAND), image, arguments)
-
-
-def _container(name: str, text: str, command: list[str], image: str, arguments: list[inspect.Parameter]) -> Any:
-    def container(*_: Any) -> dsl.ContainerSpec:
-        # The executor input says everything, and is the one placeholder that every backend resolves.
-        return dsl.ContainerSpec(
-            image=image, command=command, args=["--executor-input", dsl.PIPELINE_TASK_EXECUTOR_INPUT_PLACEHOLDER]
-        )
-
-    container.__name__ = name
-    container.__doc__ = text
-    container.__signature__ = inspect.Signature(arguments)  # type: ignore[attr-defined]
-    return dsl.container_component(container)
-
-
-def _argument(name: str, kind: Any, default: Any = inspect.Parameter.empty) -> inspect.Parameter:
-    return inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=kind, default=default)
 
 
 def _configured(made: Any, task: Task, labels: Mapping[str, str], cluster: Cluster, form: Mapping[str, Any]) -> Any:
@@ -203,6 +190,7 @@ def _configured(made: Any, task: Task, labels: Mapping[str, str], cluster: Clust
         kubernetes.use_config_map_as_env(made, cluster.s3_config, CHECKPOINT_KEYS, optional=True)
     if task.fresh:
         kubernetes.use_config_map_as_env(made, cluster.s3_config, REGISTRY_KEYS, optional=True)
+        kubernetes.use_field_path_as_env(made, RUN, "metadata.labels['pipeline/runid']")
     kubeflow_pod.add(made, cluster.pod)
     if needs.gpu:
         # Within a condition the backend finds no parameter that resources come from, so there the number is fixed.
@@ -232,13 +220,16 @@ def main(workflow: Workflow) -> None:
     parser.add_argument(
         "--default", metavar="NAME=VALUE", help="what the form begins with, or what is asked of the cluster", **again
     )
+    parser.add_argument(
+        "--notice", metavar="SECRET", default="",
+        help="have a last task tell how a run ended; a Secret with the keys url and, if need be, token",
+    )  # fmt: skip
     parser.add_argument("--no-choices", action="store_true", help="no choices in the form: for Kubeflow before 2.16")
 
     def run() -> None:
         options = parser.parse_args(sys.argv[1:])
-        pipeline = build(
-            workflow, options.registry, options.tag, options.default, options.image, choices=not options.no_choices
-        )
+        fixed = (options.registry, options.tag, options.default, options.image)
+        pipeline = build(workflow, *fixed, choices=not options.no_choices, notice=options.notice)
         compiler.Compiler().compile(pipeline, options.path)
 
     guard("compile", run)

@@ -27,6 +27,7 @@ from components.contract.store.embedded import serve
 from dags.definition import Workflow, figures_of
 from dags.local_runs import Run
 from dags.local_steps import BUCKET, ROOT, Done, Place, run_task, skip
+from dags.notice import Notice, judged, post
 from dags.workflow import WORKFLOW
 
 # MB that a run of MNIST takes, at most: for artifacts and checkpoints, and for temporary files.
@@ -129,7 +130,9 @@ def _run(workflow: Workflow, options: argparse.Namespace, out: TextIO, summary: 
             _explain(error, task.name, folder)
             with contextlib.suppress(OSError):  # the disk may be full
                 kept.note(**_ending(error), **_made(done))
+            _tell(workflow, kept, {})
             raise
+        _tell(workflow, kept, _judged(workflow, done, store))
         if not options.json:
             print(summary["sentence"], flush=True)
         if options.serve:
@@ -159,6 +162,15 @@ def _judged(workflow: Workflow, done: Mapping[str, Done], store: Store) -> dict[
     """Return the figures of the gate, which is done."""
     judged = done[workflow.gate.component.name].outputs[workflow.gate.output]
     return figures_of(store.manifest(judged) or b"", judged)
+
+
+def _tell(workflow: Workflow, kept: Run, figures: Mapping[str, Any]) -> None:
+    """Post a notice of how the run ended, if that is wanted."""
+    said = {name: kept.summary[name] for name in ("state", "sentence", "parameters")}
+    link = kept.folder.absolute().as_uri()
+    told = Notice(workflow.name, kept.folder.name, "local", link=link, **said, **judged(workflow, figures))
+    if warning := post(told):
+        print(f"run: warning: {warning}", file=sys.stderr, flush=True)
 
 
 def _explain(error: BaseException, task: str, folder: Path) -> None:

@@ -20,7 +20,7 @@ from components.contract.declaration import Component, Parameters, argument
 from components.contract.errors import StepError
 from components.contract.processes import tied
 from components.contract.store.client import Store
-from dags.cluster import REGISTRY_KEYS
+from dags.cluster import REGISTRY_KEYS, RUN
 from dags.definition import SHARED, Task
 from dags.local_runs import keep_picture
 
@@ -146,7 +146,8 @@ def _call(component: Component, arguments: list[str], place: Place) -> None:
     """Run a step to its end; whatever ends this process ends the step too."""
     step = subprocess.Popen(
         tied([sys.executable, *component.command[1:], *arguments], signal.SIGTERM),
-        env={waiting.VARIABLE: PATIENCE_SECONDS, **PLACES, **os.environ, **place.settings}, cwd=ROOT,
+        env={**PLACES, waiting.VARIABLE: PATIENCE_SECONDS, **os.environ, **place.settings, RUN: place.reports.name},
+        cwd=ROOT,
         stdin=subprocess.DEVNULL, stdout=place.out, stderr=subprocess.PIPE, text=True, errors="replace",
     )  # fmt: skip
     said: list[str] = []

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from components.evaluate.component import COMPONENT as EVALUATE
 from components.export.component import COMPONENT as EXPORT
 from components.gate.component import COMPONENT as GATE
+from components.handover.component import COMPONENT as HANDOVER
 from components.ingest.component import COMPONENT as INGEST
 from components.train.component import COMPONENT as TRAIN
 from dags.definition import Asset, Gate, Resources, Task, Trials, Workflow
@@ -54,6 +55,17 @@ WORKFLOW = Workflow(
                 "metrics": (EVALUATE, "metrics"),
             },
             fresh=True,
+        ),
+        Task(
+            HANDOVER,
+            Resources("1", "4", "2Gi", "6Gi", timeout_seconds=1800),
+            {
+                "dataset": (INGEST, "dataset"),
+                "trained_model": (TRAIN, "trained_model"),
+                "metrics": (EVALUATE, "metrics"),
+                "gradient_tables": (EXPORT, "gradient_tables"),
+            },
+            if_blessed=True,
         ),
     ),
     gate=Gate(

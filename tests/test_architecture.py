@@ -13,10 +13,10 @@ from dags.workflow import WORKFLOW
 
 ROOT = Path(__file__).parent.parent
 STEPS = tuple(task.name for task in WORKFLOW.tasks)
+TOOLS = ("compare", "lineage", "study")  # they read what the steps have made
 # What the code of a folder may import of components/, besides itself.
-MAY = {"contract": (), "models": ("contract",), "artifacts": ("contract", "models")} | dict.fromkeys(
-    (*STEPS, "study"), SHARED
-)
+MAY = {"contract": (), "models": ("contract",), "artifacts": ("contract", "models")}
+MAY |= dict.fromkeys((*STEPS, *TOOLS), SHARED)
 
 
 def sources(folder):
@@ -82,6 +82,6 @@ def test_the_work_of_a_component_is_in_its_own_folder():
         assert task.component.work.startswith(f"components.{task.name}.")
 
 
-def test_every_folder_of_components_is_a_step_or_shared():
+def test_every_folder_of_components_is_a_step_a_tool_or_shared():
     folders = {path.parent.name for path in ROOT.glob("components/*/__init__.py")}
-    assert folders == {*STEPS, *SHARED, "study"}
+    assert folders == {*STEPS, *TOOLS, *SHARED}

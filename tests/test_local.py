@@ -23,11 +23,11 @@ def test_it_ends_with_a_table_the_accuracy_and_the_reports(first):
     folder, printed = first
     assert printed.splitlines()[-2] == f"all runs: {os.path.relpath(folder / 'index.html')}"
     assert re.search(r"test accuracy \d\d\.\d\d % \(95 % interval \d\d\.\d\d to \d\d\.\d\d %\), unjudged\n$", printed)
-    for name in ("ingest", "export", "evaluate"):
+    for name in ("ingest", "export", "evaluate", "gate"):
         assert (folder / "reports" / f"{name}.html").read_text().startswith("<!doctype html>")
     summary = json.loads((folder / "summary.json").read_text())
     assert summary["accuracy"] > 0.5
-    assert list(summary["seconds"]) == ["evaluate", "export", "ingest", "train"]
+    assert list(summary["seconds"]) == ["evaluate", "export", "gate", "ingest", "train"]
     assert summary["artifacts"]["train"]["trained_model"].startswith("s3://tapeline/train/")
     assert servers_of(folder) == []
 
@@ -36,10 +36,11 @@ def test_again_with_nothing_changed_does_nothing(first):
     folder, printed = first
     before = json.loads((folder / "summary.json").read_text())
     again = call(folder)
-    assert again.stdout.count("nothing has changed since it ran") == len(WORKFLOW.tasks)
+    cached = [task.name for task in WORKFLOW.tasks if not task.fresh]  # the gate looks at what is blessed by now
+    assert again.stdout.count("nothing has changed since it ran") == len(cached)
     after = json.loads((folder / "summary.json").read_text())
-    assert after["artifacts"] == before["artifacts"]
-    assert set(after["seconds"].values()) == {None}
+    assert {name: after["artifacts"][name] for name in cached} == {name: before["artifacts"][name] for name in cached}
+    assert {after["seconds"][name] for name in cached} == {None}
     assert again.stdout.splitlines()[-1] == printed.splitlines()[-1]
 
 
@@ -48,14 +49,15 @@ def test_without_the_cache_everything_runs_to_the_same_bytes(first):
     before = json.loads((folder / "summary.json").read_text())["artifacts"]
     again = call(folder, "--no-cache")  # other bytes at the same place would be refused
     assert (again.returncode, again.stdout.count("nothing has changed")) == (0, 0)
-    assert json.loads((folder / "summary.json").read_text())["artifacts"] == before
+    after = json.loads((folder / "summary.json").read_text())["artifacts"]
+    assert after | {"gate": None} == before | {"gate": None}  # which has a place of its own each time
 
 
 def test_a_changed_parameter_runs_only_what_depends_on_it(first):
     folder, _ = first
     changed = call(folder, "--min-accuracy=0.5")
-    assert changed.stdout.count("nothing has changed since it ran") == len(WORKFLOW.tasks) - 1
-    assert changed.stdout.endswith("blessed\n")
+    assert changed.stdout.count("nothing has changed since it ran") == len(WORKFLOW.tasks) - 2  # evaluate and the gate
+    assert changed.stdout.endswith("blessed as version 1\n")
 
 
 def test_a_wrong_parameter_is_refused_before_anything_starts(tmp_path):

@@ -93,7 +93,10 @@ def test_a_run_keeps_its_reports_and_its_summary(first):
     (new,) = {path.name for path in (folder / "runs").iterdir()} - before
     kept = folder / "runs" / new
     assert sorted(path.name for path in kept.iterdir()) == sorted(
-        ["summary.json", *(f"{name}.{kind}" for name in ("ingest", "export", "evaluate") for kind in ("html", "svg"))]
+        [
+            "summary.json",
+            *(f"{name}.{kind}" for name in ("ingest", "export", "evaluate", "gate") for kind in ("html", "svg")),
+        ]
     )
     summary = json.loads((kept / "summary.json").read_text())
     assert summary == json.loads((folder / "summary.json").read_text())

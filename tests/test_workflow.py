@@ -18,7 +18,7 @@ from dags.reference import presets_page
 from dags.workflow import WORKFLOW
 from tests.blessed import CARD, CARDS, CONDITIONAL, LABEL, LABELS
 
-INGESTS, TRAINS, EXPORTS, EVALUATES, GATES = WORKFLOW.tasks
+INGESTS, TRAINS, EXPORTS, EVALUATES, GATES, HANDOVERS = WORKFLOW.tasks
 
 
 class Seeded(Parameters):
@@ -26,7 +26,7 @@ class Seeded(Parameters):
 
 
 def test_the_tasks_are_in_an_order_in_which_they_can_run():
-    assert [task.name for task in WORKFLOW.tasks] == ["ingest", "train", "export", "evaluate", "gate"]
+    assert [task.name for task in WORKFLOW.tasks] == ["ingest", "train", "export", "evaluate", "gate", "handover"]
     assert WORKFLOW.task(EVALUATE) is EVALUATES
 
 
@@ -37,6 +37,7 @@ def exports(**changed):
 
 def trials(**changed):
     """Return other trials."""
+    assert WORKFLOW.trials
     return {"trials": replace(WORKFLOW.trials, **changed)}
 
 

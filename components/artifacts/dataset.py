@@ -10,7 +10,7 @@
 
 Its metadata: `image_shape`, `classes`, `class_names`, `splits` (images of each), `made_splits`, which the source
 did not have, `source_sha256`, `validation` (the verdict), `errors` and `warnings`, and with a reference
-`reference_sha256`.
+`reference_sha256`; of a known data set `about`: its `title`, `licence`, `homepage` and `citation`.
 """
 
 import hashlib
@@ -20,9 +20,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import BaseModel, Field, ValidationError
 
 from components.contract import artifact, outside
-from components.contract.artifact import canonical_json
+from components.contract.artifact import Manifest, canonical_json
 from components.contract.errors import BadInput
 
 SPLITS = ("train", "validation", "test")
@@ -103,6 +104,39 @@ def origins(folder: Path, split: str) -> list[str]:
         return outside.content(path, 2**32).decode().split("\n")[:-1]
     except (FileNotFoundError, UnicodeDecodeError):
         raise BadInput(f"there is no {path}, or it is damaged; give the dataset that ingest made") from None
+
+
+class About(BaseModel):
+    """What there is to say of a known data set."""
+
+    title: str
+    licence: str
+    homepage: str
+    citation: str
+
+
+class Description(BaseModel):
+    """What the metadata of a data set say, as above."""
+
+    image_shape: list[int] = Field(min_length=2, max_length=3)
+    class_names: list[str] = Field(min_length=2, max_length=256)
+    splits: dict[str, int]
+    made_splits: list[str] = []
+    source_sha256: dict[str, str] = {}
+    validation: str = "not known"
+    errors: int = 0
+    warnings: int = 0
+    about: About | None = None
+
+
+def described(manifest: Manifest, where: str) -> Description:
+    """Return what a manifest says of a data set; raise `BadInput`, which names `where`, for one of something else."""
+    try:
+        return Description.model_validate(manifest.metadata)
+    except ValidationError as error:
+        first = error.errors()[0]
+        what = ".".join(map(str, first["loc"])) or "text"
+        raise BadInput(f"{where} is not the dataset that ingest made: {what}: {first['msg']}") from None
 
 
 def test_set(folder: Path) -> str:

@@ -184,6 +184,8 @@ class Component:
     `function(parameters, **paths)` with one `Path` for each input and output (None for an optional input that was not
     given) and may return metadata for any of the outputs. `check`, if there is one, is called by --check with the
     inputs alone, and sees whether the work could be done. `packages` are those whose versions the results depend on.
+    `curves`, if there is one, is called with the folders of the outputs by name, and returns what is to be seen of the
+    course of the work where runs are tracked: for each name pairs of step and value, some hundreds at most.
     """
 
     name: str
@@ -195,6 +197,7 @@ class Component:
     outputs: tuple[Output, ...]
     packages: tuple[str, ...] = ()
     check: str = ""
+    curves: str = ""
 
     @property
     def command(self) -> list[str]:

@@ -146,7 +146,7 @@ def _first(value: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def path_of(artifact: Mapping[str, Any]) -> str:
-    """Return where an artifact is for a step."""
+    """Return where an artifact of an executor input is, or is to be, on this machine."""
     if custom := artifact.get("customPath") or artifact.get("custom_path"):
         return _text(custom)
     uri = _text(artifact["uri"])

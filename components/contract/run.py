@@ -5,7 +5,7 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from components.contract import artifact, kubeflow, location
+from components.contract import artifact, kubeflow, location, tracking
 from components.contract.declaration import Component, Metadata, Output, Parameters, flag
 from components.contract.errors import BadInput, Blocked
 
@@ -38,6 +38,7 @@ def run(
             blocked = error
         published = [item for item in component.outputs if blocked is None or item.name in blocked.outputs]
         _seal(component, published, parameters, paths, staged, metadata)
+        note = None if blocked else tracking.note(component, parameters, staged, outputs, metadata)
         for item in published:
             if bare_files and item.file:
                 location.place(staged[item.name] / item.file, Path(outputs[item.name]))
@@ -45,6 +46,8 @@ def run(
                 location.publish(staged[item.name], outputs[item.name])
         if blocked is not None:
             raise blocked
+        if note:
+            note.send()
     return metadata
 
 

@@ -73,6 +73,7 @@ def ingest(parameters: IngestParameters, *, dataset: Path, report: Path) -> dict
             "validation": verdict,
             **found_wrong.counts(findings),
             **({"reference_sha256": reference.digest} if reference else {}),
+            **_about(parameters.source),
         }
     }
 
@@ -102,6 +103,13 @@ def opened(parameters: IngestParameters, scratch: Path) -> Iterator[tuple[Iterat
     form = choose(place, parameters.form)
     print(line(f"{source}: {form.what} (form: {form.name})"), flush=True)
     yield form.read(place, fields), place.digests
+
+
+def _about(source: str) -> dict[str, dict[str, str]]:
+    """Return what there is to say of a known data set, for whoever passes on what was made of it."""
+    found = known.find(source)
+    names = ("title", "licence", "homepage", "citation")
+    return {"about": {name: getattr(found, name) for name in names}} if found else {}
 
 
 def _few(digests: Mapping[str, str]) -> dict[str, str]:

@@ -135,6 +135,7 @@ COMPONENT = Component(
     help="Train a model on a data set with tf.GradientTape, and keep the gradients.",
     work="components.train.train:train",
     check="components.train.train:check",
+    curves="components.artifacts.record.curves:curves",
     parameters=TrainParameters,
     inputs=(
         Input("dataset", "Dataset", "The data set that ingest made"),

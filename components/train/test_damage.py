@@ -25,6 +25,8 @@ from components.train.train import prepared
 NEWEST, BEFORE = 27, 18
 TENSORS = ("state.safetensors", "gradients.safetensors", "pending.safetensors")
 
+LAST = 1000  # a step that no training here comes to
+
 
 @pytest.fixture(scope="module")
 def sound(ingested, tmp_path_factory):
@@ -53,7 +55,7 @@ def resume(ingested, run, capsys):
 
     def go_on(place, checkpoint=None):
         given = run.parameters.model_copy(update={"checkpoints": str(place)})
-        step = Checkpoints.of(given, ingested / "dataset").resume(run.state, checkpoint)
+        step = Checkpoints.of(given, ingested / "dataset").resume(run.state, checkpoint, LAST)
         return step, capsys.readouterr().out.splitlines()
 
     return go_on
@@ -253,9 +255,9 @@ def test_a_given_one_of_another_run_is_refused(sound, resume, run, ingested, tmp
     given = checkpoint_of(sound, NEWEST)
     other = run.parameters.model_copy(update={"epochs": 3})
     with pytest.raises(BadInput, match=r"^checkpoint is of another run: epochs 2 there, 3 here; give a checkpoint of "):
-        Checkpoints.of(other, ingested / "dataset").resume(run.state, given)
+        Checkpoints.of(other, ingested / "dataset").resume(run.state, given, LAST)
     with pytest.raises(BadInput, match=r"^checkpoint is of a run on another dataset; "):
-        Checkpoints(run.parameters, "0" * 64, "").resume(run.state, given)
+        Checkpoints(run.parameters, "0" * 64, "").resume(run.state, given, LAST)
     with pytest.raises(BadInput, match=r"^checkpoint is not a checkpoint, but the output metrics of train"):
         resume(tmp_path, sound.parent / "out" / "metrics")
     assert resume(tmp_path, given) == (NEWEST, ["going on from step 27 (checkpoint)"])
@@ -300,7 +302,7 @@ def test_that_old_ones_cannot_be_removed_is_one_warning(copy, run, ingested, cap
 
 def resumed(place, run, ingested):
     checkpoints = Checkpoints.of(run.parameters.model_copy(update={"checkpoints": str(place)}), ingested / "dataset")
-    checkpoints.resume(run.state, None)
+    checkpoints.resume(run.state, None, LAST)
     return checkpoints
 
 

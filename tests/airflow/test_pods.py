@@ -79,7 +79,9 @@ def test_a_pod_is_small_harmless_and_has_its_secret_by_reference(pods):
                 ("HTTP_PROXY", "http-proxy"), ("HTTPS_PROXY", "https-proxy"), ("NO_PROXY", "no-proxy"),
                 *([("TAPELINE_MIRROR", "mirror")] if name == "ingest" else []),
             )
-        } | ({"TAPELINE_REGISTRY": "s3://tapeline/airflow/registry"} if task.fresh else {})  # fmt: skip
+        } | ({
+            "TAPELINE_REGISTRY": "s3://tapeline/airflow/registry", "TAPELINE_RUN": "{{ dag.dag_id }}/{{ run_id }}",
+        } if task.fresh else {})  # fmt: skip
         mounts = {item["mountPath"]: item["name"] for item in container["volumeMounts"]}
         assert mounts == {"/tmp": "tmp"} | ({"/dev/shm": "shm"} if name == "train" else {})  # noqa: S108
 

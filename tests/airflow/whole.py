@@ -13,7 +13,9 @@ from components.conftest import DIGITS, checkpoints_among
 from components.contract.store.client import Store
 from dags.airflow_local import ROOT, start
 from dags.airflow_settings import Settings
+from dags.notice import URL
 from dags.workflow import WORKFLOW
+from tests.receiver import receiver
 from tests.waiting import eventually
 
 SMALL = {"source": str(DIGITS), "validation_size": 64, "model": "convnet", "epochs": 1, "batch_size": 32}
@@ -59,8 +61,9 @@ class Ti:
 class Runs:
     """The Airflow under test, in a user's words."""
 
-    def __init__(self, airflow):
+    def __init__(self, airflow, receiver):
         self.airflow = airflow
+        self.notices = receiver.of  # about a run
         self.first = ""  # the run of tapeline_reevaluate before any model was blessed
         self.store = Store.from_environment(airflow.environment)
 
@@ -159,11 +162,12 @@ def free_port():
 @pytest.fixture(scope="session")
 def runs(tmp_path_factory):
     folder = tmp_path_factory.mktemp("whole")
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in (SETTINGS | {"ALARMS": str(folder / "alarms"), "UPGRADED": str(folder / "new")}).items():
+    with receiver() as there, pytest.MonkeyPatch.context() as patch:
+        places = {"ALARMS": str(folder / "alarms"), "UPGRADED": str(folder / "new"), URL: there.address}
+        for name, value in (SETTINGS | places).items():
             patch.setenv(name, value)
         with start(Settings.from_environment(WORKFLOW), folder / "airflow", free_port()) as airflow:
-            made = Runs(airflow)
+            made = Runs(airflow, there)
             airflow.call("PATCH", "dags/tapeline_reevaluate", {"is_paused": False})
             made.first = made.trigger("tapeline_reevaluate")  # before any model is blessed
             airflow.call("PATCH", "dags/tapeline", {"is_paused": False})

@@ -5,8 +5,13 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
 from components.contract import artifact
 from components.contract.artifact import canonical_json
+from components.lineage import statements
+
+KEY = Ed25519PrivateKey.from_private_bytes(bytes(32))
 
 
 def manifests() -> list[bytes]:
@@ -23,6 +28,40 @@ def manifests() -> list[bytes]:
             **said,  # type: ignore[arg-type]
         )
     return [made.to_bytes()]
+
+
+def lineages() -> list[bytes]:
+    """Return the manifest of a known data set."""
+    said = json.loads(manifests()[0])
+    names = ("title", "licence", "homepage", "citation")
+    said["metadata"] = {
+        "image_shape": [28, 28], "class_names": ["0", "1"], "splits": {"train": 4, "test": 2}, "made_splits": ["test"],
+        "source_sha256": {"a": "0" * 64}, "validation": "sound", "about": {name: name for name in names},
+    }  # fmt: skip
+    said["files"] |= {f"train-{name}.npy": {"sha256": "1" * 64, "bytes": 9} for name in ("images", "labels")}
+    return [canonical_json(said)]
+
+
+def envelopes() -> list[bytes]:
+    """Return a signed statement."""
+    return [canonical_json(statements.enveloped(b"{}", KEY))]
+
+
+def evaluations() -> list[bytes]:
+    """Return what evaluate finds, as far as it is read."""
+    of_a_class = {"name": "0", "images": 2, "recall": 0.5, "precision": 1.0, "f1": 0.6}
+    said = {
+        "images": 4, "accuracy": 0.5, "accuracy_interval": [0.1, 0.9], "loss": 0.3, "calibration_error": 0.1,
+        "classes": [of_a_class, of_a_class], "calibration": [{"count": 4, "confidence": 0.5, "accuracy": 0.5}],
+        "known_label_errors": {"known": 3}, "labels_to_look_at": {"train": {"images": 4, "contradicted": 0}},
+    }  # fmt: skip
+    return [canonical_json(said)]
+
+
+def diagnoses() -> list[bytes]:
+    """Return what export finds."""
+    finding = {"rule": "vanishing", "severity": "warning", "sentence": "It is small.", "evidence": {"norm": 0.1}}
+    return [canonical_json({"verdict": "warning", "findings": [finding], "rules": [{"id": "vanishing"}]})]
 
 
 def executor_inputs() -> list[bytes]:

@@ -14,11 +14,12 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+from pydantic import BaseModel
 
 from components.artifacts import dataset as datasets
 from components.artifacts.record import command, noise
 from components.artifacts.record import reader as records
-from components.contract import artifact, kubeflow, location
+from components.contract import artifact, kubeflow, location, outside
 from components.contract.artifact import canonical_json
 from components.contract.command import parser_of
 from components.contract.errors import StepError
@@ -26,6 +27,7 @@ from components.contract.terminal import HIDDEN
 from components.export.checks import RULES
 from components.export.diagnosis import diagnose
 from components.export.tables import write_events, write_parquet
+from components.handover import found as judged
 from components.ingest import schema, validation
 from components.ingest.component import COMPONENT as INGEST
 from components.ingest.component import IngestParameters
@@ -34,6 +36,10 @@ from components.ingest.gather import classes_of, gather
 from components.ingest.ingest import _written
 from components.ingest.pixels import Shaper
 from components.ingest.place import Place
+from components.lineage import croissant, openlineage, statements
+from components.lineage.places import Found
+from components.lineage.show import lines
+from components.lineage.walk import Node
 from dags.cluster import Cluster
 from dags.kubeflow_form import shares
 from dags.local_runs import page
@@ -111,6 +117,26 @@ def _manifest(content: bytes, folder: Path) -> None:
     (folder / "data").write_bytes(b"data")
     (folder / artifact.MANIFEST).write_bytes(content)
     artifact.verify(folder).to_bytes()
+
+
+def _lineage(content: bytes, folder: Path) -> None:
+    """Say what a manifest says in all the forms that there are for it."""
+    found = Found(str(folder), "0" * 64, artifact.Manifest.parse(content, str(folder)))
+    list(lines(Node("dataset", found.digest, "verified", found), {}, {}))
+    canonical_json([statements.statement(found), *openlineage.events([found])])
+    canonical_json(croissant.document(found))
+
+
+def _envelope(content: bytes, folder: Path) -> None:
+    statements.signed(outside.document(content, str(folder)), documents.KEY.public_key())
+
+
+def _found(kind: type[BaseModel]) -> Run:
+    def run(content: bytes, folder: Path) -> None:
+        (folder / "found.json").write_bytes(content)
+        judged.read(kind, folder / "found.json")
+
+    return run
 
 
 def _executor_input(content: bytes, _: Path) -> None:
@@ -224,6 +250,10 @@ TARGETS: dict[str, Target] = {
     "tar": Target(_file("train.tar"), seeds.tars),
     "tar-gzip": Target(_file("train.tar.gz"), seeds.tars, partial(gzip.compress, mtime=0)),
     "manifest": Target(_manifest, documents.manifests, text=True),
+    "lineage": Target(_lineage, documents.lineages, text=True),
+    "signed-statement": Target(_envelope, documents.envelopes, text=True),
+    "evaluation": Target(_found(judged.Figures), documents.evaluations, text=True),
+    "diagnosis": Target(_found(judged.Diagnosis), documents.diagnoses, text=True),
     "executor-input": Target(_executor_input, documents.executor_inputs, text=True),
     "form": Target(_form, documents.executor_inputs, text=True),
     "command-line": Target(_command_line, documents.command_lines),

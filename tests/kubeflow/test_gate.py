@@ -76,6 +76,8 @@ def test_what_is_fresh_is_never_cached_and_is_told_of_the_registry(documents):
     }
     registry = {"configMapKey": "registry", "envVar": "TAPELINE_REGISTRY"}
     assert (registry in told["card"], registry in told["label"]) == (True, False)
+    run = [executors[f"exec-{name}"].get("fieldPathAsEnv") for name in ("card", "label")]
+    assert run == [[{"name": "TAPELINE_RUN", "fieldPath": "metadata.labels['pipeline/runid']"}], None]
 
 
 def test_limits_hold_in_the_group_too(documents):

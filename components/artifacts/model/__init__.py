@@ -8,7 +8,8 @@
 `python -m components.artifacts.model FOLDER` reads one in a fresh process, and says whether it is sound.
 """
 
-from components.artifacts.model.folder import check, read, write
+from components.artifacts.model.folder import SAVED, check, read, write
+from components.artifacts.model.serving import function, signature_of
 from components.artifacts.model.spec import Spec, channels_of, pixels, sentence
 
-__all__ = ["Spec", "channels_of", "check", "pixels", "read", "sentence", "write"]
+__all__ = ["SAVED", "Spec", "channels_of", "check", "function", "pixels", "read", "sentence", "signature_of", "write"]

@@ -2,7 +2,6 @@
 
 import re
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -31,13 +30,8 @@ def export(network: keras.Model, spec: Spec, folder: Path) -> None:
     Its signature takes `images`, uint8 [n, height, width], and returns `probabilities`, float32 [n, classes], and
     `class`, int64 [n]. Raises `BadInput` for a network that no graph can hold.
     """
-
-    def serve(images: tf.Tensor) -> dict[str, tf.Tensor]:
-        logits = tf.cast(network(pixels(images, spec.channels), training=False), tf.float32)
-        return {"probabilities": tf.nn.softmax(logits), "class": tf.argmax(logits, axis=1)}
-
     try:
-        _save(serve, network, spec, folder)
+        _save(network, spec, folder)
     except OSError:
         raise
     except Exception as error:
@@ -48,11 +42,20 @@ def export(network: keras.Model, spec: Spec, folder: Path) -> None:
     path.write_bytes(_renumbered(path.read_bytes()))
 
 
-def _save(serve: Callable[[tf.Tensor], Any], network: keras.Model, spec: Spec, folder: Path) -> None:
+def function(network: keras.Model, spec: Spec) -> Any:
+    """Return what a server runs, as a `tf.function` of the images; see `export` for what it takes and returns."""
+
+    def serve(images: tf.Tensor) -> dict[str, tf.Tensor]:
+        logits = tf.cast(network(pixels(images, spec.channels), training=False), tf.float32)
+        return {"probabilities": tf.nn.softmax(logits), "class": tf.argmax(logits, axis=1)}
+
+    given = tf.TensorSpec((None, *spec.image_shape), tf.uint8, name="images")
+    return tf.function(serve, input_signature=[given])
+
+
+def _save(network: keras.Model, spec: Spec, folder: Path) -> None:
     module = tf.Module()
-    module.serve = tf.function(
-        serve, input_signature=[tf.TensorSpec((None, *spec.image_shape), tf.uint8, name="images")]
-    )
+    module.serve = function(network, spec)
     # What it reads, in the order of its reading: Keras's own export, or the network itself, would keep more than that.
     graph = module.serve.get_concrete_function().graph
     known = {id(variable.handle): variable for variable in graph.variables}
@@ -97,5 +100,13 @@ def _number(name: str) -> str:
 
 def answers(folder: Path, images: npt.NDArray[np.uint8]) -> dict[str, npt.NDArray[Any]]:
     """Return what the SavedModel in `folder` says of images: `probabilities` and `class`."""
-    run = tf.saved_model.load(str(folder)).signatures[SIGNATURE]
+    run = signature_of(folder)
     return {name: value.numpy() for name, value in run(images=tf.constant(images)).items()}
+
+
+def signature_of(folder: Path) -> Any:
+    """Return what a server calls of the SavedModel in `folder`, as a function of `images`; it runs what is in it."""
+    model = tf.saved_model.load(str(folder))
+    run = model.signatures[SIGNATURE]
+    run.model = model  # its variables live as long as that does
+    return run
