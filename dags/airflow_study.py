@@ -42,7 +42,9 @@ def study(workflow: Workflow, settings: Settings, options: Mapping[str, Any]) ->
         """Return what each worker is called with, which is the same for all."""
         given = arguments(trials, params)
         name = hashlib.sha256(canonical_json([run_id, given])).hexdigest()[:12]
-        return [[*given, argument("at", place), argument("name", name)]] * int(params["workers"])
+        folder = Path(tempfile.gettempdir()) / f"{study_id(workflow)}-{name}"
+        each = [*given, argument("folder", folder), argument("at", place), argument("name", name)]
+        return [each] * int(params["workers"])
 
     @task(task_display_name="Read what is best")
     def choose(*, ti: Any) -> dict[str, Any]:
@@ -70,11 +72,10 @@ def study(workflow: Workflow, settings: Settings, options: Mapping[str, Any]) ->
         **{**options, "params": form(trials, settings)},
     )
     def whole() -> None:
-        folder = Path(tempfile.gettempdir()) / study_id(workflow)
         worked = Step.partial(
             task_id="work",
             task_display_name="Work on the study",
-            command=[str(ROOT / settings.python), "-m", "dags.study", "--only-choose", argument("folder", folder)],
+            command=[str(ROOT / settings.python), "-m", "dags.study", "--only-choose"],
             on_blocked=_nothing,
             execution_timeout=timedelta(hours=HOURS),
         ).expand(arguments=share())
