@@ -6,7 +6,6 @@ that is lost and tried again goes on where the others are, and all find what one
 
 import hashlib
 import json
-import shlex
 import tempfile
 from collections.abc import Mapping
 from datetime import timedelta
@@ -23,6 +22,7 @@ from components.study.parameters import StudyParameters
 from dags.airflow_process import ROOT, Step, told
 from dags.airflow_settings import Settings, dag_ids, study_id
 from dags.definition import Trials, Workflow, bounds_of, figures_of
+from dags.study_form import VARY, arguments
 
 WORKERS, HOURS = 2, 24
 
@@ -42,7 +42,9 @@ def study(workflow: Workflow, settings: Settings, options: Mapping[str, Any]) ->
         """Return what each worker is called with, which is the same for all."""
         given = arguments(trials, params)
         name = hashlib.sha256(canonical_json([run_id, given])).hexdigest()[:12]
-        return [[*given, argument("at", place), argument("name", name)]] * int(params["workers"])
+        folder = Path(tempfile.gettempdir()) / f"{study_id(workflow)}-{name}"
+        each = [*given, argument("folder", folder), argument("at", place), argument("name", name)]
+        return [each] * int(params["workers"])
 
     @task(task_display_name="Read what is best")
     def choose(*, ti: Any) -> dict[str, Any]:
@@ -70,11 +72,10 @@ def study(workflow: Workflow, settings: Settings, options: Mapping[str, Any]) ->
         **{**options, "params": form(trials, settings)},
     )
     def whole() -> None:
-        folder = Path(tempfile.gettempdir()) / study_id(workflow)
         worked = Step.partial(
             task_id="work",
             task_display_name="Work on the study",
-            command=[str(ROOT / settings.python), "-m", "dags.study", "--only-choose", argument("folder", folder)],
+            command=[str(ROOT / settings.python), "-m", "dags.study", "--only-choose"],
             on_blocked=_nothing,
             execution_timeout=timedelta(hours=HOURS),
         ).expand(arguments=share())
@@ -90,19 +91,11 @@ def study(workflow: Workflow, settings: Settings, options: Mapping[str, Any]) ->
     whole()
 
 
-def arguments(trials: Trials, params: dict[str, Any]) -> list[str]:
-    """Return the arguments of `make study` for what the form says."""
-    given = [argument("vary", text) for text in shlex.split(params["vary"])]
-    given += [argument(name, params[name]) for name in ("measure", *StudyParameters.model_fields)
-              if name != "trials" or params["sampler"] != "grid"]  # fmt: skip
-    return given + [argument(name, value) for name, value in params["others"].items() if name != trials.pause]
-
-
 def form(trials: Trials, settings: Settings) -> dict[str, Param]:
     """Return the form: what varies, how it is done, and the other parameters together."""
     made = {
         "vary": Param(
-            "learning_rate=1e-4..1e-2:log", type="string", title="What varies",
+            VARY, type="string", title="What varies",
             description_md="`NAME=A..B`, `NAME=A..B:log` or `NAME=a,b,c`, with blanks between them",
         ),
         "workers": Param(WORKERS, type="integer", minimum=1, maximum=100, description_md="Tasks that share the work"),

@@ -44,12 +44,12 @@ PATIENCE_SECONDS = 60.0
 
 def main(workflow: Workflow) -> None:
     """Parse the command line, do the study, and run the workflow with what was best."""
-    guard("study", lambda: run(workflow, parse(workflow, sys.argv[1:])))
+    guard("study", lambda: run(workflow, parse(workflow, sys.argv[1:])) and None)
 
 
 def parse(workflow: Workflow, arguments: Sequence[str]) -> argparse.Namespace:
     """Return the options, with the values for the workflow in `values`, and for the study in `study`."""
-    trials = _trials(workflow)
+    trials = trials_of(workflow)
     parser = Parser(prog="make study ARGS='…'", usage="%(prog)s", description=__doc__)
     parser.add_argument("--vary", action="append", default=[], metavar="NAME=VALUES", help="what varies, and how")
     parser.add_argument("--measure", metavar="|".join(trials.measures), default=next(iter(trials.measures)),
@@ -75,7 +75,7 @@ def parse(workflow: Workflow, arguments: Sequence[str]) -> argparse.Namespace:
 
 def spec_of(workflow: Workflow, options: argparse.Namespace) -> Spec:
     """Return what the study is; raise `BadInput` for whatever does not fit, before anything is started."""
-    trials = _trials(workflow)
+    trials = trials_of(workflow)
     if options.measure not in trials.measures:
         raise BadInput(f"--measure {options.measure!r} is not one of {', '.join(trials.measures)}")
     if not 0 < options.patience < float("inf"):
@@ -111,8 +111,8 @@ def spec_of(workflow: Workflow, options: argparse.Namespace) -> Spec:
     )  # fmt: skip
 
 
-def run(workflow: Workflow, options: argparse.Namespace) -> None:
-    """Do the study, and run the workflow with what was best."""
+def run(workflow: Workflow, options: argparse.Namespace) -> tuple[dict[str, Any], Path]:
+    """Do the study, and run the workflow with what was best; return the best values, and the page."""
     spec = spec_of(workflow, options)
     with _store(options) as (settings, root):
         bench, name = _bench(workflow, options, spec, Store.from_environment(os.environ | settings), settings, root)
@@ -123,19 +123,21 @@ def run(workflow: Workflow, options: argparse.Namespace) -> None:
         report.write(bench.place.reports, name, bench.spec, outcomes, command)
         if options.at:
             _publish(bench, f"{root}/studies/{name}/report", values)
-    page = os.path.relpath(bench.place.reports / "index.html")
-    print(f"\n{report.sentence(bench.spec, outcomes)}\nthe study: {page}\nthe best again: {command}\n", flush=True)
+    page = bench.place.reports / "index.html"
+    print(f"\n{report.sentence(bench.spec, outcomes)}\nthe study: {os.path.relpath(page)}")
+    print(f"the best again: {command}\n", flush=True)
     if not options.only_choose:
         local.run(workflow, argparse.Namespace(
             no_cache=False, serve=False, folder=options.folder, quiet=False, json=False, values=options.values | values
         ))  # fmt: skip
+    return values, page
 
 
 def _bench(  # noqa: PLR0913 - what is studied, how, and where
     workflow: Workflow, options: argparse.Namespace, spec: Spec, store: Store, settings: Mapping[str, str], root: str
 ) -> tuple[Bench, str]:
     """Run what comes before the trials; return what they have in common, and the name of the study."""
-    trials, reports = _trials(workflow), options.folder / "studies"
+    trials, reports = trials_of(workflow), options.folder / "studies"
     parameters = workflow.parameters_of(dict(trials.lean) | options.values)
     reports.mkdir(parents=True, exist_ok=True)
     place = Place(options.folder, reports, store, settings, sys.stdout, cache=True, root=root)
@@ -175,7 +177,8 @@ def _publish(bench: Bench, uri: str, values: Mapping[str, Any]) -> None:
         location.publish(folder, uri)
 
 
-def _trials(workflow: Workflow) -> Trials:
+def trials_of(workflow: Workflow) -> Trials:
+    """Return what a study repeats; raise `BadInput` where the workflow does not say."""
     if workflow.trials is None:
         raise BadInput(f"{workflow.name} has nothing that a study could repeat: its definition says no trials")
     return workflow.trials

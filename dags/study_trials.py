@@ -55,7 +55,7 @@ def work(bench: Bench, journal: Journal, pulse: Pulse) -> Mapping[Job, Outcome]:
     while True:
         outcomes = journal.outcomes()
         given_up = plan.given_up(bench.spec, outcomes)
-        _remove(bench, given_up - removed)
+        _remove(bench, sorted(map(str, given_up - removed)))
         removed |= given_up
         jobs = plan.next_jobs(bench.spec, outcomes)
         if not jobs:
@@ -70,6 +70,8 @@ def work(bench: Bench, journal: Journal, pulse: Pulse) -> Mapping[Job, Outcome]:
         waits = False
         outcome = train(bench, job, values_of(bench.spec, job.trial, outcomes))
         journal.note(job, outcome)
+        if job.repeat:
+            _remove(bench, [_folder(job)])
 
 
 def train(bench: Bench, job: Job, values: Mapping[str, Any]) -> Outcome:
@@ -91,9 +93,6 @@ def train(bench: Bench, job: Job, values: Mapping[str, Any]) -> Outcome:
         said = (getattr(error, "said", "") or str(error)).removeprefix(f"{bench.task.name}: ")
         place.say(f"  failed: {said}")
         return Outcome(None, 0, said)
-    finally:
-        if job.repeat and bench.task.checkpoints:
-            place.store.remove(f"{bench.checkpoints}/{_folder(job)}")
     outcome = _outcome(bench, done)
     place.say(f"  {spec.measure} {outcome.value:.4f}" if outcome.value is not None else f"  failed: {outcome.sentence}")
     return outcome
@@ -133,13 +132,13 @@ def _announced(bench: Bench, job: Job, values: Mapping[str, Any]) -> str:
     return f"── Trial {job.trial}, {how}: {shown}"
 
 
-def _remove(bench: Bench, given_up: Iterable[int]) -> None:
-    """Remove the checkpoints of trials that do not go on."""
-    for trial in sorted(given_up) if bench.task.checkpoints else ():
+def _remove(bench: Bench, folders: Iterable[str]) -> None:
+    """Remove the checkpoints of trainings that do not go on; that this fails is no reason to end a study."""
+    for folder in folders if bench.task.checkpoints else ():
         try:
-            bench.place.store.remove(f"{bench.checkpoints}/{trial}")
+            bench.place.store.remove(f"{bench.checkpoints}/{folder}")
         except StepError as error:
-            bench.place.say(f"warning: checkpoints of trial {trial} stay: {error}")
+            bench.place.say(f"warning: checkpoints of trial {folder} stay: {error}")
 
 
 def _folder(job: Job) -> str:

@@ -9,6 +9,7 @@ import sys
 
 import pytest
 
+from components.conftest import DIGITS
 from components.contract.errors import BadInput
 from components.contract.store.client import Store
 from components.contract.store.embedded import serve
@@ -82,6 +83,37 @@ def test_one_that_is_killed_and_another_find_what_one_finds(alone, tmp_path):
     assert said.count(", to epoch 1 of 2: ") == 4  # also the one that the first had taken
     assert said.count(", to epoch 2 of 2: ") == 2
     assert found(tmp_path / "two") == found(alone[0])
+
+
+def executor_input(folder, place, **artifacts):
+    """Return what Kubeflow gives a worker: its numbers are doubles."""
+    others = {"model": "convnet", "source": str(DIGITS), "validation_size": 64.0, "batch_size": 32.0, "epochs": 2.0}
+    values = {
+        "vary": "learning_rate=1e-4..1e-1:log optimizer=adam,sgd", "measure": "validation_accuracy", "place": place,
+        "sampler": "tpe", "trials": 4.0, "at_once": 2.0, "eta": 2.0, "seeds": 1.0, "finalists": 3.0, "others": others,
+        "name": "f3a1b2c4-0000-4000-8000-000000000000",
+    }  # fmt: skip
+    outputs = {"parameters": {"best": {"outputFile": str(folder / "best")}}, "outputFile": str(folder / "whole.json")}
+    made = {name: {"artifacts": [{"name": name, "uri": str(path)}]} for name, path in artifacts.items()}
+    return json.dumps({"inputs": {"parameterValues": values}, "outputs": outputs | {"artifacts": made}})
+
+
+def test_two_tasks_of_kubeflow_find_what_one_finds(alone, tmp_path):
+    task = (sys.executable, "-m", "dags.study_task", "--executor-input")
+    with serve(tmp_path / "store", "shared") as settings:
+        environment = os.environ | settings
+        calls = [executor_input(tmp_path / name, "s3://shared/theirs") for name in ("one", "two")]
+        workers = [subprocess.Popen([*task, call], stdout=subprocess.PIPE, env=environment) for call in calls]
+        assert [(worker.communicate(), worker.returncode)[1] for worker in workers] == [0, 0]
+        last = executor_input(tmp_path / "last", "s3://shared/theirs", report=tmp_path / "last/report.html")
+        subprocess.run([*task, last], check=True, capture_output=True, env=environment)
+        report = Store.from_environment(settings).names("s3://shared/theirs/studies")
+    assert len([name for name in report if name.endswith("/report/study.json")]) == 1
+    best = found(alone[0])["best"]["values"] | {"candidates": 4}
+    for name in ("one", "two", "last"):
+        assert json.loads((tmp_path / name / "best").read_text()) == best
+        assert json.loads((tmp_path / name / "whole.json").read_text()) == {"parameterValues": {"best": best}}
+    assert "<title>Study f3a1b2c4" in (tmp_path / "last/report.html").read_text()
 
 
 def test_the_best_runs_as_a_whole_and_the_page_stays(alone):
