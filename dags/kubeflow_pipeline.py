@@ -106,7 +106,7 @@ def build(  # noqa: PLR0913 - all that may be fixed
                 item = next(each for each in source.outputs if each.name == output)
                 arguments[name] = tasks[source.name].outputs[name_of(workflow, workflow.task(source), item)]
             made = step(workflow, task, image[task.name])(**arguments)
-            tasks[task.name] = _configured(made, task, labels_of(workflow, task), cluster, form)
+            tasks[task.name] = configured(made, task, labels_of(workflow, task), cluster, form)
 
         _add_all(workflow, tasks, add)
 
@@ -172,7 +172,7 @@ def _images(workflow: Workflow, registry: str, tag: str, given: Sequence[str]) -
     return images
 
 
-def _configured(made: Any, task: Task, labels: Mapping[str, str], cluster: Cluster, form: Mapping[str, Any]) -> Any:
+def configured(made: Any, task: Task, labels: Mapping[str, str], cluster: Cluster, form: Mapping[str, Any]) -> Any:
     """Set what Kubernetes is to do with a task."""
     needs = resources_of(task, cluster)
     made.set_display_name(task.component.title)

@@ -30,14 +30,14 @@ def step(workflow: Workflow, task: Task, image: str) -> Any:
     if component == workflow.gate.component:
         arguments.append(argument(workflow.gate.verdict, dsl.OutputPath(str)))
     arguments += [argument(name, cast("type", fields[name].annotation)) for name in asked(task, workflow)]
-    return _container(component.name, component.help, component.command, image, [*arguments, argument(OTHERS, dict)])
+    return container(component.name, component.help, component.command, image, [*arguments, argument(OTHERS, dict)])
 
 
 def check(sharing: Sequence[Task], fields: Mapping[str, Field], image: str) -> Any:
     """Return the check of the form as a kfp container component, which hands these tasks their shares."""
     arguments = [argument(name, field.kind) for name, field in fields.items()]
     arguments += [argument(task.name, dsl.OutputPath(dict)) for task in sharing]
-    return _container(kubeflow_check.NAME, kubeflow_check.HELP, list(kubeflow_check.COMMAND), image, arguments)
+    return container(kubeflow_check.NAME, kubeflow_check.HELP, list(kubeflow_check.COMMAND), image, arguments)
 
 
 def notify(fields: Mapping[str, Field], image: str) -> Any:
@@ -48,20 +48,22 @@ def notify(fields: Mapping[str, Field], image: str) -> Any:
         argument(kubeflow_notice.RUN, str),
         argument(kubeflow_notice.NOTICE, dsl.Output[dsl.Artifact]),
     ]
-    return _container(kubeflow_notice.NAME, kubeflow_notice.HELP, list(kubeflow_notice.COMMAND), image, arguments)
+    return container(kubeflow_notice.NAME, kubeflow_notice.HELP, list(kubeflow_notice.COMMAND), image, arguments)
 
 
-def _container(name: str, text: str, command: list[str], image: str, arguments: list[inspect.Parameter]) -> Any:
-    def container(*_: Any) -> dsl.ContainerSpec:
+def container(name: str, text: str, command: list[str], image: str, arguments: list[inspect.Parameter]) -> Any:
+    """Return a kfp container component whose one argument is the executor input."""
+
+    def called(*_: Any) -> dsl.ContainerSpec:
         # The executor input says everything, and is the one placeholder that every backend resolves.
         return dsl.ContainerSpec(
             image=image, command=command, args=["--executor-input", dsl.PIPELINE_TASK_EXECUTOR_INPUT_PLACEHOLDER]
         )
 
-    container.__name__ = name
-    container.__doc__ = text
-    container.__signature__ = inspect.Signature(arguments)  # type: ignore[attr-defined]
-    return dsl.container_component(container)
+    called.__name__ = name
+    called.__doc__ = text
+    called.__signature__ = inspect.Signature(arguments)  # type: ignore[attr-defined]
+    return dsl.container_component(called)
 
 
 def argument(name: str, kind: Any, default: Any = inspect.Parameter.empty) -> inspect.Parameter:

@@ -15,7 +15,8 @@ from components.contract.errors import BadInput
 from components.study.parameters import StudyParameters
 from dags.cluster import DOWNLOAD_KEYS, REGISTRY, TAG, Cluster, labels_of, reference
 from dags.definition import Workflow
-from dags.kubeflow_pipeline import _argument, _configured, _container
+from dags.kubeflow_pipeline import configured
+from dags.kubeflow_steps import argument, container
 from dags.study_form import NAME, TITLE, VARY
 from dags.workflow import WORKFLOW
 
@@ -41,8 +42,8 @@ def build(
         **{name: field.default for name, field in StudyParameters.model_fields.items()},
     }  # fmt: skip
 
-    def configured(made: Any, title: str) -> Any:
-        made = _configured(made, task, labels_of(workflow, task), cluster, {"gpu_count": cluster.gpu_count})
+    def titled(made: Any, title: str) -> Any:
+        made = configured(made, task, labels_of(workflow, task), cluster, {"gpu_count": cluster.gpu_count})
         kubernetes.use_config_map_as_env(made, cluster.s3_config, DOWNLOAD_KEYS, optional=True)
         made.set_caching_options(False)  # the journal knows what is done
         return made.set_display_name(title)
@@ -51,12 +52,12 @@ def build(
         asked = dict(zip(begin, channels, strict=True)) | {"name": dsl.PIPELINE_JOB_ID_PLACEHOLDER}
         with dsl.ParallelFor(items=[str(number + 1) for number in range(workers)], name="workers") as number:
             worked = _task("work", begin, image, worker=str)(worker=number, **asked)
-            configured(worked, TITLE)
+            titled(worked, TITLE)
         found = dsl.Collected(worked.outputs["best"])
         chosen = _task("choose", begin, image, report=dsl.Output[dsl.HTML], found=list)(found=found, **asked)
-        configured(chosen, "Find the best values")
+        titled(chosen, "Find the best values")
 
-    arguments = [_argument(name, _kind(value), value) for name, value in begin.items()]
+    arguments = [argument(name, _kind(value), value) for name, value in begin.items()]
     pipeline.__signature__ = inspect.Signature(arguments)  # type: ignore[attr-defined]
     name, title = f"{workflow.name}-study", f"{workflow.title}: find the best values"
     return dsl.pipeline(name=name, display_name=title, description=__doc__.partition("\n")[0])(pipeline)
@@ -64,10 +65,10 @@ def build(
 
 def _task(name: str, begin: dict[str, Any], image: str, **more: Any) -> Any:
     """Return a worker as a kfp container component, which is given what the form says, a name, and more."""
-    arguments = [_argument(each, kind) for each, kind in more.items()]
-    arguments += [_argument(each, _kind(value)) for each, value in begin.items()]
-    arguments += [_argument("name", str), _argument("best", dsl.OutputPath(dict))]
-    return _container(name, TITLE, COMMAND, image, arguments)
+    arguments = [argument(each, kind) for each, kind in more.items()]
+    arguments += [argument(each, _kind(value)) for each, value in begin.items()]
+    arguments += [argument("name", str), argument("best", dsl.OutputPath(dict))]
+    return container(name, TITLE, COMMAND, image, arguments)
 
 
 def _kind(value: Any) -> Any:
