@@ -50,7 +50,8 @@ def _notice(workflow: Workflow, state: str, context: Context) -> Notice:
         run,
         "airflow",
         state,
-        "; ".join(filter(None, sentences)) or "failed; the log of the failed task says why",
+        "; ".join(filter(None, sentences))
+        or (state if state == FINISHED else f"{state}; the log of its task says why"),
         parameters=changed(workflow, dict(context.get("params", {}))),
         link=base and f"{base}/dags/{quote(dag, safe='')}/runs/{quote(run, safe='')}",
         **judged(workflow, figures),

@@ -110,7 +110,7 @@ def test_an_image_is_lean_and_harmless(name, command, help_text):
     found = "import importlib.util as u, shutil as s; print(*[m for m in ('tensorflow', 'pip') if u.find_spec(m)], "
     found += "*[c for c in ('gcc', 'cc', 'pip', 'uv', 'curl') if s.which(c)])"
     listed = docker(image, ["python", "-c", found]).stdout.split()
-    assert listed == (["tensorflow"] if name in ("train", "evaluate") else [])
+    assert listed == (["tensorflow"] if name in ("train", "evaluate", "handover") else [])
     left = docker(
         image,
         ["find", "/app", "/root", "-name", "test_*", "-o", "-name", "*.gz", "-o", "-name", ".cache"],

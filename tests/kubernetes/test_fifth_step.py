@@ -4,6 +4,7 @@
 import json
 
 from dags.airflow_settings import PREFIX
+from dags.workflow import WORKFLOW
 from tests.fifth_step import add_to_a_copy, call
 from tests.kubernetes.chart import needs_helm, render
 
@@ -28,8 +29,12 @@ def test_the_chart_gives_it_the_right_image(tmp_path):
     objects = {(each["kind"], each["metadata"]["name"]): each for each in rendered}
     data = objects["ConfigMap", "tapeline-airflow"]["data"]
     said = call(copy, "python", "-c", READ, **{name: data[name] for name in data if name.startswith(PREFIX)})
-    names = ("ingest", "train", "export", "evaluate")
-    assert said.split(maxsplit=5) == [*(f"r.example/t/{name}:v7" for name in names), pinned, "{'owner': 'Ada'}\n"]
+    names = [task.name for task in WORKFLOW.tasks]
+    assert said.split(maxsplit=len(names) + 1) == [
+        *(f"r.example/t/{name}:v7" for name in names),
+        pinned,
+        "{'owner': 'Ada'}\n",
+    ]
     job = objects["Job", "tapeline-register"]["spec"]["template"]["spec"]
     (compiles,) = job["initContainers"]
     assert {"--registry=r.example/t", "--tag=v7", f"--image=card={pinned}", "--default=owner=Ada"} < set(
