@@ -20,11 +20,7 @@ from tests.airflow.whole import STEPS
 from tests.browser import browser, chromium
 
 PICTURES = Path(os.environ.get("TAPELINE_SCREENSHOTS", ROOT / "run/screenshots")) / "airflow"
-<<<<<<< HEAD
-INGEST, TRAIN, _, EVALUATE, *_more = (task.component.title for task in WORKFLOW.tasks)
-=======
 INGEST, TRAIN, _EXPORT, EVALUATE, *_OTHERS = (task.component.title for task in WORKFLOW.tasks)
->>>>>>> callers
 LONG = 240_000  # ms, for a run to end
 expect.set_options(60_000)
 
