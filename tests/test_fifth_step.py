@@ -56,7 +56,8 @@ def test_it_may_be_one_that_runs_only_if_blessed_and_is_never_cached(copy, folde
             if verdict == "rejected":
                 why = "the model is rejected"
                 assert f"── Write the model's card\nskipped: {why}\n" in said
-                assert (summary["skipped"], summary["seconds"]["card"], places) == ({"card": why}, None, [{}])
+                assert (summary["skipped"], summary["seconds"]["card"]) == ({"card": why, "handover": why}, None)
+                assert places == [{}]
                 assert re.search(rf"^card +skipped +{why}\b", said, re.MULTILINE)
                 assert f"was skipped: {why}." in (folder / "index.html").read_text()
         assert "── Write the model's card\ns3://tapeline/registry\n" in said

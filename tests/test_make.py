@@ -58,7 +58,7 @@ def test_make_lists_every_command_in_groups(machine):
     done = make()
     assert (done.returncode, done.stderr) == (0, "")
     groups = re.findall(r"^(?!  )(.+)$", done.stdout, re.MULTILINE)
-    assert groups == ["Start", "Test", "Kubeflow and Airflow", "Images", "Maintenance"]
+    assert groups == ["Start", "Choose", "Test", "Kubeflow and Airflow", "Images", "Maintenance"]
     listed = re.findall(r"^  make ([a-z-]+) +\S.*$", done.stdout, re.MULTILINE)
     targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
     assert ["help", *listed] == targets

@@ -8,7 +8,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import keras
 import numpy as np
 import onnx
 import onnxruntime
@@ -16,11 +15,10 @@ import pytest
 import scipy.stats
 import yaml
 from huggingface_hub import ModelCard
-from keras import layers
 
 from components.artifacts import dataset as datasets
 from components.artifacts import model as models
-from components.conftest import make
+from components.conftest import SHORT, SMALL, make
 from components.contract import artifact
 from components.contract.declaration import argument
 from components.contract.errors import BadInput, StepError
@@ -29,7 +27,9 @@ from components.export.component import COMPONENT as EXPORT
 from components.handover.card import wilson
 from components.handover.component import COMPONENT, HandoverParameters
 from components.handover.convert import Inconvertible, Session, convert
+from components.ingest.component import COMPONENT as INGEST
 from components.testdata import networks
+from components.train.component import COMPONENT as TRAIN
 
 ROOT = Path(__file__).parents[2]
 SHAPE, CLASSES = (10, 8), 4
@@ -225,12 +225,25 @@ def test_whatever_network_it_is():
         assert (found["class"] == wanted["class"].numpy()).all(), name
 
 
-def test_images_in_colour():
-    network = keras.Sequential([keras.Input((10, 8, 3)), layers.Conv2D(4, 3), layers.Flatten(), layers.Dense(4)])
-    images = np.random.default_rng(1).integers(0, 256, (7, 10, 8, 3), np.uint8)
-    spec = models.Spec("own", (10, 8, 3), 4, 3)
-    found, wanted = Session(convert(network, spec))(images), models.function(network, spec)(images)
-    np.testing.assert_allclose(found["probabilities"], wanted["probabilities"].numpy(), atol=1e-6)
+def test_images_in_colour_and_without_onnx(tmp_path):
+    """From ingest to the package; and where it is not wanted there is no ONNX in it."""
+    data = {"dataset": make(INGEST, SMALL | {"colour": "rgb"}, {}, tmp_path) / "dataset"}
+    made = make(TRAIN, SHORT | {"epochs": 1}, data, tmp_path) / "trained_model"
+    inputs = {**data, "trained_model": made}
+    make(EVALUATE, {"check_labels": False}, inputs, tmp_path)
+    inputs["metrics"] = tmp_path / "metrics"
+    package = make(COMPONENT, {}, inputs, tmp_path) / "package"
+    session = onnxruntime.InferenceSession(package / "onnx" / "tapeline" / "1" / "model.onnx")
+    assert session.get_inputs()[0].shape == ["n", 28, 28, 3]
+    card = (package / "README.md").read_text(encoding="utf-8")
+    assert "uint8 [n, 28, 28, 3]: 28 × 28" in card
+    assert "np.zeros((1, 28, 28, 3), np.uint8)" in card
+    values = {"onnx": False, "storage_uri": "s3://models/digits/", "model_licence": "apache-2.0"}
+    package = make(COMPONENT, values, inputs, tmp_path / "without") / "package"
+    assert not (package / "onnx").exists()
+    assert "There is no ONNX file in this package: it was not asked for.\n" in (package / "README.md").read_text()
+    assert ModelCard.load(package / "README.md").data.license == "apache-2.0"
+    assert "storageUri: s3://models/digits/saved_model\n" in (package / "inferenceservice.yaml").read_text()
 
 
 def test_a_model_that_onnx_has_no_words_for_goes_without(ingested, tmp_path):

@@ -20,7 +20,7 @@ from tests.airflow.whole import STEPS
 from tests.browser import browser, chromium
 
 PICTURES = Path(os.environ.get("TAPELINE_SCREENSHOTS", ROOT / "run/screenshots")) / "airflow"
-INGEST, TRAIN, _, EVALUATE = (task.component.title for task in WORKFLOW.tasks)
+INGEST, TRAIN, _, EVALUATE, *_ = (task.component.title for task in WORKFLOW.tasks)
 LONG = 240_000  # ms, for a run to end
 expect.set_options(60_000)
 

@@ -14,6 +14,7 @@ from airflow.sdk.exceptions import AirflowFailException, ParamValidationError
 from airflow.serialization.serialized_objects import DagSerialization
 
 from components.contract.command import parser_of
+from components.contract.errors import BadInput
 from dags.airflow_settings import RUNNERS
 from dags.workflow import WORKFLOW
 from tests.airflow.whole import Ti
@@ -54,12 +55,13 @@ def test_the_graphs_read_as_a_sentence(dags):
     assert graphs.pop("tapeline_study", STUDY) == STUDY  # where steps are processes
     assert graphs == {
         "tapeline": {
-            "ingest": ("Ingest and validate", {"train", "evaluate", "gate"}),
-            "train": ("Train with GradientTape", {"export", "evaluate", "gate"}),
-            "export": ("Export the gradients", set()),
-            "evaluate": ("Judge on the test set", {"gate"}),
+            "ingest": ("Ingest and validate", {"train", "evaluate", "gate", "handover"}),
+            "train": ("Train with GradientTape", {"export", "evaluate", "gate", "handover"}),
+            "export": ("Export the gradients", {"handover"}),
+            "evaluate": ("Judge on the test set", {"gate", "handover"}),
             "gate": ("Compare with the blessed model", {"bless"}),
-            "bless": ("Bless the model", set()),
+            "bless": ("Bless the model", {"handover"}),
+            "handover": (WORKFLOW.tasks[-1].component.title, set()),
         },
         "tapeline_reevaluate": {
             "find": ("Find the blessed model", {"evaluate", "gate"}),
@@ -88,7 +90,7 @@ def test_the_policies_are_those_of_a_platform(dags):
     inlets = {task.task_id: [asset.name for asset in task.inlets] for task in learn.tasks if task.inlets}
     assert inlets == {
         "train": ["tapeline_dataset"], "export": ["tapeline_gradients"], "evaluate": ["tapeline_dataset"],
-        "gate": ["tapeline_dataset"],
+        "gate": ["tapeline_dataset"], "handover": ["tapeline_dataset"],
     }  # fmt: skip
     outlets = {task.task_id: [asset.name for asset in task.outlets] for task in learn.tasks if task.outlets}
     assert outlets == {"ingest": ["tapeline_dataset"], "train": ["tapeline_gradients"], "bless": ["tapeline_model"]}
@@ -134,6 +136,15 @@ def fields():
     return {name: field for task in WORKFLOW.tasks for name, field in task.component.parameters.model_fields.items()}
 
 
+def may_be_empty(name):
+    """Tell whether a text may be empty, and so is no choice, nor a name that something must have."""
+    try:
+        WORKFLOW.parameters_of({name: ""})
+    except BadInput:
+        return False
+    return True
+
+
 def odd_settings(kind):
     """Return values for all parameters as a deployment may come to give them, and what they mean."""
     defaults = {name: (field.annotation, field.default) for name, field in fields().items() if name != "checkpoints"}
@@ -143,8 +154,8 @@ def odd_settings(kind):
         case "as floats":  # what YAML and JSON tools make of whole numbers
             return {name: (float(value), value) for name, (type_, value) in defaults.items() if type_ is int}
         case "empty":
-            free = {name for name, field in fields().items() if not {"enum", "examples"} & {*field.json_schema_extra}}
-            return {name: ("", "") for name, (type_, _) in defaults.items() if type_ is str and name in free}
+            texts = [name for name, (type_, _) in defaults.items() if type_ is str]
+            return {name: ("", "") for name in texts if may_be_empty(name)}
         case _:
             return {}
 

@@ -12,7 +12,8 @@ def too_early(spec: Mapping[str, Any], kubernetes: Mapping[str, Any], own: Mappi
 
     A task may need all its tries, the waits between them, and a week of waiting for a node before each try.
     """
-    tasks = spec["root"]["dag"]["tasks"]
+    graphs = [each["dag"] for each in (spec["root"], *spec["components"].values()) if "dag" in each]
+    tasks = {name: task for graph in graphs for name, task in graph["tasks"].items()}  # those in groups, too
     executors = kubernetes["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
     said = [f"an unknown limit: {path}" for path in _limits(spec, "spec") + _limits(kubernetes, "kubernetes")]
     for name, seconds in own.items():

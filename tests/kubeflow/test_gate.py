@@ -2,22 +2,21 @@
 """The gate as a task of the pipeline: it hands out its verdict, and what needs a blessing runs by that alone."""
 
 import json
-from pathlib import Path
 
 import pytest
 import yaml
-from kfp import compiler, components, local
-from kfp.local import docker_task_handler
+from kfp import compiler
 
-from components.contract import kubeflow
-from dags import kubeflow_check
 from dags.kubeflow_pipeline import build
 from dags.workflow import WORKFLOW
 from tests.blessed import CARDS, CONDITIONAL, LABELS
 from tests.kubeflow.limits import too_early
+from tests.kubeflow.played import play
 
 GATE = WORKFLOW.gate
 GROUP = "condition-1"
+ALWAYS = [task.name for task in CONDITIONAL.tasks if not task.if_blessed]
+MORE = [task.name for task in CONDITIONAL.tasks if task.if_blessed]
 
 
 def compiled(path, **options):
@@ -33,7 +32,7 @@ def documents(tmp_path_factory):
 def test_what_needs_a_blessing_is_in_a_group_that_only_the_verdict_opens(documents):
     spec, _ = documents
     graph, name = spec["root"]["dag"]["tasks"], GATE.component.name
-    assert set(graph) == {"check", *(task.name for task in WORKFLOW.tasks), GROUP}
+    assert set(graph) == {"check", *ALWAYS, GROUP}
     assert spec["components"][f"comp-{name}"]["outputDefinitions"]["parameters"] == {
         GATE.verdict: {"parameterType": "STRING"}
     }
@@ -47,8 +46,8 @@ def test_what_needs_a_blessing_is_in_a_group_that_only_the_verdict_opens(documen
     assert "dependentTasks" not in group  # the verdict says it already
     inside = spec["components"][f"comp-{GROUP}"]["dag"]["tasks"]
     assert {name: task["taskInfo"]["name"] for name, task in inside.items()} == {
-        "card": "Write the card", "label": "Print the label",
-    }  # fmt: skip
+        task.name: task.component.title for task in CONDITIONAL.tasks if task.if_blessed
+    }
     assert not [name for name, task in inside.items() if "dependentTasks" in task]
 
 
@@ -82,38 +81,15 @@ def test_what_is_fresh_is_never_cached_and_is_told_of_the_registry(documents):
 
 def test_limits_hold_in_the_group_too(documents):
     spec, platform = documents
-    tasks = spec["root"]["dag"]["tasks"] | spec["components"][f"comp-{GROUP}"]["dag"]["tasks"]
-    flat = {**spec, "root": {"dag": {"tasks": tasks}}}
     own = {task.name: task.resources.timeout_seconds for task in CONDITIONAL.tasks}
-    assert too_early(flat, platform, own) == []
+    assert too_early(spec, platform, own) == []
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize(("verdict", "more"), [("blessed", ["card", "label"]), ("rejected", []), ("unjudged", [])])
+@pytest.mark.parametrize(("verdict", "more"), [("blessed", MORE), ("rejected", []), ("unjudged", [])])
 def test_kfp_local_runs_what_needs_a_blessing_where_there_is_one(tmp_path, monkeypatch, verdict, more):
-    """Without containers: what stands in for a step writes its outputs and what the gate says."""
-    played = []
-
-    def play(client, image, command, volumes, **_):  # noqa: ARG001 - kfp's
-        module, text = command[2].rpartition(".")[2], command[-1]
-        played.append(module)
-        if module == "kubeflow_check":
-            kubeflow_check.check(CONDITIONAL, text)
-            return 0
-        (component,) = (task.component for task in CONDITIONAL.tasks if task.name == module)
-        executor = kubeflow.parse(component, text)
-        for place in executor.outputs.values():
-            Path(place).parent.mkdir(parents=True, exist_ok=True)
-            Path(place).write_text(module)
-        said = {GATE.output: {GATE.verdict: verdict}} if component == GATE.component else {}
-        kubeflow.write_output(executor, said)
-        return 0
-
-    monkeypatch.setattr(docker_task_handler, "run_docker_container", play)
-    local.init(local.DockerRunner(), pipeline_root=str(tmp_path / "root"))
-    compiled(tmp_path / "p.yaml", dependencies=True)
-    components.load_component_from_file(str(tmp_path / "p.yaml"))()
+    played = play(monkeypatch, tmp_path, CONDITIONAL, {GATE.verdict: verdict})
     assert played[0] == "kubeflow_check"
-    assert sorted(played[1:]) == sorted([*(task.name for task in WORKFLOW.tasks), *more])
+    assert sorted(played[1:]) == sorted([*ALWAYS, *more])
     outputs = next((tmp_path / "root").glob(f"*/{GATE.component.name}/executor_output.json"))
     assert json.loads(outputs.read_text())["parameterValues"] == {GATE.verdict: verdict}

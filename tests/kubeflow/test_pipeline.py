@@ -58,16 +58,19 @@ def test_the_graph_has_no_arrow_twice(compiled):
     arrows = sorted(
         (source[f"output{kind}Key"], name)
         for name, task in tasks(spec).items()
+        if name in steps(spec)
         for kind, inputs in (("Artifact", "artifacts"), ("Parameter", "parameters"))
         for each in task["inputs"].get(inputs, {}).values()
         if (source := each.get(f"taskOutput{kind}"))
     )
     assert arrows == [
         ("dataset", "evaluate"), ("dataset", "gate"), ("dataset", "train"), ("evaluate", "evaluate"),
-        ("evaluate_metrics", "gate"), ("gradients", "export"), ("ingest", "ingest"), ("train", "train"),
+        ("evaluate_metrics", "gate"), ("export", "export"), ("gradients", "export"), ("ingest", "ingest"),
+        ("train", "train"),
         ("trained_model", "evaluate"), ("trained_model", "gate"),
     ]  # fmt: skip
-    assert not [name for name, task in tasks(spec).items() if "dependentTasks" in task]
+    every = [*tasks(spec).items(), *steps(spec).items()]
+    assert not [name for name, task in every if "dependentTasks" in task]
 
 
 def test_every_task_runs_after_the_check(compiled):
@@ -92,8 +95,9 @@ def test_dependencies_are_spelled_out_for_kfp_local(tmp_path):
     compiler.Compiler().compile(build(WORKFLOW, dependencies=True), str(tmp_path / "p.yaml"))
     spec = next(yaml.safe_load_all((tmp_path / "p.yaml").read_text()))
     assert {name: task.get("dependentTasks", []) for name, task in tasks(spec).items()} == {
-        "check": [], "ingest": ["check"], "train": ["check", "ingest"], "export": ["train"],
+        "check": [], "ingest": ["check"], "train": ["check", "ingest"], "export": ["check", "train"],
         "evaluate": ["check", "ingest", "train"], "gate": ["evaluate", "ingest", "train"],
+        "condition-1": ["evaluate", "export", "gate", "ingest", "train"],
     }  # fmt: skip
 
 
@@ -124,6 +128,7 @@ def test_each_artifact_has_a_name_that_no_other_has_and_a_type_that_the_ui_draws
         ("gradient_tables", "Metrics", True),
         ("gradients", "Artifact", True),
         ("ingest_report", "HTML", True),
+        ("package", "Model", True),
         ("train_metrics", "Metrics", True),
         ("trained_model", "Model", True),
     ]

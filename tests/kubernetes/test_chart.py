@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from dags.airflow_settings import PREFIX, Settings
-from dags.cluster import CONFIG_KEYS, REGISTRY_KEYS, SECRET_KEYS, TOKEN_KEYS, Cluster, labels_of
+from dags.cluster import CONFIG_KEYS, REGISTRY_KEYS, SECRET_KEYS, TOKEN_KEYS, UI_KEYS, Cluster, labels_of
 from dags.workflow import WORKFLOW
 from tests.containers import images
 from tests.kubernetes.chart import CASES, EVERYTHING, EXTERNAL, containers, named, needs_helm, pods, render
@@ -114,6 +114,19 @@ def test_the_dags_understand_their_configuration():
     assert data["AWS_ENDPOINT_URL"] == ENDPOINT
     (registry,) = REGISTRY_KEYS.values()
     assert data[registry] == "s3://tapeline/registry"
+
+
+def test_a_run_in_kubeflow_tells_how_it_ended_where_a_secret_says_to_whom():
+    ((key, _),) = UI_KEYS.items()
+    for values, flags, ui in (
+        ({}, [], set()),
+        ({"noticeSecret": "hook", "ui": "https://k"}, ["--notice=hook"], {"https://k"}),
+    ):
+        objects = render({"kubeflow": {"enabled": True} | values})
+        (compiles,) = named(objects, "Job", "tapeline-register")["spec"]["template"]["spec"]["initContainers"]
+        assert [each for each in compiles["args"] if each.startswith("--notice")] == flags
+        maps = [each["data"] for each in objects if each["kind"] == "ConfigMap"]
+        assert {each[key] for each in maps if key in each} == ui
 
 
 def test_the_registry_is_in_the_first_bucket_or_where_a_value_says():
