@@ -20,9 +20,11 @@ def answer(
         return Answer("warning", _without(runs), apart, [_remedy(runs)])
     best = max(compared, key=lambda run: int(right(run).sum()))
     own = [duel for duel in duels if duel.ours is best or (duel.theirs is best and not duel.pair.difference)]
-    sure = all(duel.sure for duel in own)
-    why = [*(sentence(duel) for duel in own[:PAIRS]), _smallest(own), *apart]
-    return Answer("good" if sure else "info", _headline(best, own, sure=sure), why, list(_advice(differing, sure=sure)))
+    others = [duel for duel in own if not ours_is_theirs(duel)]
+    sure = all(duel.sure for duel in others)
+    why = [*(sentence(duel) for duel in own[:PAIRS]), *_smallest(others), *apart]
+    headline = _headline(best, own, others)
+    return Answer("good" if others and sure else "info", headline, why, list(_advice(differing, sure=sure)))
 
 
 def sentence(duel: Duel) -> str:
@@ -57,23 +59,27 @@ def p_value(p: float) -> str:
     return f"{p:.2g}" if p >= 0.0001 else "0.0001 or less"
 
 
-def _headline(best: Run, own: Sequence[Duel], *, sure: bool) -> str:
+def _headline(best: Run, own: Sequence[Duel], others: Sequence[Duel]) -> str:
+    """Say which run is best, `own` being its pairs and `others` those of them with another model."""
     images = own[0].pair.n
     share = f"{percent(float(right(best).mean()))} of {count(images, 'test image')} right"
-    if all(ours_is_theirs(duel) for duel in own):
+    if not others:
         return f"All are the same model: {share}."
-    if sure:
+    ties = [duel.theirs if duel.ours is best else duel.ours for duel in others if not duel.sure]
+    if not ties:
         return f"{best.letter} ({best.name}) is the best on the test set: {share}, and hardly by chance."
-    ties = [duel.theirs if duel.ours is best else duel.ours for duel in own if not duel.sure]
     which = listed([run.letter for run in ties])
     return f"{best.letter} ({best.name}) has the most right, {share}, but that it is better than {which} may be chance."
 
 
-def _smallest(own: Sequence[Duel]) -> str:
-    closest = min(own, key=lambda duel: duel.pair.difference)
-    pair = closest.pair
+def _smallest(others: Sequence[Duel]) -> Iterator[str]:
+    """Yield the sentence on the smallest difference that can be seen, of the two models that are nearest."""
+    pairs = [duel.pair for duel in others if duel.pair.discordant_share]
+    if not pairs:
+        return
+    pair = min(pairs, key=lambda pair: pair.difference)
     seen = paired.smallest(pair.n, pair.discordant_share)
-    return (
+    yield (
         f"Of two models that answer {percent(pair.discordant_share)} of {count(pair.n, 'image')} differently, a "
         f"difference of {points(seen)} points is found four times of five; a smaller one takes more test images."
     )

@@ -24,11 +24,14 @@ def write(
     said = answer(runs, compared, duels, differing)
     sections = [
         _runs(runs),
-        page.Section("Parameters that differ", _parameters_text(differing), _parameters(runs, differing)),
+        page.Section(
+            "Parameters that differ", _parameters_text(differing), _parameters(runs, differing),
+            wide=True,
+        ),
         page.Section(
             "On the test set", "Each with its 95 % interval: of shares by Wilson's method, of the loss from its spread "
             "over the images. The others have none.",
-            _table(runs, "On the test set", "figure", metrics(runs)), wide=len(runs) > 2,
+            _table(runs, "On the test set", "figure", metrics(runs)), wide=True,
         ),
         *([_pairs(duels)] if duels else []),
         page.Section(
@@ -138,28 +141,40 @@ def _runs(runs: Sequence[Run]) -> page.Section:
         (
             f"{run.letter}: {run.name}", run.model[:12] or NONE,
             f"{run.test_set.name}, {count(len(run.test_set.labels), 'image')}" if run.test_set else NONE,
-            ", ".join(kind for kind in reversed(chain.KINDS) if kind not in run.made) or "nothing",
         )
         for run in runs
     ]  # fmt: skip
-    table = page.table("Runs", ("run", "model", "test set", "is not there"), rows)
-    notes = (Markup("<p>{}: {}</p>").format(run.letter, note) for run in runs for note in run.notes)
+    table = page.table("Runs", ("run", "model", "test set"), rows)
+    notes = (Markup("<p>{}: {}</p>").format(run.letter, note) for run in runs for note in (*_lacking(run), *run.notes))
     return page.Section(
         "Runs", "Each has a letter here. A model is named by the beginning of its digest, and so is a test set.",
         table + Markup("").join(notes), wide=True,
     )  # fmt: skip
 
 
+def _lacking(run: Run) -> Iterator[str]:
+    """Yield the sentence on what is not there of a run, if anything is not."""
+    if missing := [kind for kind in reversed(chain.KINDS) if kind not in run.made]:
+        yield f"There is no {', no '.join(missing)}."
+
+
 def _parameters_text(differing: Mapping[str, object]) -> str:
-    return "All others are the same." if differing else "There are none: all runs were given the same."
+    return (
+        "All others are the same; a long value is cut here, and whole with `--json`."
+        if differing
+        else "There are none: all runs were given the same."
+    )
 
 
 def _parameters(runs: Sequence[Run], differing: Mapping[str, Sequence[str]]) -> Markup:
-    return _table(runs, "Parameters that differ", "parameter", differing) if differing else Markup("")
+    room = max(16, 80 // len(runs))  # characters of a cell, which never wraps
+    cut = {name: [page.short(value, room) for value in values] for name, values in differing.items()}
+    return _table(runs, "Parameters that differ", "parameter", cut) if differing else Markup("")
 
 
 def _table(runs: Sequence[Run], title: str, what: str, rows: Mapping[str, Sequence[str]]) -> Markup:
-    return page.table(title, (what, *(run.letter for run in runs)), ((name, *cells) for name, cells in rows.items()))
+    header = (what, *(run.letter for run in runs))
+    return page.table(title, header, ((name, *cells) for name, cells in rows.items()))
 
 
 def _pairs(duels: Sequence[Duel]) -> page.Section:
@@ -197,7 +212,8 @@ def _alone(compared: Sequence[Run], alone: Mapping[str, list[int]]) -> Iterator[
         )
         some = f" The {PICTURES} that it is surest of." if len(images) > PICTURES else ""
         yield page.Section(
-            f"Only {run.letter} has right", f"{count(len(images), 'image')} of the test set.{some}",
+            f"Only {run.letter} has right",
+            f"{count(len(images), 'image')} of the test set.{some}" if images else "There is no such image.",
             page.pictures(shown) if images else Markup(""), wide=True,
         )  # fmt: skip
 

@@ -1,6 +1,8 @@
 # mypy: allow-untyped-defs, allow-untyped-calls
 """What a comparison says, in every case that can happen; and its statistics, by counting."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import scipy.stats
@@ -83,6 +85,14 @@ def test_the_same_images_right_and_the_same_model():
     found = said(run("A", range(10)), run("B", range(10)))
     assert found.why[0] == "A and B have the same images right."
     assert found.headline.endswith("but that it is better than B may be chance.")
+    assert len(found.why) == 1
+    runs = run("A", range(40)), run("B", range(30, 40)), run("C", range(30, 40))
+    for each in runs[1:]:
+        each.made["train/trained_model"] = SimpleNamespace(digest="389b5a7e277a")
+    found = said(*runs)
+    assert found.headline.endswith("and hardly by chance.")
+    assert found.why[1] == "B and C are the same model, byte for byte."
+    assert said(*runs[1:]).headline == "All are the same model: 99.00 % of 1,000 test images right."
 
 
 def test_what_is_not_compared_and_why():
