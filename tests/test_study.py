@@ -21,8 +21,8 @@ from tests.local import SMALL, wait_for
 
 STUDY = (sys.executable, "-m", "dags.study")
 VARY = ("--vary=learning_rate=1e-4..1e-1:log", "--vary=optimizer=adam,sgd", "--only-choose")
-# 4 trials of 14 steps; the best 2 of them go on to 28.
-HALVING = ("--trials=4", "--at-once=2", "--eta=2")
+# 3 trials of 14 steps; the best one of them goes on to 28.
+HALVING = ("--trials=3", "--at-once=3", "--eta=3")
 
 
 def options(*arguments):
@@ -48,12 +48,12 @@ def alone(tmp_path_factory):
 
 def test_a_trial_that_goes_on_does_not_begin_again(alone):
     folder, said = alone
-    assert "4 to epoch 1, 2 to epoch 2\n" in said
-    assert found(folder)["steps"] == {"search": 4 * 14 + 2 * 14, "seeds": 0, "in_full": 4 * 28}
+    assert "3 to epoch 1, 1 to epoch 2\n" in said
+    assert found(folder)["steps"] == {"search": 3 * 14 + 14, "seeds": 0, "in_full": 3 * 28}
     (log,) = folder.glob("studies/*/trials.log")
     lines = log.read_text().splitlines()
-    assert sum(line.startswith("paused after epoch 1 of 2") for line in lines) == 4
-    assert sum(line.startswith("going on from step 14 ") for line in lines) == 2
+    assert sum(line.startswith("paused after epoch 1 of 2") for line in lines) == 3
+    assert sum(line.startswith("going on from step 14 ") for line in lines) == 1
 
 
 def test_nothing_is_evaluated_and_no_checkpoint_stays(alone):
@@ -80,8 +80,8 @@ def test_one_that_is_killed_and_another_find_what_one_finds(alone, tmp_path):
         one.communicate()
         said = two.communicate(timeout=900)[0]
     assert (one.returncode, two.returncode) == (-signal.SIGKILL, 0)
-    assert said.count(", to epoch 1 of 2: ") == 4  # also the one that the first had taken
-    assert said.count(", to epoch 2 of 2: ") == 2
+    assert said.count(", to epoch 1 of 2: ") == 3  # also the one that the first had taken
+    assert said.count(", to epoch 2 of 2: ") == 1
     assert found(tmp_path / "two") == found(alone[0])
 
 
@@ -90,7 +90,7 @@ def executor_input(folder, place, **artifacts):
     others = {"model": "convnet", "source": str(DIGITS), "validation_size": 64.0, "batch_size": 32.0, "epochs": 2.0}
     values = {
         "vary": "learning_rate=1e-4..1e-1:log optimizer=adam,sgd", "measure": "validation_accuracy", "place": place,
-        "sampler": "tpe", "trials": 4.0, "at_once": 2.0, "eta": 2.0, "seeds": 1.0, "finalists": 3.0, "others": others,
+        "sampler": "tpe", "trials": 3.0, "at_once": 3.0, "eta": 3.0, "seeds": 1.0, "finalists": 3.0, "others": others,
         "name": "f3a1b2c4-0000-4000-8000-000000000000",
     }  # fmt: skip
     outputs = {"parameters": {"best": {"outputFile": str(folder / "best")}}, "outputFile": str(folder / "whole.json")}
@@ -109,7 +109,7 @@ def test_two_tasks_of_kubeflow_find_what_one_finds(alone, tmp_path):
         subprocess.run([*task, last], check=True, capture_output=True, env=environment)
         report = Store.from_environment(settings).names("s3://shared/theirs/studies")
     assert len([name for name in report if name.endswith("/report/study.json")]) == 1
-    best = found(alone[0])["best"]["values"] | {"candidates": 4}
+    best = found(alone[0])["best"]["values"] | {"candidates": 3}
     for name in ("one", "two", "last"):
         assert json.loads((tmp_path / name / "best").read_text()) == best
         assert json.loads((tmp_path / name / "whole.json").read_text()) == {"parameterValues": {"best": best}}
@@ -125,7 +125,7 @@ def test_the_best_runs_as_a_whole_and_the_page_stays(alone):
     assert "── Judge on the test set" in done
     summary = json.loads((folder / "summary.json").read_text())
     assert summary["parameters"]["learning_rate"] == found(folder)["best"]["values"]["learning_rate"]
-    assert summary["parameters"]["candidates"] == 4
+    assert summary["parameters"]["candidates"] == 3
 
 
 @pytest.mark.parametrize(
