@@ -15,6 +15,7 @@ import pytest
 
 from components.artifacts.record.curves import POINTS, _thinned
 from components.artifacts.record.reader import read
+from components.artifacts.registry import Registry, State, Version, mirror
 from components.conftest import SHORT, SMALL, make
 from components.contract import artifact, mlflow
 from components.evaluate.component import COMPONENT as EVALUATE
@@ -150,6 +151,30 @@ def test_a_run_that_was_given_is_used_and_not_ended(server, tracked, tmp_path, c
     tracked(server, RUN_ID="0" * 32)
     make(OWN, {}, {}, tmp_path / "four")
     assert f"MLflow at {server} refuses: Run with id={'0' * 32} not found" in capsys.readouterr().err
+
+
+def test_what_is_blessed_is_so_in_the_registry_of_mlflow_too(server, tracked, capsys, monkeypatch, tmp_path):
+    tracked(server)
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "unused")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    shelf = Registry("s3://bucket/registry").shelf("digits", "0123456789ab")
+    versions = {number: Version(number, str(number) * 64, "m" * 64, "d" * 64, {"accuracy": 0.9}) for number in (1, 2)}
+    # Blessed one after the other, told twice, and stepped back from.
+    for row in ([1], [1, 2], [1, 2], [1]):
+        mirror.tell(shelf, State(versions, row=row))
+        place = "registered-models/alias?name=digits-0123456789ab&alias=blessed"
+        blessed = json.loads(got(f"{server}/api/2.0/mlflow/{place}"))["model_version"]
+        tags = {each["key"]: each["value"] for each in blessed["tags"]}
+        digest = str(row[-1]) * 64
+        assert (blessed["version"], tags["tapeline.version"]) == (str(row[-1]), str(row[-1]))
+        assert blessed["source"] == f"s3://bucket/registry/artifacts/{digest}"
+        assert tags["tapeline.model"] == digest
+    everything = json.loads(got(f"{server}/api/2.0/mlflow/model-versions/search?filter=name='digits-0123456789ab'"))
+    assert len(everything["model_versions"]) == 2
+    assert capsys.readouterr().err == ""
+    mirror.tell(Registry(str(tmp_path)).shelf("digits", "0123456789ab"), State(versions, row=[1]))
+    assert f"keeps no version of what is in a folder, {tmp_path}/artifacts/" in capsys.readouterr().err
 
 
 def test_a_long_curve_is_the_means_of_its_parts():

@@ -10,14 +10,17 @@ import math
 import os
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from components.contract import artifact
 from components.contract.declaration import Component, Metadata, Output, Parameters
 from components.contract.terminal import line
+
+if TYPE_CHECKING:
+    from components.contract.mlflow import Client
 
 SECONDS = 20  # that a step waits for MLflow, in all
 LONGEST = 500  # characters of a parameter's value that every version of MLflow takes
@@ -43,29 +46,36 @@ class Note:
     begins: bool  # it may begin a run of MLflow's, or else only add to one
 
     def send(self) -> None:
-        """Tell MLflow, and wait a few seconds at most; what fails is said on standard error."""
-        said: list[str] = []
-        sender = threading.Thread(target=self._send, args=(said,), daemon=True)
-        sender.start()
-        sender.join(SECONDS)
-        if sender.is_alive():
-            said.append(f"MLflow has not taken all that is to be logged within {SECONDS} s")
-        if said:
-            _warn(said[0])
-
-    def _send(self, said: list[str]) -> None:
+        """Tell MLflow what there is to tell."""
         from components.contract import mlflow_run  # noqa: PLC0415 - only where it is used
-        from components.contract.mlflow import Client, Untracked  # noqa: PLC0415
 
-        where = ""
-        try:
-            client = Client()
-            where = f" at {client.shown}"
-            mlflow_run.log(client, self)
-        except Untracked as error:
-            said.append(f"MLflow{where} {error}")
-        except Exception as error:  # noqa: BLE001 - whatever a server may answer, no step fails for it
-            said.append(f"MLflow{where} does not answer as it should ({type(error).__name__})")
+        tell(lambda client: mlflow_run.log(client, self))
+
+
+def tell(function: Callable[["Client"], None]) -> None:
+    """Have MLflow told by `function`, and wait a few seconds at most; what fails is said on standard error."""
+    said: list[str] = []
+    sender = threading.Thread(target=_call, args=(function, said), daemon=True)
+    sender.start()
+    sender.join(SECONDS)
+    if sender.is_alive():
+        said.append(f"MLflow has not taken all that is to be logged within {SECONDS} s")
+    if said:
+        _warn(said[0])
+
+
+def _call(function: Callable[["Client"], None], said: list[str]) -> None:
+    from components.contract.mlflow import Client, Untracked  # noqa: PLC0415 - only where it is used
+
+    where = ""
+    try:
+        client = Client()
+        where = f" at {client.shown}"
+        function(client)
+    except Untracked as error:
+        said.append(f"MLflow{where} {error}")
+    except Exception as error:  # noqa: BLE001 - whatever a server may answer, no step fails for it
+        said.append(f"MLflow{where} does not answer as it should ({type(error).__name__})")
 
 
 def _warn(text: str) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from components.artifacts import dataset as datasets
-from components.artifacts.registry import Registry, Shelf, State, Version
+from components.artifacts.registry import Registry, Shelf, State, Version, mirror
 from components.artifacts.registry.shelf import VARIABLE
 from components.contract import artifact, outside
 from components.contract.artifact import canonical_json
@@ -41,6 +41,8 @@ def gate(  # noqa: PLR0913 - one path for each input and output
     if place:
         shelf = Registry(place).shelf(parameters.model_name, datasets.test_set(dataset))
         made, version = _decide(parameters, shelf, (trained_model, metrics, dataset), figures, truth)
+        if made.verdict == BLESSED:
+            mirror.tell(shelf, shelf.state())
     else:
         made, version = decide.alone(figures, NO_REGISTRY), 0
 

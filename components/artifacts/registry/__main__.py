@@ -17,6 +17,7 @@ import rich.box
 import rich.console
 import rich.table
 
+from components.artifacts.registry import mirror
 from components.artifacts.registry.shelf import VARIABLE, Registry, Shelf
 from components.artifacts.words import percent
 from components.contract.command import Parser, guard
@@ -54,9 +55,9 @@ def _do(options: argparse.Namespace, registry: Registry) -> None:
     else:
         shelf = _find(registry, options.model)
         if options.do == "promote":
-            shelf.promote(options.version, options.why)
+            mirror.tell(shelf, shelf.promote(options.version, options.why))
         elif options.do == "rollback":
-            shelf.roll_back(options.why)
+            mirror.tell(shelf, shelf.roll_back(options.why))
         _show(shelf)
 
 
