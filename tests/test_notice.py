@@ -2,6 +2,7 @@
 """Notices, to receivers that take them, refuse them, do not answer, or are none."""
 
 import json
+import shutil
 import socket
 
 import pytest
@@ -78,8 +79,13 @@ def test_a_receiver_that_does_not_take_it_is_a_sentence_without_the_address(monk
         assert post(NOTICE, {notice.URL: url}) == f"{begins}no answer within 0.2 seconds"
 
 
-def test_a_local_run_posts_how_it_ended(first):
-    folder, _ = first
+@pytest.fixture
+def folder(first, tmp_path):
+    """Return a copy of the folder of a run; others look at the last one there."""
+    return shutil.copytree(first[0], tmp_path / "run", symlinks=True)
+
+
+def test_a_local_run_posts_how_it_ended(folder):
     with receiver() as there:
         good = call(folder, "--min-accuracy=0.01", TAPELINE_NOTICE_URL=there.address)
         bad = call(folder, "--batch-size=4096", TAPELINE_NOTICE_URL=there.address)
@@ -101,8 +107,7 @@ def test_a_local_run_posts_how_it_ended(first):
     assert {finished["run"], failed["run"]} <= set(names)
 
 
-def test_a_receiver_that_fails_changes_nothing_of_a_local_run(first, closed):
-    folder, _ = first
+def test_a_receiver_that_fails_changes_nothing_of_a_local_run(folder, closed):
     quiet = call(folder, "--quiet", TAPELINE_NOTICE_URL=f"http://127.0.0.1:{closed}/{SECRET}")
     assert quiet.returncode == 0
     assert quiet.stderr == "run: warning: the notice of this run was not taken: Connection refused\n"

@@ -36,7 +36,7 @@ def test_a_value_that_goes_with_some_of_the_others_is_taken():
     [
         ("learning_rte=1..2", "--vary learning_rte: no such parameter of a training (did you mean learning_rate?)"),
         ("learning_rate", "--vary 'learning_rate' is not of the form NAME=A..B, NAME=A..B:log or NAME=a,b,c"),
-        ("model=simple,convent", "--vary model: 'convent' is not one of convnet, convnet-bn, simple (did you mean con"),
+        ("model=simple,convent", "--vary model: 'convent' is not one of convnet, convnet-bn, simple"),
         ("model=a..b", "--vary model: 'a..b' is a range, but it is no number; give its values, joined by commas"),
         ("model=simple", "--vary model: 'simple': two or more different values are needed, joined by commas"),
         ("model=simple,simple", "--vary model: 'simple,simple': two or more different values are needed"),
