@@ -27,7 +27,7 @@ def test_it_ends_with_a_table_the_accuracy_and_the_reports(first):
         assert (folder / "reports" / f"{name}.html").read_text().startswith("<!doctype html>")
     summary = json.loads((folder / "summary.json").read_text())
     assert summary["accuracy"] > 0.5
-    assert list(summary["seconds"]) == ["evaluate", "export", "gate", "ingest", "train"]
+    assert list(summary["seconds"]) == ["evaluate", "export", "gate", "handover", "ingest", "train"]
     assert summary["artifacts"]["train"]["trained_model"].startswith("s3://tapeline/train/")
     assert servers_of(folder) == []
 

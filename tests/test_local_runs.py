@@ -95,7 +95,8 @@ def test_a_run_keeps_its_reports_and_its_summary(first):
     assert sorted(path.name for path in kept.iterdir()) == sorted(
         [
             "summary.json",
-            *(f"{name}.{kind}" for name in ("ingest", "export", "evaluate", "gate") for kind in ("html", "svg")),
+            "gate.html",
+            *(f"{name}.{kind}" for name in ("ingest", "export", "evaluate") for kind in ("html", "svg")),
         ]
     )
     summary = json.loads((kept / "summary.json").read_text())
