@@ -60,7 +60,7 @@ def test_a_task_that_a_user_fails_ends_its_step(runs, long):
 
 def test_a_run_that_is_cleared_goes_on_and_ends_with_the_bytes_of_one_that_was_left_alone(runs, long, tmp_path):
     made = runs.artifacts(long)
-    runs.clear(long, "train", "export", "evaluate", "gate", "bless")
+    runs.clear(long, "train", "export", "evaluate", "gate", "bless", "handover")
     assert runs.end_of(long)[0] == "success"
     assert "going on from step" in runs.log(long, "train", runs.task(long, "train")["try_number"])
     assert runs.artifacts(long) | made == runs.artifacts(long)

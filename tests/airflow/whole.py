@@ -120,8 +120,9 @@ class Runs:
         return self.store.names(f"s3://tapeline/airflow/tapeline/{run}/{step}")
 
     def digests(self, run):
-        """Return the digest of each output that the steps of a run handed over."""
-        outputs = [(task.name, item.name) for task in WORKFLOW.tasks for item in task.component.outputs]
+        """Return the digest of each output that the steps of a run handed over, whether it was blessed or not."""
+        tasks = [task for task in WORKFLOW.tasks if not task.if_blessed]
+        outputs = [(task.name, item.name) for task in tasks for item in task.component.outputs]
         return {f"{step}/{output}": self.said(run, step, output)["digest"] for step, output in outputs}
 
     def checkpoints(self, run):
