@@ -150,9 +150,7 @@ def test_an_asset_has_the_figures_and_leads_to_the_run_that_made_it(person, lear
     person.go("assets")
     person.page.get_by_role("link", name="tapeline_model").click()
     person.page.locator(".codicon-folding-collapsed").first.click()
-    expect(person.page.locator(".view-lines").first).to_contain_text(
-        re.compile('"accuracy":.0[.].*"verdict":."blessed"')
-    )
+    expect(person.page.locator(".view-lines").first).to_contain_text(re.compile('"accuracy":.0[.]'))
     person.see("asset")
     person.page.locator(f"a[href*='/runs/{learned}']").first.click()
     expect(person.page.get_by_role("heading", name="Bless the model")).to_be_visible()
