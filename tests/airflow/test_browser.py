@@ -106,13 +106,14 @@ def test_a_wrong_value_is_refused_where_it_is_typed(person):
 
 
 @pytest.fixture(scope="module")
-def learned(person):
+def learned(person, runs):
     """Start a run from the form with one parameter changed and one emptied, and watch it to its end."""
     dialog, button = person.form("tapeline")
     for section, name, value in ((INGEST, "seed", "3"), (EVALUATE, "look_at", "0"), (EVALUATE, "look_at", "")):
         expect(fill(dialog, section, name, value)).to_have_value(value)
     run = person.start(button)
     expect(person.page.get_by_text("Success", exact=True).first).to_be_visible(timeout=LONG)
+    assert runs.end_of(run)[0] == "success"  # and not only its first task
     return run
 
 
