@@ -109,4 +109,4 @@ bench: ## Compare the speed with Keras, PyTorch and JAX (installs them into .ven
 	@dags/environment benchmarks python -m benchmarks.speed $(ARGS)
 
 clean: ## Remove what was made here: environments, and everything that was run
-	rm -rf .venv .venv-kubeflow .venv-airflow .uv .uv.* run pipeline.yaml .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .venv-kubeflow .venv-airflow .venv-mlflow .uv .uv.* run pipeline.yaml .mypy_cache .pytest_cache .ruff_cache
