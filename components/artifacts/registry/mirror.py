@@ -1,11 +1,13 @@
-"""The blessed version in MLflow's registry, too, where MLFLOW_TRACKING_URI is set.
+"""The blessed version in other registries, too: Kubeflow's (kubeflow.py), and MLflow's.
 
-There a model is called NAME-TESTSET, its version has the digests as tags, its source is the place in this registry, and
-the alias `blessed` says which one it is. What is there already is left as it is, so it may be told again at any time.
+In the latter, where MLFLOW_TRACKING_URI is set, a model is called NAME-TESTSET, its version has the digests as tags and
+the place in this registry as source, and the alias `blessed` says which one it is. What is there already is left as it
+is, so it may be told again at any time.
 """
 
 import os
 
+from components.artifacts.registry import kubeflow
 from components.artifacts.registry.shelf import Shelf, State, Version
 from components.contract import tracking
 from components.contract.location import is_remote
@@ -16,7 +18,8 @@ _DIGEST, _MOST = "tapeline.model", 200  # versions that are asked for at once
 
 
 def tell(shelf: Shelf, state: State) -> None:
-    """Have MLflow know which version is blessed; what fails is a warning, and nothing else."""
+    """Have the others know which version is blessed; what fails is a warning, and nothing else."""
+    kubeflow.tell(shelf, state)
     version = state.current
     if version and os.environ.get(URI):
         tracking.tell(lambda client: log(client, shelf, version))
