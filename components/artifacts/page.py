@@ -18,6 +18,7 @@ import matplotlib as mpl
 import numpy as np
 import numpy.typing as npt
 from markupsafe import Markup
+from matplotlib import ticker
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -102,6 +103,18 @@ def figure(width: float = 4.6, height: float = 2.9, **subplots: Any) -> tuple[Fi
     """
     made = Figure(figsize=(width, height))
     return made, made.subplots(**subplots)
+
+
+def scale_by_log(axes: Any, values: npt.NDArray[np.floating[Any]]) -> None:
+    """Scale the axis by logarithm if what is to be shown goes over some of it, with plain numbers at its ticks."""
+    known = values[np.isfinite(values) & (values > 0)]
+    if not len(known) or known.max() < 3 * known.min():
+        return
+    axes.set_yscale("log")
+    few = known.max() < 100 * known.min()
+    axes.yaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5) if few else (1,), numticks=8))
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    axes.yaxis.set_minor_formatter(ticker.NullFormatter())
 
 
 def svg(made: Figure, description: str) -> Markup:

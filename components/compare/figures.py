@@ -60,25 +60,14 @@ def _draw(curves: Sequence[tuple[Run, Floats, Floats, str, str]], xlabel: str, y
         label = f"{run.letter}: {page.short(run.name, 20)}" if style == "-" else None
         color = page.PALETTE["ABCDEFGH".index(run.letter)]
         axes.plot(x, y, style, color=color, linewidth=1.3, label=label, marker="." if len(x) < 12 else "")
-    _scale(axes, np.concatenate([y for _, _, y, _, _ in drawn]), log=log)
+    if log:
+        page.scale_by_log(axes, np.concatenate([y for _, _, y, _, _ in drawn]))
     axes.set_xlabel(xlabel)
     axes.xaxis.set_major_locator(ticker.MaxNLocator(6, integer=True, min_n_ticks=1))
     axes.set_ylabel(ylabel)
     figure.legend(loc="outside upper center", ncols=2)
     told = "; ".join(f"{run.letter}, {what}: {_told(x, y, xlabel)}" for run, x, y, _, what in drawn)
     return page.svg(figure, f"Curves by {xlabel}: {told}")
-
-
-def _scale(axes: Any, values: Floats, *, log: bool) -> None:
-    """Scale the axis by logarithm if what is to be shown goes over some of it, with plain numbers at its ticks."""
-    known = values[np.isfinite(values) & (values > 0)]
-    if not log or not len(known) or known.max() < 3 * known.min():
-        return
-    axes.set_yscale("log")
-    few = known.max() < 100 * known.min()
-    axes.yaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5) if few else (1,), numticks=8))
-    axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
-    axes.yaxis.set_minor_formatter(ticker.NullFormatter())
 
 
 def _told(x: Floats, y: Floats, unit: str) -> str:

@@ -101,7 +101,7 @@ def by_epoch(record: Record, what: str) -> Markup:
     _by_step(axes)
     axes.set_ylabel(what)
     if what == "loss":
-        _log(axes, record.column(what))
+        page.scale_by_log(axes, record.column(what))
     else:
         # Of a long run the first steps, which are hardly right at all, are not to press the rest together.
         lowest = np.min if len(record.steps) <= POINTS else np.median
@@ -156,7 +156,7 @@ def _lines(
         curve(axes, steps, values, page.short(layer_of(name), 16), number)
     if usual:
         axes.axhspan(*usual, color="#3f9b57", alpha=0.2, linewidth=0, label="usual")
-    _log(axes, np.concatenate([*curves.values(), usual or ()]))
+    page.scale_by_log(axes, np.concatenate([*curves.values(), usual or ()]))
     _by_step(axes)
     axes.set_ylabel(ylabel)
     _legend(figure, 3)
@@ -171,7 +171,7 @@ def noise_scale(record: Record, scale: NoiseScale) -> Markup:
     batch = record.settings["images_per_step"]
     curve(axes, scale.steps, scale.total, "noise scale")
     axes.axhline(batch, color=page.PALETTE[1], linestyle="--", label=f"images in a step: {batch:,}")
-    _log(axes, scale.total)
+    page.scale_by_log(axes, scale.total)
     _by_step(axes)
     axes.set_ylabel("images")
     _legend(figure, 2)
@@ -200,7 +200,7 @@ def small(steps: Steps, values: Floats, label: str, first: int, last: int) -> tu
     curve(axes, steps, values, label)
     axes.axvspan(first, max(last, first + 1), color=page.PALETTE[3], alpha=0.15, linewidth=0)
     if (values[np.isfinite(values)] > 0).all():
-        _log(axes, values)
+        page.scale_by_log(axes, values)
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
     axes.tick_params(labelsize=8)
     axes.xaxis.set_major_locator(ticker.MaxNLocator(4, integer=True, min_n_ticks=1))
@@ -222,18 +222,6 @@ def of_finding(record: Record, scale: NoiseScale | None, rule: str, variable: st
     if variable in names:
         return record.steps, record.norms[:, index], f"gradient norm of {layer_of(variable)}"
     return record.steps, record.column(GLOBAL_NORM), "global norm"
-
-
-def _log(axes: Any, values: Floats) -> None:
-    """Scale the axis by logarithm if what is to be shown goes over some of it, with plain numbers at its ticks."""
-    known = values[np.isfinite(values) & (values > 0)]
-    if not len(known) or known.max() < 3 * known.min():
-        return
-    axes.set_yscale("log")
-    few = known.max() < 100 * known.min()
-    axes.yaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5) if few else (1,), numticks=8))
-    axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
-    axes.yaxis.set_minor_formatter(ticker.NullFormatter())
 
 
 def first(shown: int, of: int, what: str) -> str:

@@ -40,9 +40,10 @@ def gate(  # noqa: PLR0913 - one path for each input and output
     place = parameters.registry or os.environ.get(VARIABLE, "")
     if place:
         shelf = Registry(place).shelf(parameters.model_name, datasets.test_set(dataset))
-        made, version = _decide(parameters, shelf, (trained_model, metrics, dataset), figures, truth)
+        made, state = _decide(parameters, shelf, (trained_model, metrics, dataset), (figures, ours), truth)
+        version = _number(state, artifact.digest(trained_model))
         if made.verdict == BLESSED:
-            mirror.tell(shelf, shelf.state())
+            mirror.tell(shelf, state)
     else:
         made, version = decide.alone(figures, NO_REGISTRY), 0
 
@@ -88,12 +89,12 @@ def _decide(
     parameters: GateParameters,
     shelf: Shelf,
     folders: tuple[Path, Path, Path],
-    figures: Mapping[str, Any],
+    found: tuple[Mapping[str, Any], Answers],
     truth: Truth,
-) -> tuple[Decision, int]:
-    """Return the decision, and the version that the model is in the registry, 0 if it is none."""
+) -> tuple[Decision, State]:
+    """Return the decision on a model, of which evaluate `found` this, and what the shelf has then."""
     model, metrics, dataset = (artifact.digest(folder) for folder in folders)
-    ours = read(folders[1])[1]
+    figures, ours = found
     kept: dict[str, Answers] = {}
 
     def answers(version: Version) -> Answers:
@@ -127,7 +128,7 @@ def _decide(
             return {"model": model, "metrics": metrics, "dataset": dataset, "figures": shown, "why": made.reasons}
 
         state = shelf.bless(choose)
-    return made, _number(state, model)
+    return made, state
 
 
 def _number(state: State, model: str) -> int:
