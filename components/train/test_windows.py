@@ -10,9 +10,12 @@ import pytest
 
 from components.artifacts import dataset as datasets
 from components.conftest import SHORT, SMALL, make
-from components.contract import artifact
+from components.contract import artifact, later, location
 from components.contract.errors import BadInput
+from components.contract.run import run
+from components.contract.store.client import Store
 from components.ingest.component import COMPONENT as INGEST
+from components.train.component import COMPONENT
 from components.train.conftest import checkpoint_of, digests, train
 from components.train.machine import checkpoint, data, windows
 from components.train.machine.windows import Feed
@@ -157,3 +160,30 @@ def test_streamed_and_held_images_are_learned_alike_in_the_same_order(sharded, s
     monkeypatch.setattr(data, "MIB", 448 * PIXELS)
     monkeypatch.setattr(Feed, "order", lambda _, epoch: order(epoch))
     assert digests(train(sharded, tmp_path / "two", **streamed)) == digests(one)
+
+
+def test_from_the_store_each_shard_is_fetched_when_it_is_needed_and_no_others(
+    s3, sharded, streamed, tmp_path, monkeypatch
+):
+    location.publish(sharded / "dataset", s3)
+    got = []
+    fetch = Store.fetch_file
+
+    def noted(store, uri, folder, name, *more):
+        fetch(store, uri, folder, name, *more)
+        got.append(name)
+        kept = sum(path.stat().st_size for path in folder.glob("*-*"))
+        assert kept <= room + SHARD * PIXELS + 128  # and the one that has just come
+
+    monkeypatch.setattr(Store, "fetch_file", noted)
+    wanted = digests(train(sharded, tmp_path / "local", **streamed))
+    shards = {f"train-images-{number:05}.npy" for number in range(12)}
+    for room, most in ((2**30, 1), (4 * (SHARD * PIXELS + 128), 2)):
+        got.clear()
+        monkeypatch.setenv(later.VARIABLE, str(room))
+        outputs = {item.name: str(tmp_path / f"{room}" / item.name) for item in COMPONENT.outputs}
+        run(COMPONENT, COMPONENT.parameters.checked(SHORT | streamed), {"dataset": s3}, outputs)
+        assert digests(tmp_path / f"{room}") == wanted
+        assert {name for name in got if name.startswith("train-images")} == shards
+        assert max(got.count(name) for name in shards) == most
+        assert not [name for name in got if name.startswith("test")]
