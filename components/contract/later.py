@@ -27,7 +27,8 @@ GRACE_SECONDS = 2  # for a transfer to notice that nobody waits for it any more
 class Later:
     """The files of an artifact in `folder` that were put off; `get` fetches one, None where they are there already."""
 
-    def __init__(self, folder: Path, files: Mapping[str, File], get: Get | None) -> None:
+    def __init__(self, place: str, folder: Path, files: Mapping[str, File], get: Get | None) -> None:
+        self.place = place  # that it is fetched from, or the folder
         self._folder = folder
         self._files = files
         self._get = get
@@ -68,10 +69,19 @@ class Later:
 _put_off: dict[Path, Later] = {}
 
 
-def put_off(folder: Path, files: Mapping[str, File], get: Get | None) -> None:
-    """Note that these files of the artifact in `folder` are fetched by `get`, or else verified, when they are used."""
+def put_off(place: str, folder: Path, files: Mapping[str, File], get: Get | None) -> None:
+    """Note that these files of the artifact at `place` are fetched by `get`, or else verified, when they are used.
+
+    `folder` is where they are, or will be.
+    """
     if files:
-        _put_off[folder] = Later(folder, files, get)
+        _put_off[folder] = Later(place, folder, files, get)
+
+
+def place(folder: Path) -> str:
+    """Return where another process finds all of the artifact in a folder."""
+    found = _put_off.get(folder)
+    return found.place if found else str(folder)
 
 
 def forget(folder: Path) -> None:

@@ -42,12 +42,12 @@ def fetch(location: str, scratch: Path, put_off: Collection[str] = ()) -> Path:
         store = Store.from_environment()
         manifest = store.fetch(location, scratch, put_off)
         get = functools.partial(store.fetch_file, location, scratch)
-        later.put_off(scratch, later.chosen(manifest.files, put_off), get)
+        later.put_off(location, scratch, later.chosen(manifest.files, put_off), get)
         return scratch
     folder = Path(location)
     left = later.chosen(artifact.read(folder).files, put_off)
     artifact.verify(folder, left)
-    later.put_off(folder, left, None)
+    later.put_off(location, folder, left, None)
     return folder
 
 
