@@ -12,6 +12,7 @@ from components.contract import later
 from components.contract.errors import BadInput
 
 Pixels = npt.NDArray[np.uint8]
+PIECE = 2**22  # bytes that are copied at a time
 MAPPED = 2  # files at a time: what is mapped counts as memory of the process
 
 
@@ -76,7 +77,9 @@ class Shards:
         files, places = np.divmod(numbers, self.shard)
         for file in np.unique(files):
             there = np.flatnonzero(files == file)
-            made[there] = self._file(int(file))[places[there]]
+            array = self._file(int(file))
+            for some in np.array_split(there, -(-len(there) * array[0].size // PIECE)):
+                made[some] = array[places[some]]
 
     def _opened(self, number: int) -> Pixels:
         array = mapped(self._paths[number], np.uint8)

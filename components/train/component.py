@@ -32,7 +32,7 @@ class TrainParameters(Parameters):
     )
     batch_size: int = parameter(128, "Images in a batch", ge=1, le=65_536)
     shuffle_window: int = parameter(
-        256, "MiB of training images that are shuffled together and read ahead; of up to three times as many all are",
+        192, "MiB of training images that are shuffled together and read ahead; of up to three times as many all are",
         ge=1, le=2**20,
     )  # fmt: skip
     accumulate: int = parameter(1, "Batches whose mean gradient makes one step of the optimizer", ge=1, le=64)

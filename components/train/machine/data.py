@@ -1,6 +1,7 @@
 """The images and labels that are learned from, on the device as far as there is room for them."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -9,12 +10,14 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from components.artifacts import dataset as datasets
+from components.artifacts.shards import Shards
 from components.contract.errors import BadInput
 from components.train.component import TrainParameters
 from components.train.machine.objective import with_weights
 
 MIB = 2**20
-WHOLE = 3  # windows: that one, the next and a copy are in memory at a time, so what is no larger is held as a whole
+WHOLE = 3  # windows, up to which a set is held as a whole: two of them are in memory, and a little of the files
+ALIGNED = 64  # bytes, as TensorFlow needs its tensors to be
 
 
 @dataclass(frozen=True)
@@ -42,17 +45,39 @@ def load(dataset: Path, megabytes: int) -> tuple[Split, Split, int]:
     The training images are a tensor if they are not much larger than a window of so many MiB.
     """
     classes = len(datasets.class_names(dataset))
-    splits = (split_of(split, *datasets.read(dataset, split, classes=classes)) for split in ("train", "validation"))
-    training, validation = splits
-    if training.images.nbytes <= WHOLE * megabytes * MIB:
-        training = replace(training, images=tf.constant(training.images[:]))
+    training, validation = (
+        split_of(split, *datasets.read(dataset, split, classes=classes)) for split in ("train", "validation")
+    )
+    if isinstance(training.images, Shards) and training.images.nbytes <= WHOLE * megabytes * MIB:
+        images = room_for(training.images.shape)
+        training.images.into(images, np.arange(len(images)))
+        training = replace(training, images=tensor_of(images))
     return training, validation, classes
 
 
 def placed(split: Split, numbers: npt.NDArray[np.int64], images: npt.NDArray[np.uint8]) -> Split:
     """Return the images of those numbers, which have been read, with what belongs to them, on the device."""
     weights = None if split.weights is None else tf.gather(split.weights, numbers)
-    return Split(tf.constant(images), tf.gather(split.labels, numbers), weights)
+    return Split(tensor_of(images), tf.gather(split.labels, numbers), weights)
+
+
+def room_for(shape: Sequence[int]) -> npt.NDArray[np.uint8]:
+    """Return an array for images, to be filled, which `tensor_of` need not copy."""
+    size = math.prod(shape)
+    raw = np.empty(size + ALIGNED, np.uint8)
+    first = -raw.ctypes.data % ALIGNED
+    return raw[first : first + size].reshape(shape)
+
+
+def tensor_of(images: npt.NDArray[np.uint8]) -> tf.Tensor:
+    """Return images on the device; on the processor in the same memory, so they must not be changed any more."""
+    if images.ctypes.data % ALIGNED or not images.size:
+        return tf.constant(images)
+    held = tf.experimental.dlpack.from_dlpack(images.__dlpack__())
+    if not tf.config.get_visible_devices("GPU"):
+        return held
+    with tf.device("GPU:0"):
+        return tf.identity(held)
 
 
 def split_of(

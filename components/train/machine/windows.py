@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from components.artifacts.shards import Pixels, Shards
-from components.train.machine.data import MIB, Split, placed
+from components.train.machine.data import MIB, Split, placed, room_for
 
 T = TypeVar("T")
 GRACE_SECONDS = 2  # for the thread to come to its end
@@ -107,7 +107,7 @@ class Feed:
 
     def _filled(self, images: Shards, numbers: Numbers, kept: Pixels) -> tuple[Split | None, Pixels]:
         """Return the images of whole steps, if any, and those that are left; the first of the numbers are in `kept`."""
-        made = np.empty((len(numbers), *images.shape[1:]), np.uint8)
+        made = room_for((len(numbers), *images.shape[1:]))
         made[: len(kept)] = kept
         images.into(made[len(kept) :], numbers[len(kept) :])
         whole = len(numbers) // self.batch * self.batch
