@@ -137,7 +137,7 @@ def steps(options: argparse.Namespace, folder: Path) -> None:
 
 
 def serve(name: str, options: argparse.Namespace, dataset: Path, pipe: Any) -> None:
-    """Prepare a contestant, and train an epoch whenever asked; answer with the images it has seen in a second."""
+    """Prepare a contestant, and train an epoch whenever asked; answer with images a second, and seconds an image."""
     from components.train.component import TrainParameters
     from components.train.machine.data import load
     from components.train.train import advance, prepared
@@ -155,15 +155,16 @@ def serve(name: str, options: argparse.Namespace, dataset: Path, pipe: Any) -> N
     ):
         at = 0
 
-        def turn() -> float:
+        def turn() -> tuple[float, float]:
             nonlocal at
-            began, first = time.perf_counter(), int(at)
+            began, worked, first = time.perf_counter(), time.process_time(), int(at)
             while at < first + run.steps_per_epoch:
                 one = next(windows)
                 for stop, observed in run.plan.calls(at, one.end):
                     advance(run, at, stop, one, observed=observed)
                     at = stop
-            return float((at - first) * options.batch) / (time.perf_counter() - began)
+            images = (at - first) * options.batch
+            return images / (time.perf_counter() - began), (time.process_time() - worked) / images
 
         turn()
         pipe.send("ready")
@@ -209,7 +210,7 @@ def speed(options: argparse.Namespace, folder: Path) -> None:
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
     dataset = write_data_set(folder, options.images, options.size)
     context = multiprocessing.get_context("spawn")
-    pipes, rates = {}, {name: list[float]() for name in CONTESTANTS}
+    pipes, found = {}, {name: list[tuple[float, float]]() for name in CONTESTANTS}
     for name in CONTESTANTS:
         here, there = context.Pipe()
         context.Process(target=serve, args=(name, options, dataset, there), daemon=True).start()
@@ -218,12 +219,15 @@ def speed(options: argparse.Namespace, folder: Path) -> None:
     for _ in range(options.rounds):
         for name, pipe in pipes.items():
             pipe.send(True)
-            rates[name].append(pipe.recv())
+            found[name].append(pipe.recv())
     print(f"{options.model}, batch {options.batch}, {options.rounds} epochs each, load {os.getloadavg()[0]:.1f}")
-    for name, found in rates.items():
-        ratio = statistics.median(one / base for one, base in zip(found, rates["in memory"], strict=True))
-        spread = f"{min(found):,.0f}–{max(found):,.0f}"
-        print(f"{name:12} {statistics.median(found):9,.0f} images/s ({spread}), {100 * ratio:4.0f} % of in memory")
+    first = next(iter(CONTESTANTS))
+    for name in CONTESTANTS:
+        (rates, works), (others, bases) = zip(*found[name], strict=True), zip(*found[first], strict=True)
+        speed, work = (100 * statistics.median(one / base for one, base in zip(*pair, strict=True))
+                       for pair in ((rates, others), (works, bases)))  # fmt: skip
+        shown = f"{statistics.median(rates):9,.0f} images/s ({min(rates):,.0f}–{max(rates):,.0f})"
+        print(f"{name:12} {shown}, {speed:4.0f} % of {first}; an image takes {work:.0f} % of its processor time")
     for pipe in pipes.values():
         pipe.send(False)
 
