@@ -78,14 +78,9 @@ class Shards:
         order = np.argsort(numbers, kind="stable")
         files, places = np.divmod(numbers[order], self.shard)
         for file in np.unique(files):
-            there = files == file
-            self._copied(int(file), places[there], made, order[there])
-
-    def _copied(self, file: int, places: npt.NDArray[Any], made: Pixels, at: npt.NDArray[Any]) -> None:
-        """Copy images of a file, in its order, to where they are to be."""
-        array = self._file(file)
-        for some in np.array_split(np.arange(len(places)), -(-len(places) * array[0].size // PIECE)):
-            made[at[some]] = array[places[some]]
+            there, array = np.flatnonzero(files == file), self._file(int(file))
+            for some in np.array_split(there, -(-len(there) * array[0].size // PIECE)):
+                made[order[some]] = array[places[some]]
 
     def _opened(self, number: int) -> Pixels:
         array = mapped(self._paths[number], np.uint8)
