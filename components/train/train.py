@@ -66,7 +66,8 @@ def train(  # noqa: PLR0913 - one path for each input and output
     with group.watch(), prepared(parameters, lambda: load(dataset), gradients, group) as run:
         checkpoints = Checkpoints.of(parameters, dataset, group)
         step = checkpoints.resume(run.state, checkpoint, parameters.last_epoch * run.steps_per_epoch)
-        print(run.summary())
+        if group.leads:
+            print(run.summary())
         try:
             with blame("the training fails", *files_of(parameters)):
                 learn(run, step, checkpoints)
@@ -218,7 +219,7 @@ def learn(run: Run, step: int, checkpoints: Checkpoints) -> None:
     """
     parameters, state, per_epoch = run.parameters, run.state, run.steps_per_epoch
     with (
-        Progress(parameters.epochs, per_epoch, start=step) as progress,
+        Progress(parameters.epochs, per_epoch, step, quiet=not run.group.leads) as progress,
         held() if checkpoints.place else nullcontext(Asked()) as asked,
     ):
         pace = Pace()
