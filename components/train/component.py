@@ -7,6 +7,7 @@ from typing import Any, Self
 from pydantic import model_validator
 
 from components.artifacts.record.columns import LEVELS
+from components.artifacts.splits import OF_SPLITS
 from components.contract.declaration import Component, Input, Output, Parameters, parameter
 from components.contract.plugins import Plugins, with_parameters_of
 from components.models import MODELS
@@ -30,6 +31,10 @@ class TrainParameters(Parameters):
         0, "Epoch after which it ends for now, with a checkpoint to go on from; 0: none, all epochs are done", ge=0
     )
     batch_size: int = parameter(128, "Images in a batch", ge=1, le=65_536)
+    shuffle_window: int = parameter(
+        192, "MiB of training images that are shuffled together and read ahead; of up to three times as many all are",
+        ge=1, le=2**20,
+    )  # fmt: skip
     accumulate: int = parameter(1, "Batches whose mean gradient makes one step of the optimizer", ge=1, le=64)
     augment: str = parameter(
         "none", "How training images are changed by chance, in this order: files in components/train/augmentations",
@@ -150,7 +155,7 @@ COMPONENT = Component(
     curves="components.artifacts.record.curves:curves",
     parameters=TrainParameters,
     inputs=(
-        Input("dataset", "Dataset", "The data set that ingest made"),
+        Input("dataset", "Dataset", "The data set that ingest made", later=OF_SPLITS),
         Input("checkpoint", "Artifact", "A checkpoint to go on from", optional=True, operational=True),
     ),
     outputs=(

@@ -1,4 +1,4 @@
-"""The compiled loop around the step: images stay on the device, batches are gathered there, and many steps run in one
+"""The compiled loop around the step: images are on the device, batches are gathered there, and many steps run in one
 call, so that Python is not in the way.
 """  # noqa: D205 - one sentence
 
@@ -15,8 +15,9 @@ from components.train.tape import Taken, Training, train_step
 
 T = TypeVar("T")
 
-# From image indices, and the gradients of the step before, to rows, statistics, histograms, and the last gradients.
-RunSteps = Callable[[tf.Tensor, list[tf.Tensor]], tuple[tf.Tensor, tf.Tensor, tf.Tensor, list[tf.Tensor]]]
+# From image indices, the gradients of the step before, and the tensors of a split, to rows, statistics, histograms, and
+# the last gradients.
+RunSteps = Callable[..., tuple[tf.Tensor, tf.Tensor, tf.Tensor, list[tf.Tensor]]]
 
 
 def compile_steps(
@@ -24,7 +25,8 @@ def compile_steps(
 ) -> Any:
     """Return a tf.function (`RunSteps`) of the image indices of some steps, int32 [steps, images], that takes them.
 
-    It also takes the gradients of the step before, and returns: a row for each step, float32 [steps, columns]; if the
+    It also takes the gradients of the step before, and the images, labels and weights, if `split` has any, that the
+    indices are in. It returns: a row for each step, float32 [steps, columns]; if the
     steps are `observed`, their statistics, float32 [steps, variables, statistics], and histograms, int32
     [steps, variables, bins], else two empty tensors; and the last step's gradients. Rows are kept on the device until
     all of these steps are done, so Python is called once for all of them.
@@ -38,6 +40,8 @@ def compile_steps(
     signature = [
         tf.TensorSpec([None, None], tf.int32),
         [tf.TensorSpec(variable.shape, tf.float32) for variable in variables],
+        tf.TensorSpec([None, *split.images.shape[1:]], tf.uint8),
+        *(tf.TensorSpec([None], each.dtype) for each in split.tensors[1:]),
     ]
 
     def step(images: tf.Tensor, labels: tf.Tensor) -> Taken:
@@ -52,15 +56,15 @@ def compile_steps(
 
     @tf.function(input_signature=signature)  # type: ignore[untyped-decorator]
     def run_steps(
-        order: tf.Tensor, gradients: list[tf.Tensor]
+        order: tf.Tensor, gradients: list[tf.Tensor], *tensors: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, list[tf.Tensor]]:
-        steps = tf.shape(order)[0]
+        steps, window = tf.shape(order)[0], Split(*tensors)
         rows = tf.TensorArray(tf.float32, size=steps, element_shape=[columns])
         stats = tf.TensorArray(tf.float32, size=steps, element_shape=[len(variables), len(STATISTICS)])
         hist = tf.TensorArray(tf.int32, size=steps, element_shape=[len(variables), BINS])
         for i in tf.range(steps):
-            images = pixels(tf.gather(split.images, order[i]), channels)
-            labels = labels_of(split, order[i], mixes=augment.mixes)
+            images = pixels(tf.gather(window.images, order[i]), channels)
+            labels = labels_of(window, order[i], mixes=augment.mixes)
             if augment.names:
                 images, labels = augment(images, labels, optimizer.iterations)
             rate = tf.cast(optimizer.learning_rate, tf.float32)

@@ -13,7 +13,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from components.contract import artifact, rendezvous
+from components.contract import artifact, later, rendezvous
 from components.contract.declaration import Metadata, argument
 from components.contract.errors import BadInput, PeerLost, StepError
 from components.train.component import TrainParameters
@@ -31,7 +31,9 @@ def launch(parameters: TrainParameters, inputs: Mapping[str, Path | None], outpu
 
     Raises `PeerLost` if workers were lost again and again, and else what the first worker to fail says.
     """
-    given = {name: path for name, path in {**inputs, **outputs}.items() if path}
+    given = {name: later.place(path) for name, path in inputs.items() if path} | {
+        name: str(path) for name, path in outputs.items()
+    }
     arguments = [argument(name, value) for name, value in (*given.items(), *parameters)]
     with tempfile.TemporaryDirectory(prefix="workers-") as scratch:
         launcher = launcher_for(parameters, arguments, Path(scratch))
