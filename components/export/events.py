@@ -19,8 +19,8 @@ from components.artifacts.record.table import Table
 EVENTS = "events.out.tfevents.0.tapeline"
 
 STEPS = 10_000  # up to which every step of a curve is written
-PARTS = 5_000  # of a longer one
-HISTOGRAMS = 1_000  # of a variable
+PARTS = 2_500  # of a longer one
+HISTOGRAMS = 500  # of a variable
 
 _EDGES = np.array(bin_edges())
 # The upper limits of TensorBoard's buckets, from the largest negative numbers up, and the middle of each octave.

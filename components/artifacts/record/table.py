@@ -63,7 +63,12 @@ class Table:
     def part(self, columns: slice) -> "Table":
         """Return the table of some columns."""
         width = len(range(*columns.indices(self.width)))
-        return Table(lambda: (rows[:, columns] for rows in self._source()), self.length, width, self.kind)
+
+        def source() -> Iterator[Rows]:
+            for rows in self._source():
+                yield rows[:, columns].copy()  # else whoever keeps a column keeps them all
+
+        return Table(source, self.length, width, self.kind)
 
     def row(self, number: int) -> Rows:
         """Return one row, [C]."""

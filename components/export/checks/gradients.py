@@ -44,8 +44,8 @@ def exploding(record: Record) -> Iterator[Evidence]:
     if len(norm) < 3:
         return
     window = min(5, len(norm) // 3) if len(norm) < 250 else len(norm) // 50
-    hop = -(-window // 10)  # so that a long run takes no more memory than ten of it
-    running = np.median(np.lib.stride_tricks.sliding_window_view(norm, window)[::hop], axis=1)
+    hop = -(-window // 10)  # so that a long run takes no more time than ten of it
+    running = np.array([np.median(part) for part in np.lib.stride_tricks.sliding_window_view(norm, window)[::hop]])
     begin, high = float(running[0]), float(running.max())
     if begin > 0 and high > 30 * begin and high > 1:
         first = hop * int(np.argmax(running > 30 * begin))
@@ -80,7 +80,8 @@ def vanishing(record: Record) -> Iterator[Evidence]:
     largest = largest[known]
     for i in kernels:
         rms = _rms(record, i)[known]
-        share = np.median(np.divide(rms, largest, out=np.ones_like(rms), where=largest > 0))
+        rms[largest == 0] = 1
+        share = np.median(np.divide(rms, largest, out=rms, where=largest > 0), overwrite_input=True)
         if 0 < share < 1e-4:
             yield Evidence(
                 f"The gradient of {record.variables[i].name} is {share:.1g} of that of the strongest layer.",
