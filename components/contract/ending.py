@@ -35,6 +35,10 @@ class Asked:
             _terminate(number, frame)
         self.number = self.number or signal.Signals(number)
 
+    def note_from_elsewhere(self, number: int) -> None:
+        """Keep in mind that another process of the step was asked to end."""
+        self.number = self.number or signal.Signals(number)
+
     def end(self) -> None:
         """Raise `Terminated` if the process was asked to end."""
         if self.number:

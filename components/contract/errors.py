@@ -1,6 +1,6 @@
 """The ways in which a step ends badly, each with its exit code.
 
-An orchestrator reads the code: only `StoreUnavailable` is worth another try.
+An orchestrator reads the code: only that of `StoreUnavailable` and `PeerLost` is worth another try.
 """
 
 import errno
@@ -53,6 +53,12 @@ class StoreRefused(StepError):
 
 class StoreUnavailable(StepError):
     """The object store did not answer, or answered that it cannot now, as long as it was waited for."""
+
+    exit_code = 4
+
+
+class PeerLost(StepError):
+    """Another process that does the step together with this one is not there, or not any more."""
 
     exit_code = 4
 

@@ -5,7 +5,7 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from components.contract import artifact, kubeflow, location, tracking
+from components.contract import artifact, kubeflow, location, rendezvous, tracking
 from components.contract.declaration import Component, Metadata, Output, Parameters, flag
 from components.contract.errors import BadInput, Blocked
 
@@ -22,13 +22,17 @@ def run(
 
     With `bare_files` an output that is one file is placed as that file, without a folder and manifest around it.
     Returns what the work says of its outputs. Raises `BadInput` for an input or output that was not given or is not
-    fit, and whatever the work raises; with `Blocked`, the outputs that it names appear nevertheless.
+    fit, and whatever the work raises; with `Blocked`, the outputs that it names appear nevertheless. Of several
+    processes that do the work together the first one alone publishes (rendezvous.py).
     """
     _require("input", [item.name for item in component.inputs if not item.optional], inputs)
     _require("output", [item.name for item in component.outputs], outputs)
     with contextlib.ExitStack() as stack:
         scratch = stack.enter_context(_scratch())
         paths = {name: location.fetch(place, scratch / name) for name, place in inputs.items()}
+        if rendezvous.number():
+            _assist(component, parameters, paths, scratch)
+            return {}
         staged = {item.name: stack.enter_context(location.staging(outputs[item.name])) for item in component.outputs}
         blocked: Blocked | None = None
         metadata: Metadata = {}
@@ -48,6 +52,7 @@ def run(
             raise blocked
         if note:
             note.send()
+        rendezvous.finish()
     return metadata
 
 
@@ -88,6 +93,15 @@ def _scratch() -> Iterator[Path]:
             tempfile.tempdir = before
 
 
+def _assist(component: Component, parameters: Parameters, paths: Mapping[str, Path], scratch: Path) -> None:
+    """Do the work together with the process that publishes it."""
+    staged = {item.name: scratch / "of no use" / item.name for item in component.outputs}
+    for folder in staged.values():
+        folder.mkdir(parents=True)
+    _work(component, parameters, paths, staged)
+    rendezvous.finish()
+
+
 def _work(
     component: Component, parameters: Parameters, inputs: Mapping[str, Path], staged: Mapping[str, Path]
 ) -> Metadata:
@@ -110,6 +124,8 @@ def _seal(  # noqa: PLR0913 - what a manifest says, and of which outputs
         if item.name in inputs and not item.operational
     }
     for item in published:
+        if (staged[item.name] / artifact.MANIFEST).is_file():
+            continue  # another process of this step has made and sealed it
         if item.file and not (staged[item.name] / item.file).is_file():
             raise RuntimeError(f"{component.name} did not write {item.file} of its output {item.name}")
         artifact.seal(

@@ -91,6 +91,16 @@ class TrainParameters(Parameters):
         1, "Devices that share the images of a step: so many GPUs, or, where there is none, parts of the processor",
         ge=1, le=64,
     )  # fmt: skip
+    workers: int = parameter(
+        1,
+        "Processes that share the images of a step, each on a machine of its own where there are several",
+        ge=1,
+        le=64,
+    )
+    launcher: str = parameter(
+        "auto", "What starts the other workers: processes of this machine, or on Kubernetes a Job or a TrainJob",
+        choices=("auto", "processes", "job", "trainjob"), operational=True,
+    )  # fmt: skip
     checkpoints: str = parameter(
         "", "Folder or s3:// prefix for checkpoints, of any runs; one that was cut off goes on from its newest there",
         operational=True,
@@ -113,8 +123,10 @@ class TrainParameters(Parameters):
             raise ValueError(f"augment_share: {self.augment_share:g} of the images, but augment is {self.augment}")
         if self.pause_at > self.epochs:
             raise ValueError(f"pause_at: {self.pause_at} is after the last of {self.epochs} epochs; give one of them")
-        if self.batch_size % self.replicas:
-            raise ValueError(f"replicas: {self.replicas} cannot share {self.batch_size} images, the batch_size, evenly")
+        shares = self.workers * self.replicas
+        if self.batch_size % shares:
+            who = "replicas" if self.workers == 1 else "workers" if self.replicas == 1 else "workers times replicas"
+            raise ValueError(f"{who}: {shares} cannot share {self.batch_size} images, the batch_size, evenly")
         if not math.log2(self.loss_scale).is_integer():
             raise ValueError(f"loss_scale: {self.loss_scale:g} is not a power of two, so it would round the gradients")
         return self

@@ -12,11 +12,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from components.contract import artifact, quiet
+from components.contract import artifact, quiet, rendezvous
 from components.contract.artifact import canonical_json
+from components.contract.declaration import Metadata
 from components.contract.ending import Asked, held
 from components.contract.errors import BadInput
 from components.contract.plugins import Bound
+from components.contract.rendezvous import ALONE, Group
 
 with quiet.importing():
     import keras
@@ -34,10 +36,12 @@ from components.train.machine.data import Split, batches, labels_of, load, noise
 from components.train.machine.devices import choose_devices
 from components.train.machine.diverged import ADVICE, Diverged, check_finite
 from components.train.machine.graph import Traced
+from components.train.machine.identity import about
 from components.train.machine.plan import Pace, Plan, plan
 from components.train.machine.progress import Progress
 from components.train.machine.state import State
 from components.train.tape import Training
+from components.train.workers.launch import launch
 
 
 def train(  # noqa: PLR0913 - one path for each input and output
@@ -48,15 +52,19 @@ def train(  # noqa: PLR0913 - one path for each input and output
     trained_model: Path,
     gradients: Path,
     metrics: Path,
-) -> dict[str, dict[str, Any]]:
+) -> Metadata:
     """Learn the training split of `dataset`; write the model, the record of its gradients, and its metrics.
 
     The same dataset, parameters and seed give the same bytes, also after an interruption: from a checkpoint the run
     goes on as if it had not been cut off. Raises `BadInput` for what does not fit, `Diverged` for a loss that does.
     """
+    if parameters.workers > 1 and not rendezvous.joined():
+        outputs = {"trained_model": trained_model, "gradients": gradients, "metrics": metrics}
+        return launch(parameters, {"dataset": dataset, "checkpoint": checkpoint}, outputs)
     parameters = with_place(parameters)
-    with prepared(parameters, lambda: load(dataset), gradients) as run:
-        checkpoints = Checkpoints.of(parameters, dataset)
+    group = Group(parameters.workers, about(parameters, artifact.digest(dataset)))
+    with group.watch(), prepared(parameters, lambda: load(dataset), gradients, group) as run:
+        checkpoints = Checkpoints.of(parameters, dataset, group)
         step = checkpoints.resume(run.state, checkpoint, parameters.last_epoch * run.steps_per_epoch)
         print(run.summary())
         try:
@@ -66,6 +74,7 @@ def train(  # noqa: PLR0913 - one path for each input and output
             if parameters.diverged == "fail":
                 raise
             print(f"stopped: {str(error).partition(';')[0]}")
+        group.part()
         state = run.state
         settings = {
             "steps_per_epoch": run.steps_per_epoch,
@@ -96,7 +105,10 @@ def check(parameters: TrainParameters, *, dataset: Path | None, **_: Path | None
     with (
         tempfile.TemporaryDirectory(prefix="tapeline-") as scratch,
         prepared(
-            parameters, lambda: load(dataset) if dataset else noise(parameters), Path(scratch), read_back=True
+            parameters.model_copy(update={"workers": 1}),
+            lambda: load(dataset) if dataset else noise(parameters),
+            Path(scratch),
+            read_back=True,
         ) as run,
     ):
         print(run.summary())
@@ -113,6 +125,7 @@ class Run:
     """A run that is ready for its first step."""
 
     parameters: TrainParameters
+    group: Group
     training: Training
     spec: models.Spec
     traced: Traced
@@ -133,6 +146,10 @@ class Run:
         names = ("train", "validation")
         return [f"{name}_loss" for name, split in zip(names, self.splits, strict=True) if split.weights is not None]
 
+    def agreed(self, stop: int) -> int:
+        """Return where the next call ends: as all workers take it together, the chief says so."""
+        return self.group.decide("stop", stop)
+
     def figures(self) -> dict[str, float | None]:
         """Return what the way to find gradients has to say of the whole run, such as its privacy."""
         said = getattr(STEPS.load(self.parameters.step), "figures", None)
@@ -151,14 +168,15 @@ def prepared(
     parameters: TrainParameters,
     data: Callable[[], tuple[Split, Split, int]],
     gradients: Path,
+    group: Group = ALONE,
     *,
     read_back: bool = False,
 ) -> Iterator[Run]:
-    """Yield a run that is ready for its first step, in the scope of its devices.
+    """Yield a run that is ready for its first step, in the scope of its devices, those of all workers.
 
     The model is saved and read back if it has code of its own, or on request.
     """
-    strategy = choose_devices(parameters.device, parameters.replicas)
+    strategy = choose_devices(parameters.device, parameters.replicas, group)
     tf.config.experimental.enable_op_determinism()
     tf.config.run_functions_eagerly(parameters.eager)
     keras.config.disable_traceback_filtering()  # so that a fault is found in the file where it is
@@ -189,7 +207,7 @@ def prepared(
         look.try_a_step(state, run_steps[bool(planned.observed[1])], first)
         if read_back or not look.is_plain(training.network):
             look.save_and_read_back(training.network, spec, files_of(parameters))
-        yield Run(parameters, training, spec, traced, state, planned, steps_per_epoch, batch,
+        yield Run(parameters, group, training, spec, traced, state, planned, steps_per_epoch, batch,
                   (training_split, validation), run_steps)  # fmt: skip
 
 
@@ -208,7 +226,7 @@ def learn(run: Run, step: int, checkpoints: Checkpoints) -> None:
             order = batches(parameters.seed, epoch, len(run.splits[0].labels), per_epoch, run.batch)
             began = time.perf_counter()
             first, done = step, (epoch - 1) * per_epoch
-            for end, observed in run.plan.calls(step, epoch * per_epoch, pace.steps):
+            for end, observed in run.plan.calls(step, epoch * per_epoch, pace.steps, run.agreed):
                 with pace.of(end - step):
                     loss = advance(run, step, order[step - done : end - done], observed=observed)
                 step = end

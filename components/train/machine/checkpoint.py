@@ -31,9 +31,10 @@ from components.contract import artifact, location
 from components.contract.artifact import canonical_json
 from components.contract.ending import Asked
 from components.contract.errors import BadInput, StepError, StoreRefused
+from components.contract.rendezvous import ALONE, Group
 from components.train.component import COMPONENT, TrainParameters
 from components.train.machine.identity import key_of
-from components.train.machine.restore import EPOCHS, RECORD, Part, restore
+from components.train.machine.restore import EPOCHS, RECORD, Found, Part, restore
 from components.train.machine.state import State
 
 PLACE = "TAPELINE_CHECKPOINTS"  # the environment's word for the parameter `checkpoints`
@@ -59,6 +60,7 @@ class Checkpoints:
     parameters: TrainParameters
     dataset: str  # its digest
     key: str
+    group: Group = ALONE
     names: list[str] = field(default_factory=list)  # of those that are there, the oldest first
     damaged: list[str] = field(default_factory=list)  # of those that are of no use
     saved: int = 0  # the step of the newest one
@@ -70,10 +72,10 @@ class Checkpoints:
     removes: bool = True  # until the store refuses
 
     @classmethod
-    def of(cls, parameters: TrainParameters, dataset: Path) -> Self:
-        """Return the checkpoints of a run on the data set in a folder."""
+    def of(cls, parameters: TrainParameters, dataset: Path, group: Group = ALONE) -> Self:
+        """Return the checkpoints of a run on the data set in a folder, by all workers of a group."""
         digest = artifact.digest(dataset)
-        return cls(parameters, digest, key_of(parameters, digest))
+        return cls(parameters, digest, key_of(parameters, digest), group)
 
     @property
     def place(self) -> str:
@@ -82,7 +84,13 @@ class Checkpoints:
         return f"{place}/{self.key}" if place else ""
 
     def pause(self, state: State, step: int, asked: Asked) -> None:
-        """Publish a checkpoint after `step` if one is due; or if the process was asked to end, which ends it then."""
+        """Publish a checkpoint after `step` if one is due; or if the process was asked to end, which ends it then.
+
+        Of several workers the chief does so; another one that is asked to end has it know.
+        """
+        self.group.ask(asked)
+        if not self.group.leads:
+            return
         if self.place and step > self.saved and (asked.number or self._due(step)):
             try:
                 self.save(state, step)
@@ -97,7 +105,7 @@ class Checkpoints:
 
     def keep(self, state: State, step: int) -> None:
         """Publish a checkpoint after `step`, unless there is one."""
-        if self.place and step > self.saved:
+        if self.place and step > self.saved and self.group.leads:
             self.save(state, step)
 
     def _due(self, step: int) -> bool:
@@ -192,23 +200,47 @@ class Checkpoints:
                     "earlier one, or a later pause_at"
                 )
             return self._go_on(found.position.step, "checkpoint")
+        return self._lead(state, last, origin) if self.group.leads else self._follow(state, origin)
+
+    def _lead(self, state: State, last: int, origin: Mapping[str, Any]) -> int:
+        """Go on from the newest sound checkpoint, and have the other workers know which."""
         names = [name for name in location.children(self.place) if _NAME.fullmatch(name)] if self.place else []
         steps = {name: int(name.split("-")[1]) for name in names}
         self.names = sorted((name for name in names if steps[name] <= last), key=lambda name: steps[name])
         while self.names:
             where = f"{self.place}/{self.names[-1]}"
             try:
-                with tempfile.TemporaryDirectory(prefix="tapeline-") as scratch:
-                    folder = location.fetch(where, Path(scratch))
-                    found = restore(state, folder, where, f"{self.place}/{RECORD}", origin)
+                found = self._restore(state, where, origin)
             except BadInput as error:
                 self.damaged.append(self.names.pop())
                 why = str(error).removesuffix("; make the artifact again")
                 print(f"warning: a checkpoint is of no use: {why}; {_INSTEAD[bool(self.names)]}", flush=True)
                 continue
+            self.group.decide("checkpoint", where)
             self.part, self.told, self.sent = found.position.part, len(found.told), {name for name, _ in found.files()}
             return self._go_on(found.position.step, where)
+        self.group.decide("checkpoint", "")
         return 0
+
+    def _follow(self, state: State, origin: Mapping[str, Any]) -> int:
+        """Go on from where the chief does."""
+        where = self.group.decide("checkpoint", "")
+        if not where:
+            return 0
+        try:
+            found = self._restore(state, where, origin)
+        except BadInput as error:
+            raise BadInput(
+                f"worker {self.group.number} cannot go on from where the chief does: {error}; checkpoints must be at a "
+                "place that every worker sees, such as s3://…"
+            ) from None
+        return self._go_on(found.position.step, where)
+
+    @staticmethod
+    def _restore(state: State, where: str, origin: Mapping[str, Any]) -> Found:
+        with tempfile.TemporaryDirectory(prefix="tapeline-") as scratch:
+            folder = location.fetch(where, Path(scratch))
+            return restore(state, folder, where, f"{where.rpartition('/')[0]}/{RECORD}", origin)
 
     def _go_on(self, step: int, where: str) -> int:
         print(f"going on from step {step} ({where})")

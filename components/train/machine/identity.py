@@ -26,15 +26,28 @@ _INSTRUCTIONS = re.compile("avx|fma|f16c|amx|sse|asimd|sve|bf16|i8mm|sme")
 
 def key_of(parameters: TrainParameters, dataset: str) -> str:
     """Return the key of a run on the data set of that digest: 16 hexadecimal digits, of all that decides its bytes."""
-    made_of = {
-        "dataset": dataset,
-        "parameters": parameters.course(),
-        "versions": {package: sys.modules[package].__version__ for package in COMPONENT.packages},
-        "code": code(parameters),
+    made_of = work_of(parameters, dataset) | {
         "machine": machine(),
         "settings": {name: value for name, value in sorted(os.environ.items()) if re.match("TF_(?!CPP_)|XLA_", name)},
     }
     return hashlib.sha256(canonical_json(made_of)).hexdigest()[:16]
+
+
+def work_of(parameters: TrainParameters, dataset: str) -> dict[str, Any]:
+    """Return what is done, on whatever machine."""
+    return {
+        "dataset": dataset,
+        "parameters": parameters.course(),
+        "versions": {package: sys.modules[package].__version__ for package in COMPONENT.packages},
+        "code": code(parameters),
+    }
+
+
+def about(parameters: TrainParameters, dataset: str) -> dict[str, str]:
+    """Return a digest of each part of what is done: all who do it together must have the same."""
+    return {
+        what: hashlib.sha256(canonical_json(each)).hexdigest() for what, each in work_of(parameters, dataset).items()
+    }
 
 
 def code(parameters: TrainParameters) -> list[str]:

@@ -33,16 +33,20 @@ class Plan:
         return {kind for kind, at in self.kept.items() if at[step]}
 
     def calls(
-        self, step: int, end: int, most: Callable[[], int] = lambda: STEPS_PER_CALL
+        self,
+        step: int,
+        end: int,
+        most: Callable[[], int] = lambda: STEPS_PER_CALL,
+        agreed: Callable[[int], int] = lambda stop: stop,
     ) -> Iterator[tuple[int, bool]]:
         """Yield the steps after which the loop comes back, up to `end`, and whether those so far are observed.
 
-        There are at most `most` steps from one to the next.
+        There are at most `most` steps from one to the next; `agreed` has the last word.
         """
         while step < end:
             limit = min(step + most(), end)
             found = np.flatnonzero(self.stops[step + 1 : limit + 1])
-            step = step + 1 + int(found[0]) if len(found) else limit
+            step = agreed(step + 1 + int(found[0]) if len(found) else limit)
             yield step, bool(self.observed[step])
 
 
