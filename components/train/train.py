@@ -204,7 +204,7 @@ def prepared(
         first = batches(parameters.seed, 1, len(training_split.labels), steps_per_epoch, batch)[:1]
         if training.augment.names:
             recorder.sheet(*look.at_augmented(training, training_split, spec.channels, first[0]))
-        look.try_a_step(state, run_steps[bool(planned.observed[1])], first)
+        look.try_a_step(state, run_steps[planned.observes(1)], first)
         if read_back or not look.is_plain(training.network):
             look.save_and_read_back(training.network, spec, files_of(parameters))
         yield Run(parameters, group, training, spec, traced, state, planned, steps_per_epoch, batch,
