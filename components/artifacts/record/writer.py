@@ -12,6 +12,7 @@ The first three kinds have a file for each BLOCK of steps, named after the first
 transformation and before clipping, without the loss scale. Names and meanings: components/artifacts/record/columns.py.
 """
 
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -49,7 +50,7 @@ class Recorder:
         }
         self._rows = {kind: [rows] for kind, rows in empty.items()}  # that are pending, the empty ones first
         self._at: dict[str, list[int]] = {kind: [] for kind in empty}  # the step of each
-        self._files: list[str] = []
+        self._files: set[str] = set()
         for name in (*empty, "snapshots"):
             (folder / name).mkdir(exist_ok=True)
 
@@ -78,6 +79,11 @@ class Recorder:
     def files(self) -> list[str]:
         """Return the files written so far, below the folder; none of them changes any more."""
         return sorted(self._files)
+
+    def adopt(self, name: str, path: Path) -> None:
+        """Take over a file that was written before an interruption, by its name below the folder."""
+        shutil.copyfile(path, self.folder / name)
+        self._files.add(name)
 
     def finish(self, settings: Mapping[str, Any], epochs: Sequence[Mapping[str, Any]]) -> None:
         """Write what is pending, and what describes the rest; `settings` are those of the run."""
@@ -123,7 +129,7 @@ class Recorder:
 
     def _save(self, name: str, tensors: Mapping[str, Array]) -> None:
         save_file(dict(tensors), self.folder / name)
-        self._files.append(name)
+        self._files.add(name)
 
 
 def _block(step: int) -> int:
