@@ -1,8 +1,7 @@
 """The curves of a training, each sensible for ten steps as for a hundred thousand; heat.py has the maps."""
 
-import itertools
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from markupsafe import Markup
@@ -14,7 +13,9 @@ from components.artifacts.record.noise import NoiseScale
 from components.artifacts.record.reader import Record, Steps
 from components.export.line import POINTS, Floats, Line, curve, told
 
-SHOWN = 12  # variables or layers that get a picture or a curve of their own: the first ones
+T = TypeVar("T")
+
+SHOWN = 12  # variables or layers that get a picture or a curve of their own
 USUAL_RATIO = (1e-4, 1e-2)
 NOTHING = Markup("<p>There is nothing to draw: no finite numbers, or only zeros.</p>")
 # The statistic that shows what a rule found, and what it is.
@@ -95,15 +96,19 @@ def layer_norm(record: Record, variables: Sequence[int]) -> Floats:
 
 def norms_by_layer(record: Record) -> Markup:
     """Draw the length of each layer's gradient over the steps."""
-    shown = itertools.islice(layers(record).items(), SHOWN)
-    lines = {name: Line.of(record.steps, layer_norm(record, variables)) for name, variables in shown}
+    lines = {name: Line.of(record.steps, layer_norm(record, of)) for name, of in spread(list(layers(record).items()))}
     return _lines(lines, "L2 norm of the gradient", "Curves of the norm of each layer's gradient")
 
 
 def kernels(record: Record) -> list[int]:
     """Return which variables get a picture of their own: kernels and embeddings, or any where there are none."""
     chosen = [i for i, variable in enumerate(record.variables) if variable.role in ("kernel", "embedding")]
-    return (chosen or list(range(len(record.variables))))[:SHOWN]
+    return spread(chosen or list(range(len(record.variables))))
+
+
+def spread(items: Sequence[T]) -> list[T]:
+    """Return SHOWN of the items at even distances, with the first and the last; all, where there are not more."""
+    return [items[i * (len(items) - 1) // (SHOWN - 1)] for i in range(SHOWN)] if len(items) > SHOWN else list(items)
 
 
 def update_ratios(record: Record) -> Markup:
@@ -191,5 +196,10 @@ def of_finding(record: Record, scale: NoiseScale | None, rule: str, variable: st
 
 
 def first(shown: int, of: int, what: str) -> str:
-    """Return the sentence that only the first of the variables or layers are shown, where it is so."""
+    """Return the sentence that only the first of the variables are shown, where it is so."""
     return f" Shown are the first {shown} of {of} {what}." if of > shown else ""
+
+
+def some(of: int, what: str) -> str:
+    """Return the sentence that `spread` has chosen among kernels or layers, where it is so."""
+    return f" Shown are {SHOWN} of {of} {what}, from the first to the last." if of > SHOWN else ""

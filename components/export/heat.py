@@ -6,6 +6,7 @@ import matplotlib as mpl
 import numpy as np
 import numpy.typing as npt
 from markupsafe import Markup
+from matplotlib import ticker
 
 from components.artifacts import page
 from components.artifacts.record.columns import EXPONENTS
@@ -14,23 +15,27 @@ from components.export.figures import NOTHING, kernels
 from components.export.line import Floats
 
 COLUMNS = 120  # of a map
-ROWS = 60  # variables in the map
+ROWS = 60  # variables up to which each has its name in the map; of more, so many that they can be read
+LABELS = 40
+MOST = 500  # variables in the map
 HEAT = "viridis"
 
 
 def of_norms(record: Record) -> Markup:
     """Draw variable × step: the root mean square of the numbers of each gradient, in powers of ten."""
-    variables = record.variables[:ROWS]
+    variables = record.variables[:MOST]
+    apart = 1 if len(variables) <= ROWS else -(-len(variables) // LABELS)
     edges = np.unique(np.linspace(0, len(record.steps), min(COLUMNS, len(record.steps)) + 1).astype(int))
     cells = np.array([_cells(record, index, edges) for index in range(len(variables))])
     if not (cells > 0).any():
         return NOTHING
-    figure, axes = page.figure(height=1.3 + 0.2 * len(variables))
+    figure, axes = page.figure(height=1.3 + 0.2 * len(variables) / apart)
     shown = np.log10(np.where(cells > 0, cells, np.nan))
     extent = (float(record.steps[0]) - 0.5, float(record.steps[-1]) + 0.5, len(variables) - 0.5, -0.5)
     image = axes.imshow(shown, aspect="auto", interpolation="nearest", cmap=HEAT, extent=extent)
-    axes.set_yticks(range(len(variables)), [_name(variable) for variable in variables])
+    axes.set_yticks(range(0, len(variables), apart), [_name(variable) for variable in variables[::apart]])
     axes.set_xlabel("step")
+    axes.xaxis.set_major_locator(ticker.MaxNLocator(4, integer=True, min_n_ticks=1))
     axes.grid(visible=False)
     figure.colorbar(image, ax=axes, label="log10 of the RMS", location="top", aspect=40, shrink=0.8)
     middle = [(np.nanmedian(row), variable.name) for row, variable in zip(cells, variables, strict=True)

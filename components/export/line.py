@@ -13,7 +13,8 @@ from components.artifacts.record.reader import Steps
 Floats = npt.NDArray[np.floating]
 
 POINTS = 150  # on a curve; a longer run is shown by so many equal parts
-BAND = " In the band around a curve are nine of ten steps; the thin lines reach to the highest and the lowest."
+BAND = " In the band around a curve are nine of ten steps; a thin line leads to one that is far away from it."
+FAR = 3  # times as far from the band as the band is wide
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class Line:
 
 
 def curve(axes: Any, line: Line, label: str, number: int = 0) -> None:
-    """Draw the curve of that number; one of parts as their mean, in a band, with a thin line to what lies outside."""
+    """Draw the curve of that number; one of parts as their mean, in a band, with a thin line to what is far from it."""
     color = page.PALETTE[number % len(page.PALETTE)]
     style: dict[str, Any] = {"color": color, "linewidth": 1.2, "label": label}
     style["linestyle"] = "-" if number < len(page.PALETTE) else "--"
@@ -55,8 +56,11 @@ def curve(axes: Any, line: Line, label: str, number: int = 0) -> None:
         return
     known = np.isfinite(line.values[:, 0])
     middle, (least, low, mean, high, most) = line.steps[known], line.values[known].T
-    axes.plot(np.repeat(middle, 3), np.column_stack([least, most, np.full_like(most, np.nan)]).ravel(), color=color,
-              linewidth=0.6, alpha=0.5)  # fmt: skip
+    below, above = (distance > FAR * (high - low) for distance in (low - least, most - high))
+    spikes = np.column_stack([np.where(below, least, low), np.where(above, most, high), np.full_like(mean, np.nan)])
+    axes.plot(
+        np.repeat(middle, 3)[np.repeat(below | above, 3)], spikes[below | above].ravel(), color=color, linewidth=0.8
+    )
     axes.fill_between(middle, low, high, color=color, alpha=0.2, linewidth=0)
     axes.plot(middle, mean, **style)
 

@@ -33,7 +33,7 @@ def write_report(path: Path, record: Record, scale: NoiseScale | None, findings:
             page.Section(
                 "Update ratio", "By how much of its length a step changes each kernel, after clipping and the "
                 "optimizer's moments. The green band, around a thousandth, is usual."
-                + band(record.stats_steps) + _first_kernels(record),
+                + band(record.stats_steps) + _some_kernels(record),
                 figures.update_ratios(record),
             )
         )  # fmt: skip
@@ -55,7 +55,7 @@ def write_report(path: Path, record: Record, scale: NoiseScale | None, findings:
             page.Section(
                 "Histograms of the gradients", "How large the numbers of a gradient are: from left to right by step, "
                 "from bottom to top by octave of |g|. The brighter, the more of the variable's numbers are there; "
-                "where nothing is drawn, none is." + _first_kernels(record),
+                "where nothing is drawn, none is." + _some_kernels(record),
                 heat.histograms(record), wide=True,
             )
         )  # fmt: skip
@@ -142,21 +142,21 @@ def _norms(record: Record) -> list[page.Section]:
             "Gradients, variable by step",
             "The root mean square (RMS) of the numbers of each variable's gradient. A dark row has small gradients; "
             "where nothing is drawn, there is none, or no number."
-            + figures.first(heat.ROWS, len(record.variables), "variables"),
+            + figures.first(heat.MOST, len(record.variables), "variables"),
             heat.of_norms(record),
         ),
         page.Section(
             "Gradient norm by layer",
             "The length of each layer's gradient. A layer that stays far below the others is starved; one that climbs "
-            "may diverge." + band(record.steps) + figures.first(figures.SHOWN, layers, "layers"),
+            "may diverge." + band(record.steps) + figures.some(layers, "layers"),
             figures.norms_by_layer(record),
         ),
     ]
 
 
-def _first_kernels(record: Record) -> str:
+def _some_kernels(record: Record) -> str:
     kernels = sum(variable.role in ("kernel", "embedding") for variable in record.variables)
-    return figures.first(figures.SHOWN, kernels or len(record.variables), "kernels" if kernels else "variables")
+    return figures.some(kernels or len(record.variables), "kernels" if kernels else "variables")
 
 
 def _noise(record: Record, scale: NoiseScale) -> list[page.Section]:

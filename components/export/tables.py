@@ -14,7 +14,7 @@ from components.artifacts.record.noise import NoiseScale
 from components.artifacts.record.reader import Record, Steps
 from components.artifacts.record.table import Table
 
-GROUP = 2**20  # numbers of the record that are written at a time
+GROUP = 2**18  # numbers of the record that are written at a time
 
 Columns = dict[str, Any]
 
