@@ -206,7 +206,7 @@ def prepared(
         first = feed.first()
         if training.augment.names:
             recorder.sheet(*look.at_augmented(training, first, spec.channels))
-        look.try_a_step(state, run_steps[bool(planned.observed[1])], first)
+        look.try_a_step(state, run_steps[planned.observes(1)], first)
         if read_back or not look.is_plain(training.network):
             look.save_and_read_back(training.network, spec, files_of(parameters))
         yield Run(parameters, group, training, spec, traced, state, planned, feed, feed.steps, batch,
