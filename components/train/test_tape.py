@@ -196,6 +196,10 @@ def test_a_gpu_that_is_set_aside_and_not_used_is_said(monkeypatch, capsys, given
         ({"geometric": 1}, "geometric: 1 has no other powers; give 2 or more, or 0 for none"),
         ({"geometric": 0}, "gradient_level: full keeps whole gradients at no step; give snapshot_every or geometric"),
         ({"replicas": 3}, "replicas: 3 cannot share 128 images, the batch_size, evenly"),
+        ({"workers": 3}, "workers: 3 cannot share 128 images, the batch_size, evenly"),
+        ({"workers": 8, "replicas": 3}, "workers times replicas: 24 cannot share 128 images, the batch_size, evenly"),
+        ({"xla": True, "workers": 2}, "xla: workers cannot be with it: it compiles the step of one device as a whole"),
+        ({"xla": True, "eager": True}, "xla: eager cannot be with it: it compiles the step of one device as a whole"),
         ({"loss_scale": 1000}, "loss_scale: 1000 is not a power of two, so it would round the gradients"),
     ],
 )

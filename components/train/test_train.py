@@ -110,7 +110,7 @@ def test_a_network_learns_the_same_whatever_is_kept(ingested, trained, tmp_path)
             np.testing.assert_array_equal(a, b)
 
 
-def test_every_optimizer_schedule_and_switch_learns_and_eager_agrees(ingested, trained, tmp_path):
+def test_every_optimizer_schedule_and_switch_learns_and_eager_and_xla_agree(ingested, trained, tmp_path):
     def losses(folder):
         return load_file(folder / "gradients" / "steps" / "00000001.safetensors")["values"][:, 0]
 
@@ -127,7 +127,9 @@ def test_every_optimizer_schedule_and_switch_learns_and_eager_agrees(ingested, t
         import tensorflow as tf
 
         tf.config.run_functions_eagerly(False)
-    np.testing.assert_allclose(losses(eager)[:8], losses(trained)[:8], rtol=1e-3)
+    xla = train(ingested, tmp_path / "d", xla=True)
+    for other in (eager, xla):
+        np.testing.assert_allclose(losses(other)[:8], losses(trained)[:8], rtol=1e-3)
 
 
 def test_a_loss_that_diverges_is_named_with_its_step(ingested, tmp_path):

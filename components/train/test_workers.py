@@ -1,6 +1,7 @@
 # mypy: allow-untyped-defs, allow-untyped-calls
 """Several workers: what they make is what one process with as many replicas makes, whoever is lost on the way."""
 
+import itertools
 import os
 import signal
 import subprocess
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from components.conftest import KILLS
 from components.contract import artifact
 from components.contract.rendezvous import NUMBER
 from components.train.conftest import OUTPUTS, command
@@ -20,11 +22,9 @@ def files(folder):
     return {f"{name}/{file}": each.sha256 for name, made in found.items() for file, each in made.items()}
 
 
-def begin(ingested, folder, **values):
-    """Start a training in a process of its own, which starts the workers."""
-    return subprocess.Popen(
-        command(ingested, folder, epochs=1, **values), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+def newest(place):
+    """Return the step of the newest checkpoint."""
+    return max((int(path.parent.name.split("-")[1]) for path in place.glob("*/step-*/manifest.json")), default=0)
 
 
 def worker_of(process, number):
@@ -39,27 +39,31 @@ def worker_of(process, number):
     raise AssertionError(f"there is no worker {number}")
 
 
+CLIPPED = {"clip_norm": 0.5, "accumulate": 2, "transform": "centralize", "augment": "shift,mixup"}
+SHARP = {"model": "convnet-bn", "step": "sam", "stats_every": 5}
+# Who is lost and how, one after the other.
+LOST = [(1, "KILL"), (0, "KILL"), (1, "STOP"), (0, "STOP")]
+
+
 @pytest.mark.parametrize(
-    ("lost", "sign", "values"),
-    [
-        (None, None, {"clip_norm": 0.5, "accumulate": 2, "transform": "centralize", "augment": "shift,mixup"}),
-        (0, "KILL", {"model": "convnet-bn", "step": "sam", "stats_every": 5}),
-        (1, "KILL", {"step": "dp-sgd"}),
-        (1, "STOP", {"model": "convnet-bn"}),
-    ],
-    ids=["nobody", "the chief is killed", "another is killed", "another is stopped"],
+    ("values", "kills"),
+    [(CLIPPED, 0), ({"step": "dp-sgd"}, 0), (SHARP, KILLS)],
+    ids=["clipped", "private", "sharp, and lost again and again"],
 )
-def test_two_workers_make_the_bytes_of_two_replicas_whoever_is_lost(ingested, tmp_path, lost, sign, values):
+def test_two_workers_make_the_bytes_of_two_replicas_whoever_is_lost(ingested, tmp_path, values, kills):
     place = tmp_path / "checkpoints"
-    more = {} if lost is None else {"checkpoints": place, "checkpoint_every": 4}
-    training = begin(ingested, tmp_path / "workers", workers=2, **values, **more)
-    if lost is not None:
-        while training.poll() is None and not list(place.glob("*/step-*/manifest.json")):
-            time.sleep(0.05)
-        os.kill(worker_of(training, lost), signal.Signals[f"SIG{sign}"])
-    _, said = training.communicate(timeout=300)
+    more = {"checkpoints": place, "checkpoint_every": 1} if kills else {}
+    training = subprocess.Popen(
+        command(ingested, tmp_path / "workers", workers=2, **values, **more), stderr=subprocess.PIPE, text=True
+    )
+    reached = 0
+    for number, sign in itertools.islice(itertools.cycle(LOST), kills):
+        while training.poll() is None and newest(place) <= reached:
+            time.sleep(0.02)
+        reached = newest(place)
+        os.kill(worker_of(training, number), signal.Signals[f"SIG{sign}"])
+    _, said = training.communicate(timeout=600)
     assert training.returncode == 0, said
-    assert said.count("all begin again") == (lost is not None), said
-    one = command(ingested, tmp_path / "replicas", epochs=1, replicas=2, **values)
-    subprocess.run(one, check=True)
+    assert said.count("all begin again") == kills, said
+    subprocess.run(command(ingested, tmp_path / "replicas", replicas=2, **values), check=True)
     assert files(tmp_path / "workers") == files(tmp_path / "replicas")
