@@ -134,8 +134,8 @@ def test_xla_learns_the_same_where_it_has_what_the_model_needs(ingested, tmp_pat
     with_it, without = (
         train(ingested, tmp_path / str(xla), xla=xla, model="simple", epochs=1) for xla in (True, False)
     )
-    values = [load_file(each / "gradients" / "steps" / "00000001.safetensors")["values"] for each in (with_it, without)]
-    np.testing.assert_allclose(*values, rtol=1e-3)
+    one, other = (load_file(each / "gradients/steps/00000001.safetensors")["values"] for each in (with_it, without))
+    np.testing.assert_allclose(one, other, rtol=1e-3)
     with pytest.raises(BadInput) as refused:  # of its pools the gradients would be others in each run
         train(ingested, tmp_path / "pools", xla=True)
     assert str(refused.value) == (

@@ -56,7 +56,7 @@ def test_two_workers_make_the_bytes_of_two_replicas_whoever_is_lost(ingested, tm
     training = subprocess.Popen(
         command(ingested, tmp_path / "workers", workers=2, **values, **more), stderr=subprocess.PIPE, text=True
     )
-    gone, reached = set(), 0
+    gone, reached = set[int | None](), 0
     for number, sign in itertools.islice(itertools.cycle(LOST), kills):
         while training.poll() is None and (newest(place) <= reached or worker_of(training, 0) in gone | {None}):
             time.sleep(0.05)
