@@ -33,7 +33,7 @@ from components.train.machine.plan import plan
 EPOCHS = 100
 POOL = 61  # rows that are drawn once and taken in turn; a prime, so that they meet no schedule
 SPIKE = 1000.0
-PARTS = ("record", "checkpoints", "export", "report")
+PARTS = ("checkpoints", "record", "export", "report")  # the first makes two copies of the record, and is cleared away
 
 
 def recorded(recorder: Recorder, parameters: TrainParameters, steps: int) -> Iterator[int]:

@@ -95,8 +95,11 @@ def layer_norm(record: Record, variables: Sequence[int]) -> Floats:
 
 
 def norms_by_layer(record: Record) -> Markup:
-    """Draw the length of each layer's gradient over the steps."""
-    lines = {name: Line.of(record.steps, layer_norm(record, of)) for name, of in spread(list(layers(record).items()))}
+    """Draw the length of each layer's gradient over the steps; of very many layers some, and that of all together."""
+    named = list(layers(record).items())
+    lines = {name: Line.of(record.steps, layer_norm(record, variables)) for name, variables in spread(named)}
+    if len(named) > SHOWN:
+        lines["all together"] = Line.of(record.steps, record.column(GLOBAL_NORM))
     return _lines(lines, "L2 norm of the gradient", "Curves of the norm of each layer's gradient")
 
 

@@ -156,9 +156,13 @@ def peak(folder, steps, variables):
 
 
 def test_a_run_that_is_eight_times_as_long_takes_no_more_memory(tmp_path):
-    """To hold its largest table would take 80 MB more."""
+    """To hold its largest table would take 80 MB more. Of its 25 layers some are drawn, and all together."""
     short, longer = (peak(tmp_path / str(steps), steps, 50) for steps in (8_000, 64_000))
     assert longer - short < 25
+    page = (tmp_path / "64000" / "page.html").read_text()
+    assert "Shown are 12 of 25 layers, from the first to the last." in page
+    assert "; layer_0024: " in page
+    assert "; all together: " in page
 
 
 def test_a_table_is_read_by_rows_and_by_columns():

@@ -170,6 +170,14 @@ def test_the_loop_comes_back_where_something_is_to_be_written():
     assert list(plan(every, 60).calls(0, 60)) == [(50, True), (60, True)]
 
 
+def test_the_plan_of_a_million_million_steps_takes_no_room():
+    whole = plan(TrainParameters(), 10**12)
+    assert [sorted(whole.due(step)) for step in (4**19, 4**19 + 1, 4**19 + 32)] == [
+        ["full", "hist", "stats"], [], ["stats"],
+    ]  # fmt: skip
+    assert list(whole.calls(4**19 - 1, 4**19 + 30)) == [(4**19, True), (4**19 + 30, False)]
+
+
 def test_a_gpu_is_refused_where_there_is_none():
     if tf.config.list_physical_devices("GPU"):
         pytest.skip("there is a GPU here")
