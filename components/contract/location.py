@@ -36,9 +36,18 @@ def fetch(location: str, scratch: Path) -> Path:
     """Return a folder with the artifact at `location`, verified; what is in the store is downloaded to `scratch`."""
     if is_remote(location):
         Store.from_environment().fetch(location, scratch)
+        _fetched[scratch] = location
         return scratch
     artifact.verify(Path(location))
     return Path(location)
+
+
+_fetched: dict[Path, str] = {}
+
+
+def place_of(folder: Path) -> str:
+    """Return where another process finds the artifact that `fetch` brought to a folder: in the store, or there."""
+    return _fetched.get(folder, str(folder))
 
 
 @contextlib.contextmanager

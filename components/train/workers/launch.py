@@ -13,10 +13,13 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from components.contract import artifact, rendezvous
+from components.contract import artifact, location, rendezvous
 from components.contract.declaration import Metadata, argument
 from components.contract.errors import BadInput, PeerLost, StepError
 from components.train.component import TrainParameters
+from components.train.workers.api import Api
+from components.train.workers.inputs import reached
+from components.train.workers.job import Job
 from components.train.workers.processes import Processes
 from components.train.workers.worker import FINAL, Ended, Launcher, Process
 
@@ -34,7 +37,8 @@ def launch(parameters: TrainParameters, inputs: Mapping[str, Path | None], outpu
     given = {name: path for name, path in {**inputs, **outputs}.items() if path}
     arguments = [argument(name, value) for name, value in (*given.items(), *parameters)]
     with tempfile.TemporaryDirectory(prefix="workers-") as scratch:
-        launcher = launcher_for(parameters, arguments, Path(scratch))
+        places = {name: location.place_of(path) for name, path in inputs.items() if path}
+        launcher = launcher_for(parameters, arguments, places, Path(scratch))
         for tries in range(TRIES):
             failed = _try(launcher, parameters.workers, arguments, Path(scratch))
             if not failed:
@@ -42,19 +46,31 @@ def launch(parameters: TrainParameters, inputs: Mapping[str, Path | None], outpu
             cause = next((each for each in failed if not each.may_pass), failed[0])
             if not cause.may_pass:
                 raise _as_error(cause)
-            if rendezvous.LATE in cause.sentence:
+            if rendezvous.LATE in str(cause):
                 break
             print(f"{cause}; all begin again, for the {_nth(tries + 2)} time", file=sys.stderr, flush=True)
     raise PeerLost(str(cause))
 
 
-def launcher_for(parameters: TrainParameters, arguments: list[str], scratch: Path) -> Launcher:
-    """Return what starts the others: `auto` is a Job within a pod of Kubernetes, and elsewhere processes."""
+def launcher_for(
+    parameters: TrainParameters, arguments: list[str], places: Mapping[str, str], scratch: Path
+) -> Launcher:
+    """Return what starts the others: `auto` is a Job within a pod of Kubernetes, and elsewhere processes.
+
+    `places` are those of the inputs as others find them; `arguments` have them as this machine does.
+    """
     name = parameters.launcher
     if name == "auto":
         name = "job" if os.environ.get("KUBERNETES_SERVICE_HOST") else "processes"
     if name == "processes":
         return Processes(parameters.workers, arguments, scratch)
+    api = Api.of_this_pod()
+    found = reached(places, parameters)
+    own = tuple(argument(name, "") for name in found)
+    elsewhere = [argument(name, place) for name, place in found.items()]
+    elsewhere += [each for each in arguments if not each.startswith(own)]
+    if name == "job":
+        return Job(api, parameters.workers, elsewhere)
     raise BadInput(f"launcher: {name} is not there yet")
 
 
