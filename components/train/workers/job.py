@@ -124,12 +124,12 @@ class Job:
                     yield self._late(who, self._not_made())
                 continue
             self.seen.add(number)
-            state = pods.state_of(pod["status"])
-            if state.get("running") or state.get("terminated"):
+            began = not pods.state_of(pod["status"]).keys() <= {"waiting"}
+            if began:
                 self.logs.follow(number, pod["metadata"]["name"])
             if pod["status"].get("phase") == "Failed":
                 yield end_of(who, pod)
-            elif late and not state.get("running") and not state.get("terminated"):
+            elif late and not began:
                 yield self._late(who, pods.why(pod))
 
     def _late(self, who: str, why: str) -> Ended:
