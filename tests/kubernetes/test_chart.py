@@ -7,6 +7,7 @@ import re
 import pytest
 import yaml
 
+from components.contract.rendezvous import LABEL
 from dags.airflow_settings import PREFIX, Settings
 from dags.cluster import CONFIG_KEYS, REGISTRY_KEYS, SECRET_KEYS, TOKEN_KEYS, UI_KEYS, Cluster, labels_of
 from dags.workflow import WORKFLOW
@@ -100,6 +101,37 @@ def test_airflow_may_start_pods_in_the_steps_namespace_and_nothing_else():
     assert not [each for each in objects if each["kind"].startswith("Cluster")]
 
 
+def test_a_step_may_start_workers_in_its_namespace_where_a_value_says_so_and_nothing_else():
+    assert not [each for each in render(CASES["bare"]) if each["metadata"]["name"] == "tapeline-workers"]
+    objects = render(EVERYTHING | {"workers": {"enabled": True, "accounts": ["mine"]}})
+    role = named(objects, "Role", "tapeline-workers")
+    assert role["metadata"]["namespace"] == "steps"
+    assert {resource: rule["verbs"] for rule in role["rules"] for resource in rule["resources"]} == {
+        "jobs": ["create", "delete"], "pods": ["get", "list"], "pods/log": ["get"], "events": ["list"],
+    }  # fmt: skip
+    subjects = named(objects, "RoleBinding", "tapeline-workers")["subjects"]
+    assert subjects == [
+        {"kind": "ServiceAccount", "name": name, "namespace": "steps"}
+        for name in ("tapeline-step", "mine", "pipeline-runner")
+    ]
+    profile = render({"workers": {"enabled": True}, "kubeflow": {"enabled": True, "profile": "ann"}})
+    subjects = named(profile, "RoleBinding", "tapeline-workers")["subjects"]
+    assert [each["name"] for each in subjects] == ["tapeline-step", "default-editor"]
+
+
+def test_workers_reach_each_other_and_nobody_else_reaches_them():
+    policy = named(render(EVERYTHING), "NetworkPolicy", "tapeline-workers", "steps")["spec"]
+    workers = {"podSelector": policy["podSelector"]}
+    assert policy["ingress"] == [{"from": [workers]}]
+    assert policy["egress"][0] == {"to": [workers]}
+    (task,) = (task for task in WORKFLOW.tasks if task.launches)
+    others = [labels_of(WORKFLOW, other) for other in WORKFLOW.tasks if other != task]
+    wanted = policy["podSelector"]["matchLabels"].items()
+    assert wanted <= labels_of(WORKFLOW, task).items()
+    assert not [labels for labels in others if wanted <= labels.items()]
+    assert LABEL.items() <= wanted
+
+
 def test_the_dags_understand_their_configuration():
     objects = render(EVERYTHING | ASKED)
     data = named(objects, "ConfigMap", "tapeline-airflow")["data"]
@@ -108,6 +140,7 @@ def test_the_dags_understand_their_configuration():
     )
     assert settings.runner == "kubernetes"
     assert (settings.namespace, settings.service_account) == ("steps", "tapeline-step")
+    assert settings.workers
     assert (settings.gpu_count, settings.node_selector) == (2, {"disk": "ssd"})
     assert settings.tolerations == [{"key": "gpu"}]
     assert settings.parameters == {"epochs": 3}

@@ -16,12 +16,12 @@ import urllib3
 
 from components.contract import waiting
 from components.contract.errors import BadInput
+from components.contract.rendezvous import POD
 from components.contract.waiting import MayPass
 
 T = TypeVar("T")
 Json = dict[str, Any]
 
-POD = "TAPELINE_POD"  # the name of this process's pod; whoever makes it says so, by the field path metadata.name
 ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")  # where a pod finds who it is
 INSTEAD = "or give launcher=processes, for all workers in this pod"
 PODS = "api/v1/pods"

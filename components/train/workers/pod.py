@@ -6,14 +6,13 @@ from typing import Any
 
 from components.contract import rendezvous
 from components.contract.errors import BadInput
-from components.train.workers.api import POD
+from components.contract.rendezvous import LABEL, POD
 from components.train.workers.worker import NOT_FOR_WORKERS
 
 Json = dict[str, Any]
 
 CONTAINER = "worker"
 INDEX = "batch.kubernetes.io/job-completion-index"  # the annotation of a pod that says which one it is
-WORKERS = {"tapeline/workers": "true"}  # the label of pods that may reach each other, as in dags/cluster.py
 _NAMES = ("base", "main")  # what Airflow and Kubeflow call the step's container
 # By these a launcher finds its own pods, so another pod must not have them; or they are what somebody noted of one pod.
 _LAUNCHERS = re.compile(
@@ -53,7 +52,7 @@ def template(pod: Mapping[str, Any], command: Sequence[str], variables: Sequence
     }
     return {
         "metadata": {
-            "labels": _kept(pod, "labels") | WORKERS,
+            "labels": _kept(pod, "labels") | LABEL,
             "annotations": _kept(pod, "annotations"),
         },
         "spec": {key: spec[key] for key in _SPEC if key in spec}
