@@ -13,13 +13,22 @@ from components.train.test_worker_pods import AIRFLOW, ended
 from components.train.workers import job as jobs
 from components.train.workers.api import Api
 from components.train.workers.job import Job
+from components.train.workers.trainjob import TrainJob
 
+NAME = "tapeline-train-ab12cd34"
 PODS, JOBS = "/api/v1/namespaces/steps/pods", "/apis/batch/v1/namespaces/steps/jobs"
+TRAINJOBS = "/apis/trainer.kubeflow.org/v1alpha1/namespaces/steps/trainjobs"
 EVENTS = "/api/v1/namespaces/steps/events"
 FORBIDDEN = (
     'jobs.batch is forbidden: User "system:serviceaccount:steps:tapeline-step" cannot create resource "jobs" in API '
     'group "batch" in the namespace "steps"'
 )
+
+
+class Known(Api):
+    """The API, with the server that answers."""
+
+    answers: "Answers"
 
 
 class Answers(ThreadingHTTPServer):
@@ -29,12 +38,13 @@ class Answers(ThreadingHTTPServer):
 
     def __init__(self):
         super().__init__(("127.0.0.1", 0), Handler)
-        self.told = {("GET", f"{PODS}/{AIRFLOW['metadata']['name']}"): (200, AIRFLOW)}
+        self.told = {("GET", f"{PODS}/{NAME}"): (200, AIRFLOW)}
         self.asked = []
 
 
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    server: Answers
 
     def do(self):
         url = urlsplit(self.path)
@@ -57,13 +67,13 @@ class Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def api(tmp_path, monkeypatch):
-    monkeypatch.setenv("TAPELINE_POD", AIRFLOW["metadata"]["name"])
+    monkeypatch.setenv("TAPELINE_POD", NAME)
     monkeypatch.setattr(jobs, "LOOK_SECONDS", 0)
     for name, text in (("namespace", "steps"), ("token", "abc"), ("ca.crt", "")):
         (tmp_path / name).write_text(text)
     with Answers() as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        made = Api(f"http://127.0.0.1:{server.server_port}", tmp_path)
+        made = Known(f"http://127.0.0.1:{server.server_port}", tmp_path)
         made.answers = server
         yield made
         server.shutdown()
@@ -93,8 +103,8 @@ def test_the_job_has_the_other_workers_and_goes_with_the_pod_of_the_step(api):
     assert made["metadata"]["ownerReferences"] == [
         {"apiVersion": "v1", "kind": "Pod", "name": "tapeline-train-ab12cd34", "uid": "1-2-3"}
     ]
-    assert made["metadata"]["name"].startswith("tapeline-train-ab12cd34-")
-    assert len(f"{made['metadata']['name']}-62") <= 63
+    assert made["metadata"]["name"].startswith("workers-tapeline-train-ab12cd34-")
+    assert len(f"{made['metadata']['name']}-node-0-62-abcde") <= 63
     template = made["spec"].pop("template")
     assert made["spec"] == {
         "completionMode": "Indexed", "completions": 2, "parallelism": 2, "backoffLimit": 0,
@@ -115,6 +125,33 @@ def test_the_job_has_the_other_workers_and_goes_with_the_pod_of_the_step(api):
     assert (method, path, query) == ("DELETE", f"{JOBS}/{first}", {"propagationPolicy": "Background"})
     job.start("10.0.0.7:4001")
     assert job.name == first.removesuffix("1") + "2"
+
+
+def test_as_a_trainjob_they_are_nodes_of_the_runtime_with_the_same_means(api):
+    api.answers.told["POST", TRAINJOBS] = 201, {}
+    job = TrainJob(api, 3, ["--workers=3"])
+    job.start("10.0.0.7:4000")
+    made = api.answers.asked[-1][3]
+    assert (made["kind"], made["spec"]["runtimeRef"]) == ("TrainJob", {"name": "tensorflow"})
+    assert made["metadata"]["ownerReferences"][0]["uid"] == "1-2-3"
+    (container,) = AIRFLOW["spec"]["containers"]
+    trainer = made["spec"]["trainer"]
+    assert (trainer["numNodes"], trainer["image"]) == (2, "r.example/train:7")
+    assert trainer["resourcesPerNode"] == container["resources"]
+    assert trainer["command"] == ["python", "-m", "components.train", "--workers=3"]
+    assert [each["name"] for each in trainer["env"]] == [
+        "AWS_ACCESS_KEY_ID", "TAPELINE_RENDEZVOUS", "TAPELINE_WORKER", "TAPELINE_FIRST_WORKER",
+    ]  # fmt: skip
+    (patch,) = made["spec"]["runtimePatches"]
+    (node,) = patch["trainingRuntimeSpec"]["template"]["spec"]["replicatedJobs"]
+    pod = node["template"]["spec"]["template"]
+    assert pod["metadata"]["labels"]["tapeline/workers"] == "true"
+    assert pod["spec"]["tolerations"] == AIRFLOW["spec"]["tolerations"]
+    (inside,) = pod["spec"]["containers"]
+    assert set(inside) == {"name", "securityContext", "volumeMounts"}
+    api.answers.told["POST", TRAINJOBS] = 404, {"message": "the server could not find the requested resource"}
+    with pytest.raises(BadInput, match=r"is Kubeflow Trainer installed\? launcher=job does without"):
+        job.start("10.0.0.7:4001")
 
 
 def test_an_api_that_is_away_for_a_while_is_waited_for_and_makes_one_job(api, capsys):

@@ -2,6 +2,8 @@
 # ruff: noqa: S108 - the paths are those in pods
 """The pods of workers: made from that of the step, read when they end, without a cluster."""
 
+from typing import Any
+
 import pytest
 
 from components.contract.errors import BadInput
@@ -36,7 +38,7 @@ HARMLESS = {
 HARMLESS_POD = {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
 
 # As Airflow's KubernetesPodOperator makes it with the settings of the chart, and Kubernetes keeps it.
-AIRFLOW = {
+AIRFLOW: dict[str, Any] = {
     "metadata": {
         "name": "tapeline-train-ab12cd34", "namespace": "tapeline", "uid": "1-2-3",
         "labels": {
@@ -95,7 +97,7 @@ WORKER = {
     },
 }  # fmt: skip
 # As Argo and Kubeflow's launcher have it: the step's command is behind theirs, with folders to hand files over.
-KUBEFLOW = {
+KUBEFLOW: dict[str, Any] = {
     "metadata": {
         "name": "tapeline-x7k2p-system-container-impl-3141592653", "namespace": "kubeflow", "uid": "1-2-3",
         "labels": {

@@ -7,11 +7,14 @@ import re
 import pytest
 import yaml
 
-from components.contract.rendezvous import LABEL
+from components.contract.rendezvous import LABEL, NUMBER, PLACE
+from components.train.workers.pod import NODE
+from components.train.workers.trainjob import RUNTIME
 from dags.airflow_settings import PREFIX, Settings
 from dags.cluster import CONFIG_KEYS, REGISTRY_KEYS, SECRET_KEYS, TOKEN_KEYS, UI_KEYS, Cluster, labels_of
 from dags.workflow import WORKFLOW
 from tests.containers import images
+from tests.kubernetes import admission
 from tests.kubernetes.chart import CASES, EVERYTHING, EXTERNAL, containers, named, needs_helm, pods, render
 from tests.kubernetes.cluster import CHART, ROOT
 
@@ -109,6 +112,10 @@ def test_a_step_may_start_workers_in_its_namespace_where_a_value_says_so_and_not
     assert {resource: rule["verbs"] for rule in role["rules"] for resource in rule["resources"]} == {
         "jobs": ["create", "delete"], "pods": ["get", "list"], "pods/log": ["get"], "events": ["list"],
     }  # fmt: skip
+    role = named(render({"workers": {"enabled": True, "trainJobs": True}}), "Role", "tapeline-workers")
+    assert {"apiGroups": ["trainer.kubeflow.org"], "resources": ["trainjobs"], "verbs": ["create", "delete"]} in role[
+        "rules"
+    ]
     subjects = named(objects, "RoleBinding", "tapeline-workers")["subjects"]
     assert subjects == [
         {"kind": "ServiceAccount", "name": name, "namespace": "steps"}
@@ -117,6 +124,26 @@ def test_a_step_may_start_workers_in_its_namespace_where_a_value_says_so_and_not
     profile = render({"workers": {"enabled": True}, "kubeflow": {"enabled": True, "profile": "ann"}})
     subjects = named(profile, "RoleBinding", "tapeline-workers")["subjects"]
     assert [each["name"] for each in subjects] == ["tapeline-step", "default-editor"]
+
+
+def test_a_trainjobs_nodes_are_workers_that_find_each_other():
+    runtime = yaml.safe_load((ROOT / "helm/training-runtime.yaml").read_text())
+    (job,) = runtime["spec"]["template"]["spec"]["replicatedJobs"]
+    pod = job["template"]["spec"]["template"]
+    (container,) = containers(pod)
+    version = yaml.safe_load((CHART / "Chart.yaml").read_text())["appVersion"]
+    assert (job["name"], container["name"], container["image"]) == (NODE, NODE, f"tapeline/train:{version}")
+    (task,) = (task for task in WORKFLOW.tasks if task.launches)
+    assert container["command"] == task.component.command
+    assert [*admission.restricted(pod["spec"]), *admission.restricted_v2(pod["spec"])] == []
+    assert LABEL.items() < pod["metadata"]["labels"].items()
+    given = {each["name"]: each.get("value") for each in container["env"]}
+    assert given == {
+        "TAPELINE_JOBSET": None,
+        PLACE: "$(TAPELINE_JOBSET)-node-0-0.$(TAPELINE_JOBSET):7077",
+        NUMBER: None,
+    }
+    assert runtime["metadata"]["name"] == RUNTIME
 
 
 def test_workers_reach_each_other_and_nobody_else_reaches_them():

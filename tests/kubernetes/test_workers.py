@@ -13,13 +13,21 @@ from components.ingest.component import COMPONENT as INGEST
 from components.train.component import COMPONENT as TRAIN
 from dags.cluster import CONFIG_KEYS, SECRET_KEYS, labels_of
 from dags.workflow import WORKFLOW
-from tests.kubernetes.cluster import REGISTRY, RELEASE, TAG, call, namespace, unserved
+from tests.kubernetes.cluster import REGISTRY, RELEASE, TAG, Namespace, call, namespace, unserved
 from tests.kubernetes.kubeflow import HARMLESS
 from tests.waiting import eventually
 
 GPU = "tapeline.test/worker"  # no real one
 STORE = f"{RELEASE}-store"
 (TASK,) = (task for task in WORKFLOW.tasks if task.launches)
+
+
+class Place(Namespace):
+    """A namespace, with the store of its release."""
+
+    def __init__(self, release, store):
+        super().__init__(release.name)
+        self.artifacts = store
 
 
 @pytest.fixture(scope="module")
@@ -30,8 +38,7 @@ def place(cluster, tmp_path_factory):  # noqa: ARG001 - skips without a cluster
         release.install("workers.enabled=true")
         with release.store() as store:
             store.publish(made / "dataset", "s3://tapeline/dataset")
-            release.artifacts = store
-            yield release
+            yield Place(release, store)
 
 
 def start(place, name, limits=None, account=f"{RELEASE}-step", environment=None, **values):
@@ -88,7 +95,7 @@ def left(place, name):
 
 def files(place, name):
     """Return the digests of all that a training made; its manifests name how many workers there were."""
-    found = {}
+    found: dict[str, str] = {}
     for item in TRAIN.outputs:
         text = place.artifacts.manifest(f"s3://tapeline/{name}/{item.name}")
         assert text, f"{name} made no {item.name}"
@@ -161,12 +168,12 @@ def gpu(node, count):
 def test_an_account_without_the_rights_is_told_which(place):
     start(place, "rightless", account="default", workers=2)
     code, message, log = end(place, "rightless")
-    assert (code, message) == (
-        2,
+    assert code == 2, log
+    assert message == (
         "train: launcher: cannot see this pod, rightless: the service account default may not get pods in the namespace"
         " tapeline-workers; have a Role allow it (with the chart, workers.enabled=true), or give launcher=processes, "
-        "for all workers in this pod",
-    ), log
+        "for all workers in this pod"
+    )
 
 
 def test_workers_that_a_quota_forbids_are_told_of(place):

@@ -28,6 +28,8 @@ PODS = "api/v1/pods"
 GONE, THERE, FORBIDDEN = 404, 409, 403
 _SECONDS = urllib3.Timeout(connect=5, read=20)
 _WATCHED = urllib3.Timeout(connect=5, read=120)  # a log may say nothing for long; it is asked for again then
+_UNNAMED = f"; {POD} is to be the name of this pod, by the field path metadata.name"
+_UNKNOWN = "; is Kubeflow Trainer installed? launcher=job does without"
 _FORBIDDEN = re.compile(r'User "(.+?)" cannot (\w+) resource "(\S+?)"')
 
 
@@ -92,7 +94,9 @@ class Api:
                 f"launcher: cannot {what}: the service account {who} may not {verb} {resource} in the namespace "
                 f"{self.namespace}; have a Role allow it (with the chart, workers.enabled=true), {INSTEAD}"
             )
-        hint = f"; {POD} is to be its name, by the field path metadata.name" if error.status == GONE else ""
+        hint = ""
+        if error.status == GONE:
+            hint = _UNKNOWN if "could not find the requested resource" in str(error) else _UNNAMED
         return f"launcher: cannot {what}: Kubernetes refuses: {error}{hint}"
 
     def get(self, kind: str, name: str = "", **query: str) -> Json:

@@ -19,7 +19,7 @@ from components.train.workers.logs import Logs
 from components.train.workers.pod import Json
 from components.train.workers.worker import Ended
 
-JOBS, EVENTS = "apis/batch/v1/jobs", "api/v1/events"
+EVENTS = "api/v1/events"
 KEPT_SECONDS = 600  # of a Job that nobody could delete any more
 LOOK_SECONDS = 1.0  # from one look at the pods to the next
 LAUNCHED_BY = "tapeline/launched-by"  # the label that says by which pod
@@ -28,28 +28,34 @@ LAUNCHED_BY = "tapeline/launched-by"  # the label that says by which pod
 class Job:
     """Workers 1, 2, … as a Job, which goes with this pod."""
 
+    kind = "apis/batch/v1/jobs"
+    selector = "batch.kubernetes.io/job-name"  # the label of its pods that has its name
+    container = pods.CONTAINER
+    made_by = "{}"  # the Job that makes the pods, by that name
+
     def __init__(self, api: Api, count: int, arguments: Sequence[str]) -> None:
         """Prepare it: `arguments` are those of the step, with inputs where every pod reaches them."""
         self.api, self.count = api, count
         self.pod = api.this_pod()
         self.host: str = self.pod["status"]["podIP"]
         self.command = [*COMPONENT.command, *arguments]
-        self.stem = f"{self.pod['metadata']['name'].replace('.', '-')[:36].rstrip('-')}-{secrets.token_hex(4)}"
+        # As short as a JobSet wants it, and new for each process, as what an earlier one made may still be there.
+        self.stem = f"workers-{self.pod['metadata']['name'].replace('.', '-')[:24].rstrip('-')}-{secrets.token_hex(4)}"
         self.tries = 0
         self.name = ""  # of the Job that is there
-        self.logs = Logs(api)
+        self.logs = Logs(api, self.container)
 
     def start(self, place: str) -> None:
         """Have the workers run, and come to the chief at `place`."""
         self.tries += 1
-        name = f"{self.stem}-workers-{self.tries}"
+        name = f"{self.stem}-{self.tries}"
         self.began, self.looked, self.found = time.monotonic(), 0.0, list[Ended]()
         self.seen: set[int] = set()
         document = self.document(name, place)
 
         def create() -> None:
             try:
-                self.api.create(JOBS, document)
+                self.api.create(self.kind, document)
             except Refused as error:
                 if error.status != THERE:  # as the answer to an earlier call was lost
                     raise
@@ -59,28 +65,11 @@ class Job:
 
     def document(self, name: str, place: str) -> Json:
         """Return the Job as the API is asked for it."""
-        variables: list[Json] = [
-            {"name": rendezvous.PLACE, "value": place},
-            {
-                "name": rendezvous.NUMBER,
-                "valueFrom": {"fieldRef": {"fieldPath": f"metadata.annotations['{pods.INDEX}']"}},
-            },
-            {"name": rendezvous.FIRST, "value": "1"},
-        ]
-        template = pods.template(self.pod, self.command, variables)
-        metadata = self.pod["metadata"]
-        template["metadata"]["labels"][LAUNCHED_BY] = metadata["name"][:63].rstrip("-.")
-        others = self.count - 1
+        template, others = self.template(place), self.count - 1
         return {
             "apiVersion": "batch/v1",
             "kind": "Job",
-            "metadata": {
-                "name": name,
-                "labels": template["metadata"]["labels"],
-                "ownerReferences": [
-                    {"apiVersion": "v1", "kind": "Pod", "name": metadata["name"], "uid": metadata["uid"]}
-                ],
-            },
+            "metadata": self.metadata(name, template),
             "spec": {
                 "completionMode": "Indexed",
                 "completions": others,
@@ -91,6 +80,24 @@ class Job:
             },
         }
 
+    def template(self, place: str) -> Json:
+        """Return the template of the workers' pods, which come to the chief at `place`."""
+        index = {"fieldRef": {"fieldPath": f"metadata.annotations['{pods.INDEX}']"}}
+        variables: list[Json] = [
+            {"name": rendezvous.PLACE, "value": place},
+            {"name": rendezvous.NUMBER, "valueFrom": index},
+            {"name": rendezvous.FIRST, "value": "1"},
+        ]
+        template = pods.template(self.pod, self.command, variables)
+        template["metadata"]["labels"][LAUNCHED_BY] = self.pod["metadata"]["name"][:63].rstrip("-.")
+        return template
+
+    def metadata(self, name: str, template: Mapping[str, Any]) -> Json:
+        """Return what is said of the object: it has the labels of its pods, and goes with this one."""
+        own = self.pod["metadata"]
+        owner = {"apiVersion": "v1", "kind": "Pod", "name": own["name"], "uid": own["uid"]}
+        return {"name": name, "labels": template["metadata"]["labels"], "ownerReferences": [owner]}
+
     def ended(self) -> list[Ended]:
         """Return those that have ended badly, or did not come; raise `BadInput` where Kubernetes does not let us see.
 
@@ -100,7 +107,7 @@ class Job:
             return self.found
         self.looked = time.monotonic()
         try:
-            listed = self.api.get(PODS, labelSelector=f"batch.kubernetes.io/job-name={self.name}")["items"]
+            listed = self.api.get(PODS, labelSelector=f"{self.selector}={self.name}")["items"]
             self.found = list(self._ends({int(each["metadata"]["annotations"][pods.INDEX]): each for each in listed}))
         except Refused as error:
             if not is_away(error):
@@ -137,11 +144,12 @@ class Job:
 
     def _not_made(self) -> str:
         """Return why there are no pods: a quota, or what is admitted."""
-        about = f"involvedObject.name={self.name},type=Warning"
+        job = self.made_by.format(self.name)
+        about = f"involvedObject.name={job},type=Warning"
         try:
             events = self.api.get(EVENTS, fieldSelector=about)["items"]
         except Refused as error:
-            return f"why is in the events of the Job {self.name}, which the account may not list ({error.status})"
+            return f"why is in the events of the Job {job}, which the account may not list ({error.status})"
         return str(events[-1]["message"]) if events else ""
 
     def stop(self) -> None:
@@ -151,9 +159,9 @@ class Job:
         name, self.name = self.name, ""
         self.logs.end()
         try:
-            self.api.patiently("end the workers", lambda: self.api.delete(JOBS, name))
+            self.api.patiently("end the workers", lambda: self.api.delete(self.kind, name))
         except (BadInput, StoreUnavailable) as error:
-            print(f"warning: {error}; the Job {name} goes with this pod", file=sys.stderr, flush=True)
+            print(f"warning: {error}; {name} goes with this pod", file=sys.stderr, flush=True)
 
 
 def end_of(who: str, pod: Mapping[str, Any]) -> Ended:

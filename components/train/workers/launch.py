@@ -15,12 +15,13 @@ from pathlib import Path
 
 from components.contract import artifact, location, rendezvous
 from components.contract.declaration import Metadata, argument
-from components.contract.errors import BadInput, PeerLost, StepError
+from components.contract.errors import PeerLost, StepError
 from components.train.component import TrainParameters
 from components.train.workers.api import Api
 from components.train.workers.inputs import reached
 from components.train.workers.job import Job
 from components.train.workers.processes import Processes
+from components.train.workers.trainjob import TrainJob
 from components.train.workers.worker import FINAL, Ended, Launcher, Process
 
 TRIES = 12  # in all, of what may pass: a worker that is lost, or does not come
@@ -69,9 +70,7 @@ def launcher_for(
     own = tuple(argument(name, "") for name in found)
     elsewhere = [argument(name, place) for name, place in found.items()]
     elsewhere += [each for each in arguments if not each.startswith(own)]
-    if name == "job":
-        return Job(api, parameters.workers, elsewhere)
-    raise BadInput(f"launcher: {name} is not there yet")
+    return (TrainJob if name == "trainjob" else Job)(api, parameters.workers, elsewhere)
 
 
 def _try(launcher: Launcher, count: int, arguments: list[str], scratch: Path) -> list[Ended]:

@@ -7,7 +7,6 @@ import urllib3
 
 from components.train.component import COMPONENT
 from components.train.workers.api import FORBIDDEN, PODS, Api, Refused
-from components.train.workers.pod import CONTAINER
 
 END_SECONDS = 3  # for those that end by themselves to say their last
 AGAIN_SECONDS = 1
@@ -16,8 +15,8 @@ AGAIN_SECONDS = 1
 class Logs:
     """The logs that are followed, each by a thread."""
 
-    def __init__(self, api: Api) -> None:
-        self.api = api
+    def __init__(self, api: Api, container: str) -> None:
+        self.api, self.container = api, container
         self._threads: dict[str, threading.Thread] = {}
         self._refused = False
 
@@ -40,7 +39,7 @@ class Logs:
         while True:
             since = {"sinceTime": last} if last else {}
             try:
-                for line in self.api.lines(PODS, f"{pod}/log", container=CONTAINER, follow="true",
+                for line in self.api.lines(PODS, f"{pod}/log", container=self.container, follow="true",
                                            timestamps="true", **since):  # fmt: skip
                     stamp, _, text = line.partition(" ")
                     if stamp > last and not text.startswith(f"{COMPONENT.name}: "):  # its last sentence is for others

@@ -11,7 +11,7 @@ from components.train.workers.worker import NOT_FOR_WORKERS
 
 Json = dict[str, Any]
 
-CONTAINER = "worker"
+CONTAINER, NODE = "worker", "node"  # the second one is Kubeflow Trainer's name for it
 INDEX = "batch.kubernetes.io/job-completion-index"  # the annotation of a pod that says which one it is
 _NAMES = ("base", "main")  # what Airflow and Kubeflow call the step's container
 # By these a launcher finds its own pods, so another pod must not have them; or they are what somebody noted of one pod.
@@ -131,7 +131,9 @@ def _reasons(status: Mapping[str, Any]) -> Iterator[str]:
 
 def state_of(status: Mapping[str, Any]) -> Json:
     """Return the state of the worker's container: waiting, running or terminated; empty before there is one."""
-    return next((dict(each["state"]) for each in status.get("containerStatuses", ()) if each["name"] == CONTAINER), {})
+    return next(
+        (dict(each["state"]) for each in status.get("containerStatuses", ()) if each["name"] in (CONTAINER, NODE)), {}
+    )
 
 
 def _joined(said: Mapping[str, Any]) -> str:
