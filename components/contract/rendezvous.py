@@ -30,7 +30,8 @@ Said = dict[str, Any]
 
 PLACE, NUMBER = "TAPELINE_RENDEZVOUS", "TAPELINE_WORKER"
 FIRST = "TAPELINE_FIRST_WORKER"  # added to the number, for who can only count from 0, but does not start the chief
-# On Kubernetes: what a process is told of the name of its pod, and the label of pods that must reach each other.
+# On Kubernetes: what a step is told of the name of the pod that was made for it, and the label of pods that must reach
+# each other.
 POD, LABEL = "TAPELINE_POD", {"tapeline/workers": "true"}
 BEAT_SECONDS, SILENT_SECONDS = 1.0, 15.0  # from one sign of life to the next; without any, one is lost
 GRACE_SECONDS = 10.0  # for the work to notice that one is lost, and to end in good order

@@ -56,13 +56,13 @@ def launch(parameters: TrainParameters, inputs: Mapping[str, Path | None], outpu
 def launcher_for(
     parameters: TrainParameters, arguments: list[str], places: Mapping[str, str], scratch: Path
 ) -> Launcher:
-    """Return what starts the others: `auto` is a Job within a pod of Kubernetes, and elsewhere processes.
+    """Return what starts the others: `auto` is a Job where a pod was made for the step, and elsewhere processes.
 
     `places` are those of the inputs as others find them; `arguments` have them as this machine does.
     """
     name = parameters.launcher
     if name == "auto":
-        name = "job" if os.environ.get("KUBERNETES_SERVICE_HOST") else "processes"
+        name = "job" if os.environ.get(rendezvous.POD) else "processes"
     if name == "processes":
         return Processes(parameters.workers, arguments, scratch)
     api = Api.of_this_pod()
