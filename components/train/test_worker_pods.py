@@ -199,7 +199,8 @@ def test_how_a_worker_ended_is_what_its_pod_says():
 def test_why_a_worker_does_not_come_is_in_kubernetes_words():
     unscheduled = {
         "type": "PodScheduled", "status": "False", "reason": "Unschedulable",
-        "message": "0/1 nodes are available: 1 Insufficient nvidia.com/gpu. preemption: 0/1 nodes are available: no.",
+        "message": "0/1 nodes are available: 1 Insufficient nvidia.com/gpu. no new claims to deallocate, "
+        "preemption: 0/1 nodes are available: 1 No preemption victims found for incoming pod.",
     }  # fmt: skip
     pulled = {"waiting": {"reason": "ImagePullBackOff", "message": 'Back-off pulling image "r.example/train:7"'}}
     assert why({"status": {"conditions": [unscheduled]}}) == "0/1 nodes are available: 1 Insufficient nvidia.com/gpu"

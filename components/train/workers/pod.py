@@ -31,6 +31,7 @@ _SPEC = (
     "tolerations", "topologySpreadConstraints",
 )  # fmt: skip
 _CONTAINER = ("image", "imagePullPolicy", "workingDir", "envFrom", "resources", "securityContext")
+_PREEMPTION = re.compile(r"\. [^.]*preemption: .*", re.DOTALL)
 _SCRATCH = ("/tmp", "/dev/shm")  # noqa: S108 - what a step may write to, and its shared memory
 
 
@@ -122,7 +123,7 @@ def _reasons(status: Mapping[str, Any]) -> Iterator[str]:
     for condition in status.get("conditions", ()):
         if (condition["type"], condition["status"]) == ("PodScheduled", "False"):
             # What comes after is about pods that might be ended for this one.
-            yield condition.get("message", condition.get("reason", "")).partition(". preemption:")[0]
+            yield _PREEMPTION.sub("", condition.get("message") or condition.get("reason", ""))
         if (condition["type"], condition["status"]) == ("DisruptionTarget", "True"):
             yield _joined(condition)
     if waits := state_of(status).get("waiting"):
