@@ -137,7 +137,9 @@ class Group:
             local = host in ("localhost", "127.0.0.1")
             server = socket.create_server((host if local else "", port), backlog=self.count)
         except OSError as error:
-            raise PeerLost(f"{PLACE}: the chief cannot listen on port {port}: {error.strerror}") from None
+            raise PeerLost(
+                f"{PLACE}: the chief cannot listen on port {port}: {os.strerror(error.errno or 0)}"
+            ) from None
         came: dict[int, tuple[Line, Said]] = {}
         ends = time.monotonic() + waiting.limit()
         with server:
@@ -172,7 +174,7 @@ class Group:
         while (left := ends - time.monotonic()) > 0:
             try:
                 line = Line(
-                    socket.create_connection((host, port), min(5.0, left)), f"the chief, worker 0 of {self.count}"
+                    socket.create_connection((host, port), min(5.0, left)), f"the chief, worker 0 of {self.count},"
                 )
                 line.say(hello)
                 answer = line.hear(left)

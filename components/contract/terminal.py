@@ -42,7 +42,7 @@ class Progress:
     """How far a long piece of work is: a live line with a bar in a terminal, elsewhere a line every half minute."""
 
     def __init__(self, total: int, done: int = 0, *, quiet: bool = False) -> None:
-        """Say how much there is to do, in any unit, and how much of it was done before; if `quiet`, nothing is shown."""
+        """Say how much there is to do, in any unit, and how much was done before; if `quiet`, nothing is shown."""
         import rich.console  # noqa: PLC0415 - --help must not wait for it
         import rich.progress  # noqa: PLC0415
 

@@ -148,8 +148,8 @@ def test_a_batch_of_more_than_there_is(ingested, tmp_path):
 
 def test_a_damaged_dataset_is_refused(ingested, tmp_path):
     shutil.copytree(ingested / "dataset", tmp_path / "dataset")
-    with (tmp_path / "dataset" / "train-images.npy").open("r+b") as file:
+    with (tmp_path / "dataset" / "train-images-00000.npy").open("r+b") as file:
         file.seek(5000)
         file.write(b"\xff\xff\xff")
-    with pytest.raises(BadInput, match=r"dataset/train-images\.npy was changed or damaged"):
+    with pytest.raises(BadInput, match=r"dataset/train-images-00000\.npy was changed or damaged"):
         train(tmp_path, tmp_path / "out")

@@ -28,7 +28,7 @@ def key_of(parameters: TrainParameters, dataset: str) -> str:
     """Return the key of a run on the data set of that digest: 16 hexadecimal digits, of all that decides its bytes."""
     made_of = work_of(parameters, dataset) | {
         "machine": machine(),
-        "settings": {name: value for name, value in sorted(os.environ.items()) if re.match("TF_(?!CPP_)|XLA_", name)},
+        "settings": {name: value for name, value in sorted(os.environ.items()) if re.match("TF_(?!CPP_|CONFIG$)|XLA_", name)},
     }
     return hashlib.sha256(canonical_json(made_of)).hexdigest()[:16]
 

@@ -13,7 +13,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from components.contract import artifact, location, rendezvous
+from components.contract import artifact, later, rendezvous
 from components.contract.declaration import Metadata, argument
 from components.contract.errors import PeerLost, StepError
 from components.train.component import TrainParameters
@@ -35,10 +35,10 @@ def launch(parameters: TrainParameters, inputs: Mapping[str, Path | None], outpu
 
     Raises `PeerLost` if workers were lost again and again, and else what the first worker to fail says.
     """
-    given = {name: path for name, path in {**inputs, **outputs}.items() if path}
+    places = {name: later.place(path) for name, path in inputs.items() if path}
+    given = places | {name: str(path) for name, path in outputs.items()}
     arguments = [argument(name, value) for name, value in (*given.items(), *parameters)]
     with tempfile.TemporaryDirectory(prefix="workers-") as scratch:
-        places = {name: location.place_of(path) for name, path in inputs.items() if path}
         launcher = launcher_for(parameters, arguments, places, Path(scratch))
         for tries in range(TRIES):
             failed = _try(launcher, parameters.workers, arguments, Path(scratch))
@@ -58,7 +58,7 @@ def launcher_for(
 ) -> Launcher:
     """Return what starts the others: `auto` is a Job where a pod was made for the step, and elsewhere processes.
 
-    `places` are those of the inputs as others find them; `arguments` have them as this machine does.
+    `places` are those of the inputs, which `arguments` have too; on other machines they may be elsewhere.
     """
     name = parameters.launcher
     if name == "auto":
