@@ -10,8 +10,9 @@ from components.artifacts.record.reader import read
 from components.export.checks import RULES
 from components.export.component import ExportParameters
 from components.export.diagnosis import HEALTHY, diagnose
+from components.export.events import write_events
 from components.export.report import write_report
-from components.export.tables import write_events, write_parquet
+from components.export.tables import write_parquet
 
 
 def export(

@@ -1,10 +1,9 @@
 """The curves of a training, each sensible for ten steps as for a hundred thousand; heat.py has the maps."""
 
-import itertools
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
-import numpy.typing as npt
 from markupsafe import Markup
 from matplotlib import ticker
 
@@ -12,11 +11,11 @@ from components.artifacts import page
 from components.artifacts.record.columns import GLOBAL_NORM, layer_of
 from components.artifacts.record.noise import NoiseScale
 from components.artifacts.record.reader import Record, Steps
+from components.export.line import POINTS, Floats, Line, curve, told
 
-Floats = npt.NDArray[np.floating]
+T = TypeVar("T")
 
-POINTS = 150  # on a curve; a longer run is shown by the mean and the range of so many equal parts
-SHOWN = 12  # variables or layers that get a picture or a curve of their own: the first ones
+SHOWN = 12  # variables or layers that get a picture or a curve of their own
 USUAL_RATIO = (1e-4, 1e-2)
 NOTHING = Markup("<p>There is nothing to draw: no finite numbers, or only zeros.</p>")
 # The statistic that shows what a rule found, and what it is.
@@ -25,55 +24,6 @@ STATISTIC_OF = {
     "dead-relu": ("zeros", "share of zeros in the gradient"),
     "oscillation": ("cosine", "cosine to the gradient before"),
 }
-BAND = " In the band around a curve are nine of ten steps."
-
-
-def curve(axes: Any, steps: Steps, values: Floats, label: str, number: int = 0) -> None:
-    """Draw the curve of that number; one with more than POINTS points as the mean of equal parts, in a band."""
-    color = page.PALETTE[number % len(page.PALETTE)]
-    style: dict[str, Any] = {"color": color, "linewidth": 1.2, "label": label}
-    style["linestyle"] = "-" if number < len(page.PALETTE) else "--"
-    values = np.where(np.isfinite(values), values, np.nan).astype(np.float64)
-    if len(steps) <= POINTS:
-        axes.plot(steps, values, marker="." if len(steps) < 12 else "", **style)
-        return
-    middle, low, mean, high = [], [], [], []
-    for place, part in zip(*_parts(steps, values, POINTS), strict=True):
-        known = part[np.isfinite(part)]
-        if len(known):
-            middle.append(place)
-            mean.append(known.mean())
-            low.append(np.quantile(known, 0.05))
-            high.append(np.quantile(known, 0.95))
-    axes.fill_between(middle, low, high, color=color, alpha=0.2, linewidth=0)
-    axes.plot(middle, mean, **style)
-
-
-def _parts(steps: Steps, values: Floats, count: int) -> tuple[list[float], list[Floats]]:
-    """Cut a curve into `count` equal parts; return the middle step of each, and its values."""
-    edges = np.unique(np.linspace(0, len(steps), min(count, len(steps)) + 1).astype(int))
-    pairs = list(itertools.pairwise(edges))
-    return [float(steps[a:b].mean()) for a, b in pairs], [values[a:b] for a, b in pairs]
-
-
-def _nothing(values: Floats) -> bool:
-    return not np.isfinite(values).any()
-
-
-def band(steps: Steps) -> str:
-    """Return the sentence on the band, where a curve of so many steps has one."""
-    return BAND if len(steps) > POINTS else ""
-
-
-def told(steps: Steps, values: Floats) -> str:
-    """Say what a curve does, for those who cannot see it."""
-    known = np.flatnonzero(np.isfinite(values))
-    if not len(known):
-        return "no number at any step"
-    first, last = known[0], known[-1]
-    ends = f"{values[first]:.3g} at step {steps[first]:,}, {values[last]:.3g} at step {steps[last]:,}"
-    lost = f", no number at {len(values) - len(known):,} steps" if len(known) < len(values) else ""
-    return f"{ends}, between {values[known].min():.3g} and {values[known].max():.3g}{lost}"
 
 
 def _by_step(axes: Any) -> None:
@@ -88,96 +38,119 @@ def _legend(figure: Any, columns: int) -> None:
 
 def by_epoch(record: Record, what: str) -> Markup:
     """Draw loss or accuracy: each step's, and the validation split's after each epoch."""
-    ends = [epoch["epoch"] * record.settings["steps_per_epoch"] for epoch in record.epochs]
-    after = np.array([epoch[f"validation_{what}"] for epoch in record.epochs], np.float64)
-    if _nothing(record.column(what)) and _nothing(after):
+    values = record.column(what)
+    line, after = Line.of(record.steps, values), _after_epochs(record, f"validation_{what}")
+    if line.empty and after.empty:
         return NOTHING
     figure, axes = page.figure(height=3.1)
-    curve(axes, record.steps, record.column(what), "training, by step")
+    curve(axes, line, "training, by step")
     if what == "loss" and "objective" in record.columns:
-        curve(axes, record.steps, record.column("objective"), "with all that is minimised", 2)
-    if not _nothing(after):
-        axes.plot(ends, after, "o-", color=page.PALETTE[1], markersize=4, label="validation, by epoch")
+        curve(axes, Line.of(record.steps, record.column("objective")), "with all that is minimised", 2)
+    if not after.empty:
+        _by_epoch(axes, after)
     _by_step(axes)
     axes.set_ylabel(what)
     if what == "loss":
-        page.scale_by_log(axes, record.column(what))
+        page.scale_by_log(axes, line.span)
     else:
         # Of a long run the first steps, which are hardly right at all, are not to press the rest together.
         lowest = np.min if len(record.steps) <= POINTS else np.median
-        shown = record.column(what)[np.isfinite(record.column(what))]
-        known = [*after[np.isfinite(after)], *([lowest(shown)] if len(shown) else [])]
+        shown = values[np.isfinite(values)]
+        known = [*after.values[np.isfinite(after.values)].ravel(), *([lowest(shown)] if len(shown) else [])]
         bottom = float(min(known)) - 0.05
         axes.set_ylim(bottom, 1 + 0.03 * (1 - bottom))
     _legend(figure, 2)
-    validated = f"; of the validation images {after[-1]:.3g} after the last epoch" if len(after) else ""
-    return page.svg(
-        figure, f"Curve of the {what} of each step's images: {told(record.steps, record.column(what))}{validated}"
-    )  # fmt: skip
+    last = record.epochs[-1][f"validation_{what}"] if record.epochs else 0
+    validated = f"; of the validation images {last:.3g} after the last epoch" if record.epochs else ""
+    return page.svg(figure, f"Curve of the {what} of each step's images: {line.told}{validated}")
 
 
-def layer_norms(record: Record) -> dict[str, Floats]:
-    """Return the length of each layer's gradient, float64 [n], by the layer's name."""
-    squares: dict[str, Floats] = {}
+def _after_epochs(record: Record, name: str) -> Line:
+    ends = np.array([int(epoch["epoch"]) for epoch in record.epochs], np.int64) * record.settings["steps_per_epoch"]
+    return Line.of(ends, np.array([epoch[name] for epoch in record.epochs], np.float64))
+
+
+def _by_epoch(axes: Any, after: Line) -> None:
+    """Draw the epochs: each as a dot, or, if there are very many, as any other curve."""
+    if after.values.ndim > 1:
+        curve(axes, after, "validation, by epoch", 1)
+    else:
+        axes.plot(after.steps, after.values, "o-", color=page.PALETTE[1], markersize=4, label="validation, by epoch")
+
+
+def layers(record: Record) -> dict[str, list[int]]:
+    """Return which variables each layer has, by its name."""
+    found: dict[str, list[int]] = {}
     for index, variable in enumerate(record.variables):
-        square = np.square(record.norms[:, index].astype(np.float64))
-        name = layer_of(variable.name)
-        squares[name] = squares.get(name, np.zeros_like(square)) + square
-    return {name: np.sqrt(each) for name, each in squares.items()}
+        found.setdefault(layer_of(variable.name), []).append(index)
+    return found
+
+
+def layer_norm(record: Record, variables: Sequence[int]) -> Floats:
+    """Return the length of the gradient of some variables together, float64 [n]."""
+    squares = np.zeros(len(record.steps))
+    for index in variables:
+        squares += np.square(record.norms.column(index).astype(np.float64))
+    return np.sqrt(squares, out=squares)
 
 
 def norms_by_layer(record: Record) -> Markup:
-    """Draw the length of each layer's gradient over the steps."""
-    layers = dict(itertools.islice(layer_norms(record).items(), SHOWN))
-    return _lines(record.steps, layers, "L2 norm of the gradient", "Curves of the norm of each layer's gradient")
+    """Draw the length of each layer's gradient over the steps; of very many layers some, and that of all together."""
+    named = list(layers(record).items())
+    lines = {name: Line.of(record.steps, layer_norm(record, variables)) for name, variables in spread(named)}
+    if len(named) > SHOWN:
+        lines["all together"] = Line.of(record.steps, record.column(GLOBAL_NORM))
+    return _lines(lines, "L2 norm of the gradient", "Curves of the norm of each layer's gradient")
 
 
 def kernels(record: Record) -> list[int]:
     """Return which variables get a picture of their own: kernels and embeddings, or any where there are none."""
     chosen = [i for i, variable in enumerate(record.variables) if variable.role in ("kernel", "embedding")]
-    return (chosen or list(range(len(record.variables))))[:SHOWN]
+    return spread(chosen or list(range(len(record.variables))))
+
+
+def spread(items: Sequence[T]) -> list[T]:
+    """Return SHOWN of the items at even distances, with the first and the last; all, where there are not more."""
+    return [items[i * (len(items) - 1) // (SHOWN - 1)] for i in range(SHOWN)] if len(items) > SHOWN else list(items)
 
 
 def update_ratios(record: Record) -> Markup:
     """Draw by how much of its length each step changes each kernel, over the band that is usual."""
     ratios = record.stat("update_ratio")
-    curves = {record.variables[i].name: ratios[:, i] for i in kernels(record)}
-    return _lines(record.stats_steps, curves, "update / weight", "Curves of update to weight", USUAL_RATIO)
+    lines = {record.variables[i].name: Line.of(record.stats_steps, ratios.column(i)) for i in kernels(record)}
+    return _lines(lines, "update / weight", "Curves of update to weight", USUAL_RATIO)
 
 
-def _lines(
-    steps: Steps, curves: dict[str, Floats], ylabel: str, title: str, usual: tuple[float, float] | None = None
-) -> Markup:
-    if all(_nothing(values) for values in curves.values()):
+def _lines(lines: Mapping[str, Line], ylabel: str, title: str, usual: tuple[float, float] | tuple[()] = ()) -> Markup:
+    if all(line.empty for line in lines.values()):
         return NOTHING
-    rows = -(-len(curves) // 3)
+    rows = -(-len(lines) // 3)
     figure, axes = page.figure(height=2.8 + 0.18 * rows)
-    for number, (name, values) in enumerate(curves.items()):
-        curve(axes, steps, values, page.short(layer_of(name), 16), number)
+    for number, (name, line) in enumerate(lines.items()):
+        curve(axes, line, page.short(layer_of(name), 16), number)
     if usual:
         axes.axhspan(*usual, color="#3f9b57", alpha=0.2, linewidth=0, label="usual")
-    page.scale_by_log(axes, np.concatenate([*curves.values(), usual or ()]))
+    page.scale_by_log(axes, np.concatenate([*(line.span for line in lines.values()), usual]))
     _by_step(axes)
     axes.set_ylabel(ylabel)
     _legend(figure, 3)
-    return page.svg(figure, f"{title}: " + "; ".join(f"{name}: {told(steps, v)}" for name, v in curves.items()))
+    return page.svg(figure, f"{title}: " + "; ".join(f"{name}: {line.told}" for name, line in lines.items()))
 
 
 def noise_scale(record: Record, scale: NoiseScale) -> Markup:
     """Draw the gradient noise scale over the steps, beside the batch that was used."""
-    if _nothing(scale.total):
+    line = Line.of(scale.steps, scale.total)
+    if line.empty:
         return Markup("<p>There is nothing to draw: chance hid the signal at every step.</p>")
     figure, axes = page.figure()
     batch = record.settings["images_per_step"]
-    curve(axes, scale.steps, scale.total, "noise scale")
+    curve(axes, line, "noise scale")
     axes.axhline(batch, color=page.PALETTE[1], linestyle="--", label=f"images in a step: {batch:,}")
-    page.scale_by_log(axes, scale.total)
+    page.scale_by_log(axes, line.span)
     _by_step(axes)
     axes.set_ylabel("images")
     _legend(figure, 2)
-    return page.svg(
-        figure, f"Curve of the gradient noise scale in images: {told(scale.steps, scale.total)}; a step has {batch:,}"
-    )  # fmt: skip
+    return page.svg(figure, f"Curve of the gradient noise scale in images: {line.told}; a step has {batch:,}")
 
 
 def learning_rate(record: Record) -> Markup:
@@ -194,17 +167,18 @@ def learning_rate(record: Record) -> Markup:
 
 def small(steps: Steps, values: Floats, label: str, first: int, last: int) -> tuple[Markup, str]:
     """Draw a small curve, with the steps from `first` to `last` shaded; return it and its caption."""
-    if _nothing(values):
+    line = Line.of(steps, values)
+    if line.empty:
         return NOTHING, f"{label}, by step"
     figure, axes = page.figure(width=2.5, height=1.3)
-    curve(axes, steps, values, label)
+    curve(axes, line, label)
     axes.axvspan(first, max(last, first + 1), color=page.PALETTE[3], alpha=0.15, linewidth=0)
     if (values[np.isfinite(values)] > 0).all():
-        page.scale_by_log(axes, values)
+        page.scale_by_log(axes, line.span)
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
     axes.tick_params(labelsize=8)
     axes.xaxis.set_major_locator(ticker.MaxNLocator(4, integer=True, min_n_ticks=1))
-    return page.svg(figure, f"Curve of {label}: {told(steps, values)}"), f"{label}, by step; shaded: where it is seen"
+    return page.svg(figure, f"Curve of {label}: {line.told}"), f"{label}, by step; shaded: where it is seen"
 
 
 def of_finding(record: Record, scale: NoiseScale | None, rule: str, variable: str) -> tuple[Steps, Floats, str]:
@@ -216,14 +190,19 @@ def of_finding(record: Record, scale: NoiseScale | None, rule: str, variable: st
         return scale.steps, scale.total, "noise scale, images"
     if rule in STATISTIC_OF and len(record.stats_steps):
         statistic, said = STATISTIC_OF[rule]
-        return record.stats_steps, record.stat(statistic)[:, index], f"{said} of {layer_of(names[index])}"
+        return record.stats_steps, record.stat(statistic).column(index), f"{said} of {layer_of(names[index])}"
     if rule in ("plateau", "shuffled-labels") or record.level == "off":
         return record.steps, record.column("loss"), "loss"
     if variable in names:
-        return record.steps, record.norms[:, index], f"gradient norm of {layer_of(variable)}"
+        return record.steps, record.norms.column(index), f"gradient norm of {layer_of(variable)}"
     return record.steps, record.column(GLOBAL_NORM), "global norm"
 
 
 def first(shown: int, of: int, what: str) -> str:
-    """Return the sentence that only the first of the variables or layers are shown, where it is so."""
+    """Return the sentence that only the first of the variables are shown, where it is so."""
     return f" Shown are the first {shown} of {of} {what}." if of > shown else ""
+
+
+def some(of: int, what: str) -> str:
+    """Return the sentence that `spread` has chosen among kernels or layers, where it is so."""
+    return f" Shown are {SHOWN} of {of} {what}, from the first to the last." if of > SHOWN else ""

@@ -1,37 +1,41 @@
 """The maps of a training: gradients by variable and step, and their histograms over the steps."""
 
 import itertools
-from collections.abc import Sequence
 
 import matplotlib as mpl
 import numpy as np
 import numpy.typing as npt
 from markupsafe import Markup
+from matplotlib import ticker
 
 from components.artifacts import page
+from components.artifacts.record.columns import EXPONENTS
 from components.artifacts.record.reader import Record, Variable
-from components.export.figures import NOTHING, Floats, kernels
+from components.export.figures import NOTHING, kernels
+from components.export.line import Floats
 
 COLUMNS = 120  # of a map
-ROWS = 60  # variables in the map
+ROWS = 60  # variables up to which each has its name in the map; of more, so many that they can be read
+LABELS = 40
+MOST = 500  # variables in the map
 HEAT = "viridis"
 
 
 def of_norms(record: Record) -> Markup:
     """Draw variable × step: the root mean square of the numbers of each gradient, in powers of ten."""
-    variables = record.variables[:ROWS]
-    sizes = np.sqrt([variable.size for variable in variables])
+    variables = record.variables[:MOST]
+    apart = 1 if len(variables) <= ROWS else -(-len(variables) // LABELS)
     edges = np.unique(np.linspace(0, len(record.steps), min(COLUMNS, len(record.steps)) + 1).astype(int))
-    rms = record.norms[:, : len(variables)].astype(np.float64) / sizes
-    cells = np.array([_median_of_known(rms[a:b]) for a, b in itertools.pairwise(edges)]).T
+    cells = np.array([_cells(record, index, edges) for index in range(len(variables))])
     if not (cells > 0).any():
         return NOTHING
-    figure, axes = page.figure(height=1.3 + 0.2 * len(variables))
+    figure, axes = page.figure(height=1.3 + 0.2 * len(variables) / apart)
     shown = np.log10(np.where(cells > 0, cells, np.nan))
     extent = (float(record.steps[0]) - 0.5, float(record.steps[-1]) + 0.5, len(variables) - 0.5, -0.5)
     image = axes.imshow(shown, aspect="auto", interpolation="nearest", cmap=HEAT, extent=extent)
-    axes.set_yticks(range(len(variables)), [_name(variable) for variable in variables])
+    axes.set_yticks(range(0, len(variables), apart), [_name(variable) for variable in variables[::apart]])
     axes.set_xlabel("step")
+    axes.xaxis.set_major_locator(ticker.MaxNLocator(4, integer=True, min_n_ticks=1))
     axes.grid(visible=False)
     figure.colorbar(image, ax=axes, label="log10 of the RMS", location="top", aspect=40, shrink=0.8)
     middle = [(np.nanmedian(row), variable.name) for row, variable in zip(cells, variables, strict=True)
@@ -47,16 +51,22 @@ def _name(variable: Variable) -> str:
     return page.short("/".join(variable.name.split("/")[-2:]), 22)
 
 
-def _median_of_known(rows: Floats) -> Floats:
-    """Return the median of the finite numbers of each column; NaN where there is none."""
-    known = np.isfinite(rows)
-    return np.array([np.median(rows[known[:, i], i]) if known[:, i].any() else np.nan for i in range(rows.shape[1])])
+def _cells(record: Record, index: int, edges: npt.NDArray[np.int64]) -> list[float]:
+    """Return the median of the finite numbers of each part of a variable's row; NaN where there is none."""
+    rms = record.norms.column(index).astype(np.float64) / np.sqrt(record.variables[index].size)
+    parts = (rms[a:b] for a, b in itertools.pairwise(edges))
+    known = (part[np.isfinite(part)] for part in parts)
+    return [float(np.median(part)) if len(part) else np.nan for part in known]
 
 
 def histograms(record: Record) -> Markup:
     """Draw how the sizes of each kernel's gradient spread over the octaves, and move with the steps."""
     chosen = kernels(record)
-    steps, sums = _octaves(record, chosen)
+    # Signs are put together; zeros and what is not finite are left out.
+    parts = list(record.histogram_sums(COLUMNS, chosen))
+    steps = [step for step, _ in parts]
+    sums = np.array([counts[:, :EXPONENTS] + counts[:, EXPONENTS:] for _, counts in parts])
+    sums[:, :, [0, -1]] = 0
     whole = sums.sum(axis=0)
     used = np.flatnonzero((whole > 2e-3 * np.maximum(whole.sum(axis=1, keepdims=True), 1)).any(axis=0))
     if not len(used):
@@ -88,24 +98,3 @@ def _histogram(variable: Variable, steps: list[int], counts: Floats, lowest: int
     if counts.sum():
         said = f"most numbers are near 2 to the power of {lowest + int(counts.sum(axis=0).argmax())}"
     return page.svg(figure, f"Histogram of the gradient of {variable.name} by step: {said}"), [_name(variable)]
-
-
-def _octaves(record: Record, chosen: Sequence[int]) -> tuple[list[int], npt.NDArray[np.int64]]:
-    """Return at most COLUMNS groups of steps: the first step of each, and histograms, int64 [groups, chosen, 256].
-
-    Signs are put together, zeros and what is not finite are left out. Histograms add up: that is what fixed bins are
-    for, so however long the run was, only the sums are held.
-    """
-    total = sum(len(steps) for steps, _ in record.histograms())
-    size = -(-total // COLUMNS)
-    first, sums = [], np.zeros((-(-total // size), len(chosen), 256), np.int64)
-    seen = 0
-    for steps, counts in record.histograms():
-        both = counts[:, chosen, :256].astype(np.int64) + counts[:, chosen, 256:]
-        both[:, :, [0, -1]] = 0
-        for step, row in zip(steps.tolist(), both, strict=True):
-            if seen % size == 0:
-                first.append(step)
-            sums[seen // size] += row
-            seen += 1
-    return first, sums

@@ -16,6 +16,7 @@ from components.artifacts.words import percent
 from components.export import figures, heat
 from components.export.answer import answer
 from components.export.diagnosis import HEALTHY, Finding
+from components.export.line import band
 
 FINDINGS = 30  # that are shown; all are in diagnosis.json
 VARIABLES = 200  # rows of a table
@@ -32,7 +33,7 @@ def write_report(path: Path, record: Record, scale: NoiseScale | None, findings:
             page.Section(
                 "Update ratio", "By how much of its length a step changes each kernel, after clipping and the "
                 "optimizer's moments. The green band, around a thousandth, is usual."
-                + figures.band(record.stats_steps) + _first_kernels(record),
+                + band(record.stats_steps) + _some_kernels(record),
                 figures.update_ratios(record),
             )
         )  # fmt: skip
@@ -49,12 +50,12 @@ def write_report(path: Path, record: Record, scale: NoiseScale | None, findings:
     if record.epochs:
         sections.append(page.Section("Epochs", "What the training printed.", _epoch_table(record)))
     sections += _sheet(record)
-    if next(record.histograms(), None) is not None:
+    if record.histogram_count:
         sections.append(
             page.Section(
                 "Histograms of the gradients", "How large the numbers of a gradient are: from left to right by step, "
                 "from bottom to top by octave of |g|. The brighter, the more of the variable's numbers are there; "
-                "where nothing is drawn, none is." + _first_kernels(record),
+                "where nothing is drawn, none is." + _some_kernels(record),
                 heat.histograms(record), wide=True,
             )
         )  # fmt: skip
@@ -97,14 +98,15 @@ def _findings(record: Record, scale: NoiseScale | None, findings: list[Finding])
 
 def _course(record: Record) -> list[page.Section]:
     """Return the sections on how the training went."""
-    band = figures.band(record.steps)
+    bands = band(record.steps)
     return [
         page.Section(
-            "Loss", "Of each step's images before the update, and of the validation split after each epoch." + band,
+            "Loss", "Of each step's images before the update, and of the validation split after each epoch." + bands,
             figures.by_epoch(record, "loss"),
         ),
         page.Section(
-            "Accuracy", "Of each step's images before the update, and of the validation split after each epoch." + band,
+            "Accuracy",
+            "Of each step's images before the update, and of the validation split after each epoch." + bands,
             figures.by_epoch(record, "accuracy"),
         ),
         page.Section("Learning rate", "As the schedule gave it.", figures.learning_rate(record)),
@@ -134,27 +136,27 @@ def _sheet(record: Record) -> Iterator[page.Section]:
 
 
 def _norms(record: Record) -> list[page.Section]:
-    layers = len(figures.layer_norms(record))
+    layers = len(figures.layers(record))
     return [
         page.Section(
             "Gradients, variable by step",
             "The root mean square (RMS) of the numbers of each variable's gradient. A dark row has small gradients; "
             "where nothing is drawn, there is none, or no number."
-            + figures.first(heat.ROWS, len(record.variables), "variables"),
+            + figures.first(heat.MOST, len(record.variables), "variables"),
             heat.of_norms(record),
         ),
         page.Section(
             "Gradient norm by layer",
             "The length of each layer's gradient. A layer that stays far below the others is starved; one that climbs "
-            "may diverge." + figures.band(record.steps) + figures.first(figures.SHOWN, layers, "layers"),
+            "may diverge." + band(record.steps) + figures.some(layers, "layers"),
             figures.norms_by_layer(record),
         ),
     ]
 
 
-def _first_kernels(record: Record) -> str:
+def _some_kernels(record: Record) -> str:
     kernels = sum(variable.role in ("kernel", "embedding") for variable in record.variables)
-    return figures.first(figures.SHOWN, kernels or len(record.variables), "kernels" if kernels else "variables")
+    return figures.some(kernels or len(record.variables), "kernels" if kernels else "variables")
 
 
 def _noise(record: Record, scale: NoiseScale) -> list[page.Section]:
@@ -185,7 +187,8 @@ def _noise(record: Record, scale: NoiseScale) -> list[page.Section]:
 def _noise_table(record: Record, scale: NoiseScale) -> Markup:
     rows = []
     for index, variable in enumerate(record.variables[:VARIABLES]):
-        known = scale.by_variable[np.isfinite(scale.by_variable[:, index]), index]
+        values = scale.values.column(1 + index)
+        known = values[np.isfinite(values)]
         shown = (f"{known[0]:,.0f}", f"{np.median(known):,.0f}", f"{known[-1]:,.0f}") if len(known) else ("–",) * 3
         rows.append((variable.name, *shown))
     return page.table("Noise scale by variable", ("variable", "first", "median", "last"), rows)

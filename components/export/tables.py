@@ -1,6 +1,6 @@
-"""The record as Parquet tables and as TensorBoard events."""
+"""The record as Parquet tables, of which a group of rows is in memory."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,16 +8,15 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
-from tensorboardX.proto.event_pb2 import Event
-from tensorboardX.proto.summary_pb2 import HistogramProto, Summary
-from tensorboardX.record_writer import RecordWriter
 
-from components.artifacts.record.columns import EXPONENTS, bin_edges, layer_of
+from components.artifacts.record.columns import EXPONENTS, GLOBAL_NORM, layer_of
 from components.artifacts.record.noise import NoiseScale
 from components.artifacts.record.reader import Record, Steps
+from components.artifacts.record.table import Table
 
-# TensorBoard shows every file whose name contains "tfevents".
-EVENTS = "events.out.tfevents.0.tapeline"
+GROUP = 2**18  # numbers of the record that are written at a time
+
+Columns = dict[str, Any]
 
 
 def write_parquet(record: Record, scale: NoiseScale | None, folder: Path) -> None:
@@ -32,36 +31,52 @@ def write_parquet(record: Record, scale: NoiseScale | None, folder: Path) -> Non
     `noise`: a row for each step with statistics: step, noise_scale and that of each variable, in images;
     `epochs`: a row an epoch, as in metrics.json.
     """
-    scalars = {name: record.column(name) for name in record.scalars}
-    if record.level != "off":
-        scalars["applied_norm"] = record.applied_norm()
-    place = {"step": record.steps, "epoch": record.epoch_of(record.steps)}
-    _write(folder / "steps.parquet", pa.table(place | scalars))
-
+    _write(folder / "steps.parquet", _steps(record))
     # A variable of the network may not have been recorded: there are norms only from level `norms` on.
-    names = [variable.name for variable in record.variables][: record.norms.shape[1]]
-    norms = {"l2_norm": record.norms.reshape(-1)}
-    _write(folder / "gradients.parquet", pa.table(_long(record, record.steps, names) | norms))
+    names = [variable.name for variable in record.variables]
+    norms = _long(record, record.steps, record.norms, names[: record.norms.width], ["l2_norm"])
+    _write(folder / "gradients.parquet", norms)
     if len(record.stats_steps):
-        names = [variable.name for variable in record.variables]
-        stats = {name: record.stat(name).reshape(-1) for name in record.statistics}
-        _write(folder / "statistics.parquet", pa.table(_long(record, record.stats_steps, names) | stats))
+        statistics = _long(record, record.stats_steps, record.stats, names, record.statistics)
+        _write(folder / "statistics.parquet", statistics)
     _write_histograms(record, folder / "histograms.parquet")
     if scale is not None:
-        by_variable = {f"noise_scale/{name}": scale.by_variable[:, i] for i, name in enumerate(names)}
-        _write(folder / "noise.parquet", pa.table({"step": scale.steps, "noise_scale": scale.total} | by_variable))
+        columns = ["noise_scale", *(f"noise_scale/{name}" for name in names)]
+        found = ({"step": steps} | _named(columns, rows) for steps, rows in _groups(scale.steps, scale.values))
+        _write(folder / "noise.parquet", found)
     if record.epochs:
-        _write(folder / "epochs.parquet", pa.Table.from_pylist(record.epochs))
+        pq.write_table(pa.Table.from_pylist(record.epochs), folder / "epochs.parquet", compression="zstd")
 
 
-def _long(record: Record, steps: Steps, names: list[str]) -> dict[str, Any]:
-    """Return the columns that say to which step and variable each row of a long table belongs."""
-    return {
-        "step": np.repeat(steps, len(names)),
-        "epoch": np.repeat(record.epoch_of(steps), len(names)),
-        "variable": _repeated(names, len(steps)),
-        "layer": _repeated([layer_of(name) for name in names], len(steps)),
-    }
+def _steps(record: Record) -> Iterator[Columns]:
+    for steps, rows in _groups(record.steps, record.course):
+        columns: Columns = {"step": steps, "epoch": record.epoch_of(steps)} | _named(record.scalars, rows)
+        if record.level != "off":
+            columns["applied_norm"] = record.applied(columns[GLOBAL_NORM])
+        yield columns
+
+
+def _long(record: Record, steps: Steps, table: Table, names: list[str], columns: list[str]) -> Iterator[Columns]:
+    """Yield the columns of a table with a row for each step and variable, of one whose rows are of a step."""
+    for at, rows in _groups(steps, table):
+        yield {
+            "step": np.repeat(at, len(names)),
+            "epoch": np.repeat(record.epoch_of(at), len(names)),
+            "variable": _repeated(names, len(at)),
+            "layer": _repeated([layer_of(name) for name in names], len(at)),
+        } | _named(columns, rows.reshape(-1, len(columns)))
+
+
+def _groups(steps: Steps, table: Table) -> Iterator[tuple[Steps, npt.NDArray[Any]]]:
+    """Yield steps and their rows, as many at a time as make a group."""
+    at = 0
+    for part in table.groups(max(1, GROUP // max(1, table.width))):
+        yield steps[at : at + len(part)], part
+        at += len(part)
+
+
+def _named(names: Sequence[str], rows: npt.NDArray[Any]) -> Columns:
+    return {name: rows[:, index] for index, name in enumerate(names)}
 
 
 def _write_histograms(record: Record, path: Path) -> None:
@@ -85,70 +100,18 @@ def _write_histograms(record: Record, path: Path) -> None:
         writer.close()
 
 
-def write_events(record: Record, folder: Path) -> None:
-    """Write every column of the record, the update ratios, the histograms and the epochs' metrics for TensorBoard.
-
-    The wall time of each event is its step, so that the same record gives the same bytes.
-    """
-    names = [variable.name for variable in record.variables]
-    tags = ["gradient_norm/" + name if name in names else name for name in record.columns]
-    writer = RecordWriter(str(folder / EVENTS))
-    writer.write(Event(wall_time=0.0, file_version="brain.Event:2").SerializeToString())
-    for step, row in zip(record.steps.tolist(), record.values.tolist(), strict=True):
-        _event(writer, step, dict(zip(tags, row, strict=True)))
-    for step, row in zip(record.stats_steps.tolist(), record.stat("update_ratio").tolist(), strict=True):
-        _event(writer, step, {f"update_ratio/{name}": value for name, value in zip(names, row, strict=True)})
-    for steps, counts in record.histograms():
-        for step, of_step in zip(steps.tolist(), counts, strict=True):
-            values = [
-                Summary.Value(tag=f"gradient/{name}", histo=_histogram(of_variable))
-                for name, of_variable in zip(names, of_step, strict=True)
-            ]
-            _write_event(writer, step, values)
-    for epoch in record.epochs:
-        step = epoch["epoch"] * record.settings["steps_per_epoch"]
-        _event(writer, step, {f"epoch/{name}": value for name, value in epoch.items() if name != "epoch"})
-    writer.close()
-
-
-def _histogram(counts: npt.NDArray[np.int32]) -> HistogramProto:
-    """Return one variable's histogram, int32 [bins], as TensorBoard's; what is not finite it cannot hold."""
-    edges = np.array(bin_edges())
-    negative, positive = counts[EXPONENTS:-1][::-1], counts[: EXPONENTS - 1]
-    limits = np.concatenate([-edges[: EXPONENTS - 1][::-1], edges[1:EXPONENTS]])
-    limits[-1] = np.ldexp(1.0, 128)
-    both = np.concatenate([negative, positive])
-    used = np.flatnonzero(both)
-    first, last = (int(used[0]), int(used[-1])) if len(used) else (0, 0)
-    kept = slice(max(0, first - 1), last + 1)  # an empty bucket in front says where the first one begins
-    middles = 0.75 * np.where(limits > 0, limits, -2 * np.abs(limits))  # of each octave
-    total = float(both.sum())
-    return HistogramProto(
-        min=float(limits[max(0, first - 1)]),
-        max=float(limits[last]),
-        num=total,
-        sum=float((both[kept] * middles[kept]).sum()),
-        sum_squares=float((both[kept] * np.square(middles[kept])).sum()),
-        bucket_limit=limits[kept].tolist(),
-        bucket=both[kept].astype(np.float64).tolist(),
-    )
-
-
-def _event(writer: RecordWriter, step: int, scalars: dict[str, float]) -> None:
-    _write_event(writer, step, [Summary.Value(tag=tag, simple_value=value) for tag, value in scalars.items()])
-
-
-def _write_event(writer: RecordWriter, step: int, values: list[Any]) -> None:
-    event = Event(wall_time=float(step), step=step, summary=Summary(value=values))
-    writer.write(event.SerializeToString(deterministic=True))
-
-
 def _repeated(names: Sequence[str], count: int) -> pa.DictionaryArray:
     """Return `names` so many times over, each distinct name kept once."""
-    distinct = list(dict.fromkeys(names))
-    indices = np.tile(np.array([distinct.index(name) for name in names], np.int32), count)
-    return pa.DictionaryArray.from_arrays(indices, pa.array(distinct, pa.string()))
+    place = {name: index for index, name in enumerate(dict.fromkeys(names))}
+    indices = np.tile(np.array([place[name] for name in names], np.int32), count)
+    return pa.DictionaryArray.from_arrays(indices, pa.array([*place], pa.string()))
 
 
-def _write(path: Path, table: pa.Table) -> None:
-    pq.write_table(table, path, compression="zstd")
+def _write(path: Path, groups: Iterator[Columns]) -> None:
+    """Write a table, a group of rows at a time."""
+    first = pa.table(next(groups))
+    with pq.ParquetWriter(path, first.schema, compression="zstd") as writer:
+        writer.write_table(first)
+        for columns in groups:
+            if len(first):
+                writer.write_table(pa.table(columns))

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from components.artifacts.record.reader import Record, Variable
+from components.artifacts.record.table import Table
 from components.export.answer import answer
 from components.export.diagnosis import Finding
 
@@ -18,10 +19,10 @@ def record(*, level="full", steps=40, statistics=4, validation=((0.5, 0.8), (0.2
         folder=Path(),
         level=level,
         steps=np.arange(1, steps + 1),
-        values=np.ones((steps, len(columns)), np.float32),
+        values=Table.of(np.ones((steps, len(columns)), np.float32)),
         columns=columns,
         stats_steps=np.arange(1, statistics + 1),
-        stats=np.ones((statistics, 2, 1), np.float32),
+        stats=Table.of(np.ones((statistics, 2), np.float32)),
         statistics=["l2_norm"],
         variables=[Variable(f"a/{role}", (3,), "", connected=True, role=role) for role in ("kernel", "bias")],
         settings={},

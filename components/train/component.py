@@ -88,6 +88,7 @@ class TrainParameters(Parameters):
     )  # fmt: skip
     seed: int = parameter(0, "Seed of everything random: the split, the weights, the order", ge=0, le=2**31 - 1)
     eager: bool = parameter(False, "Run the step uncompiled, to step through it with a debugger")
+    xla: bool = parameter(False, "Compile the step with XLA, which may be faster on a GPU; on a processor it seldom is")
     device: str = parameter(
         "auto", "auto takes a GPU where there is one; gpu refuses to run without", choices=("auto", "cpu", "gpu"),
         operational=True,
@@ -132,6 +133,9 @@ class TrainParameters(Parameters):
         if self.batch_size % shares:
             who = "replicas" if self.workers == 1 else "workers" if self.replicas == 1 else "workers times replicas"
             raise ValueError(f"{who}: {shares} cannot share {self.batch_size} images, the batch_size, evenly")
+        if self.xla and (self.eager or shares > 1):
+            other = "eager" if self.eager else "workers" if self.workers > 1 else "replicas"
+            raise ValueError(f"xla: {other} cannot be with it: it compiles the step of one device as a whole")
         if not math.log2(self.loss_scale).is_integer():
             raise ValueError(f"loss_scale: {self.loss_scale:g} is not a power of two, so it would round the gradients")
         return self

@@ -142,7 +142,8 @@ def test_the_order_is_new_each_epoch_and_follows_from_the_seed():
 
 def test_schedules_are_every_nth_step_and_the_powers_of_a_number():
     def steps(kind, until=300, **values):
-        return np.flatnonzero(plan(TrainParameters(**values), until - 1).kept[kind]).tolist()
+        kept = plan(TrainParameters(**values), until - 1).kept[kind]
+        return [step for step in range(until) if kept[step]]
 
     assert steps("full") == [1, 4, 16, 64, 256]
     assert steps("full", 21, snapshot_every=6) == [1, 4, 6, 12, 16, 18]
@@ -167,6 +168,14 @@ def test_the_loop_comes_back_where_something_is_to_be_written():
     ]
     every = TrainParameters(gradient_level="hist", stats_every=1)
     assert list(plan(every, 60).calls(0, 60)) == [(50, True), (60, True)]
+
+
+def test_the_plan_of_a_million_million_steps_takes_no_room():
+    whole = plan(TrainParameters(), 10**12)
+    assert [sorted(whole.due(step)) for step in (4**19, 4**19 + 1, 4**19 + 32)] == [
+        ["full", "hist", "stats"], [], ["stats"],
+    ]  # fmt: skip
+    assert list(whole.calls(4**19 - 1, 4**19 + 30)) == [(4**19, True), (4**19 + 30, False)]
 
 
 def test_a_gpu_is_refused_where_there_is_none():
@@ -195,6 +204,10 @@ def test_a_gpu_that_is_set_aside_and_not_used_is_said(monkeypatch, capsys, given
         ({"geometric": 1}, "geometric: 1 has no other powers; give 2 or more, or 0 for none"),
         ({"geometric": 0}, "gradient_level: full keeps whole gradients at no step; give snapshot_every or geometric"),
         ({"replicas": 3}, "replicas: 3 cannot share 128 images, the batch_size, evenly"),
+        ({"workers": 3}, "workers: 3 cannot share 128 images, the batch_size, evenly"),
+        ({"workers": 8, "replicas": 3}, "workers times replicas: 24 cannot share 128 images, the batch_size, evenly"),
+        ({"xla": True, "workers": 2}, "xla: workers cannot be with it: it compiles the step of one device as a whole"),
+        ({"xla": True, "eager": True}, "xla: eager cannot be with it: it compiles the step of one device as a whole"),
         ({"loss_scale": 1000}, "loss_scale: 1000 is not a power of two, so it would round the gradients"),
     ],
 )

@@ -67,7 +67,8 @@ def train(  # noqa: PLR0913 - one path for each input and output
     with group.watch(), prepared(parameters, lambda: load(dataset, parameters.shuffle_window), gradients, group) as run:
         checkpoints = Checkpoints.of(parameters, dataset, group)
         step = checkpoints.resume(run.state, checkpoint, parameters.last_epoch * run.steps_per_epoch)
-        print(run.summary())
+        if group.leads:
+            print(run.summary())
         try:
             with blame("the training fails", *files_of(parameters)):
                 learn(run, step, checkpoints)
@@ -205,7 +206,7 @@ def prepared(
         first = feed.first()
         if training.augment.names:
             recorder.sheet(*look.at_augmented(training, first, spec.channels))
-        look.try_a_step(state, run_steps[bool(planned.observed[1])], first)
+        look.try_a_step(state, run_steps[planned.observes(1)], first)
         if read_back or not look.is_plain(training.network):
             look.save_and_read_back(training.network, spec, files_of(parameters))
         yield Run(parameters, group, training, spec, traced, state, planned, feed, feed.steps, batch,
@@ -219,7 +220,7 @@ def learn(run: Run, step: int, checkpoints: Checkpoints) -> None:
     """
     parameters, state, per_epoch = run.parameters, run.state, run.steps_per_epoch
     with (
-        Progress(parameters.epochs, per_epoch, start=step) as progress,
+        Progress(parameters.epochs, per_epoch, step, quiet=not run.group.leads) as progress,
         held() if checkpoints.place else nullcontext(Asked()) as asked,
         run.feed.windows(step, parameters.last_epoch * per_epoch) as windows,
     ):

@@ -26,7 +26,8 @@ from components.contract.errors import StepError
 from components.contract.terminal import HIDDEN
 from components.export.checks import RULES
 from components.export.diagnosis import diagnose
-from components.export.tables import write_events, write_parquet
+from components.export.events import write_events
+from components.export.tables import write_parquet
 from components.handover import found as judged
 from components.ingest import schema, validation
 from components.ingest.component import COMPONENT as INGEST

@@ -25,6 +25,7 @@ from safetensors.numpy import load_file
 from components.artifacts.record import noise
 from components.artifacts.record.columns import EXPONENTS
 from components.artifacts.record.reader import Record, read
+from components.artifacts.record.table import Table
 from components.contract import artifact, location
 from components.contract.command import Parser
 from components.contract.errors import StepError
@@ -99,7 +100,7 @@ def diff(record: Record, other: Record, tolerance: float) -> Iterator[str]:
         yield f"steps with statistics: {len(record.stats_steps):,} here, {len(other.stats_steps):,} there"
     if record.variables == other.variables and record.statistics == other.statistics:
         for statistic, (index, variable) in itertools.product(record.statistics, enumerate(record.variables)):
-            here, there = record.stat(statistic)[mine_at, index], other.stat(statistic)[theirs_at, index]
+            here, there = record.stat(statistic).column(index)[mine_at], other.stat(statistic).column(index)[theirs_at]
             yield from _compare(f"{statistic} of {variable.name}", common, here, there, tolerance)
     yield from _diff_of_snapshots(record, other, tolerance)
 
@@ -139,15 +140,22 @@ def rows(record: Record, kind: str) -> Iterator[Iterable[Any]]:
     names = [variable.name for variable in record.variables]
     if kind == "steps":
         yield ("step", *record.columns)
-        for step, values in zip(record.steps.tolist(), record.values.tolist(), strict=True):
+        for step, values in zip(record.steps.tolist(), _each(record.values), strict=True):
             yield (step, *values)
     elif kind == "statistics":
         yield ("step", "variable", *record.statistics)
-        for step, of_step in zip(record.stats_steps.tolist(), record.stats.tolist(), strict=True):
-            yield from ((step, name, *values) for name, values in zip(names, of_step, strict=True))
+        apart = len(record.statistics)
+        for step, of_step in zip(record.stats_steps.tolist(), _each(record.stats), strict=True):
+            yield from ((step, name, *of_step[i * apart : (i + 1) * apart]) for i, name in enumerate(names))
     else:
         yield ("step", "variable", "sign", "exponent", "count")
         for steps, counts in record.histograms():
             for row, variable, index in np.argwhere(counts).tolist():
                 sign, exponent = 1 if index < EXPONENTS else -1, index % EXPONENTS - 127
                 yield (int(steps[row]), names[variable], sign, exponent, int(counts[row, variable, index]))
+
+
+def _each(table: Table) -> Iterator[list[float]]:
+    """Yield the rows one by one."""
+    for rows in table.blocks():
+        yield from rows.tolist()

@@ -67,7 +67,7 @@ def test_csv_has_a_row_for_each(record, capsys, kind, count):
     assert len(rows) == count
     values = read(location.fetch(record, None)).values if kind == "steps" else None  # type: ignore[arg-type]
     if values is not None:
-        assert [float(cell) for cell in rows[3][1:]] == values[3].tolist()
+        assert [float(cell) for cell in rows[3][1:]] == values.row(3).tolist()
     assert {len(row) for row in rows} == {len(heading)}
 
 

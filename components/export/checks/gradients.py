@@ -1,5 +1,6 @@
 """Rules that look at the gradients themselves: pure functions from a record to what they find in it."""
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -15,13 +16,13 @@ FEW_IMAGES = 16
 
 def not_finite(record: Record) -> Iterator[Evidence]:
     """Find the first step with NaN or infinity in a gradient, and the variables that had it then."""
-    bad = ~np.isfinite(record.norms)
-    losses = ~np.isfinite(record.column("loss"))
-    rows = np.flatnonzero(bad.any(axis=1) | losses)
+    bad = np.concatenate([~np.isfinite(rows).all(axis=1) for rows in record.norms.blocks()])
+    rows = np.flatnonzero(bad | ~np.isfinite(record.column("loss")))
     if not len(rows):
         return
     first = int(rows[0])
-    names = [variable.name for variable, is_bad in zip(record.variables, bad[first], strict=False) if is_bad]
+    at_first = np.isfinite(record.norms.row(first))
+    names = [variable.name for variable, is_finite in zip(record.variables, at_first, strict=False) if not is_finite]
     step = int(record.steps[first])
     where = f"the gradient of {names[-1]} and {len(names) - 1} more" if len(names) > 1 else "".join(names) or "the loss"
     yield Evidence(
@@ -43,8 +44,8 @@ def exploding(record: Record) -> Iterator[Evidence]:
     if len(norm) < 3:
         return
     window = min(5, len(norm) // 3) if len(norm) < 250 else len(norm) // 50
-    hop = -(-window // 10)  # so that a long run takes no more memory than ten of it
-    running = np.median(np.lib.stride_tricks.sliding_window_view(norm, window)[::hop], axis=1)
+    hop = -(-window // 10)  # so that a long run takes no more time than ten of it
+    running = np.array([np.median(part) for part in np.lib.stride_tricks.sliding_window_view(norm, window)[::hop]])
     begin, high = float(running[0]), float(running.max())
     if begin > 0 and high > 30 * begin and high > 1:
         first = hop * int(np.argmax(running > 30 * begin))
@@ -67,16 +68,20 @@ def exploding(record: Record) -> Iterator[Evidence]:
 def vanishing(record: Record) -> Iterator[Evidence]:
     """Find a kernel whose gradient, number by number, is a tiny share of the largest kernel's, though not nothing."""
     kernels = [i for i, variable in enumerate(record.variables) if variable.is_kernel]
-    if len(kernels) < 2 or not record.norms.shape[1]:
+    if len(kernels) < 2 or not record.norms.width:
         return
-    sizes = np.sqrt([record.variables[i].size for i in kernels])
-    rms = record.norms[:, kernels].astype(np.float64) / sizes
-    rms = rms[np.isfinite(rms).all(axis=1)]
-    if not len(rms):
+    known, largest = np.ones(len(record.steps), bool), np.zeros(len(record.steps))
+    for i in kernels:
+        rms = _rms(record, i)
+        known &= np.isfinite(rms)
+        np.fmax(largest, rms, out=largest)
+    if not known.any():
         return
-    largest = rms.max(axis=1)
-    shares = np.median(np.divide(rms, largest[:, None], out=np.ones_like(rms), where=largest[:, None] > 0), axis=0)
-    for i, share in zip(kernels, shares, strict=True):
+    largest = largest[known]
+    for i in kernels:
+        rms = _rms(record, i)[known]
+        rms[largest == 0] = 1
+        share = np.median(np.divide(rms, largest, out=rms, where=largest > 0), overwrite_input=True)
         if 0 < share < 1e-4:
             yield Evidence(
                 f"The gradient of {record.variables[i].name} is {share:.1g} of that of the strongest layer.",
@@ -87,6 +92,12 @@ def vanishing(record: Record) -> Iterator[Evidence]:
             )
 
 
+def _rms(record: Record, i: int) -> npt.NDArray[np.float64]:
+    """Return the root mean square of the numbers of a variable's gradient at each step, float64 [n]."""
+    norms: npt.NDArray[np.float64] = record.norms.column(i).astype(np.float64)
+    return norms / math.sqrt(record.variables[i].size)
+
+
 def zero_weights(record: Record) -> Iterator[Evidence]:
     """Find kernels that began as zeros and cannot leave them, or whose units cannot become different.
 
@@ -95,20 +106,12 @@ def zero_weights(record: Record) -> Iterator[Evidence]:
     """
     kernels = [(i, variable) for i, variable in enumerate(record.variables) if variable.is_kernel]
     every = len(kernels) > 1 and all(variable.zero_initialised for _, variable in kernels)
-    zero = _always_zero(record)
+    zero = record.unmoved
     for i, variable in kernels:
         if variable.zero_initialised and variable.connected and (every or zero[i]):
             why = "and its gradient is 0 at every step" if zero[i] else "like all the others, so its units stay alike"
             sentence = f"{variable.name} began as zeros, {why}."
             yield Evidence(sentence, {"kernels": len(kernels)}, 1, int(record.steps[-1]), variable.name)
-
-
-def _always_zero(record: Record) -> npt.NDArray[np.bool_]:
-    """Return of which variables the gradient is nothing at every step, bool [V]."""
-    if not record.norms.shape[1]:
-        return np.zeros(len(record.variables), bool)
-    zero: npt.NDArray[np.bool_] = (record.norms == 0).all(axis=0)
-    return zero
 
 
 def dead_relu(record: Record) -> Iterator[Evidence]:
@@ -122,8 +125,9 @@ def dead_relu(record: Record) -> Iterator[Evidence]:
     if late.sum() < 2:
         late = np.ones(len(record.stats_steps), bool)
     shown = record.stats_steps[late] if late.any() else record.steps
-    for i, variable in enumerate(record.variables):
-        if variable.activation not in ("relu", "relu6") or not variable.connected or not _stands_for_units(record, i):
+    for i in _that_stand_for_units(record):
+        variable = record.variables[i]
+        if variable.activation not in ("relu", "relu6") or not variable.connected:
             continue
         share = _dead(record, i, late)
         if share >= 0.5:
@@ -137,19 +141,24 @@ def dead_relu(record: Record) -> Iterator[Evidence]:
             )
 
 
-def _stands_for_units(record: Record, i: int) -> bool:
-    """Return whether a variable is a layer's bias, or its last kernel where it has none."""
-    own = [j for j, other in enumerate(record.variables) if _layer(other) == _layer(record.variables[i])]
-    biases = [j for j in own if record.variables[j].role == "bias"]
-    return i in (biases or [j for j in own if record.variables[j].is_kernel][-1:])
+def _that_stand_for_units(record: Record) -> list[int]:
+    """Return of each layer its biases, or its last kernel where it has none."""
+    layers: dict[str, list[int]] = {}
+    for i, variable in enumerate(record.variables):
+        layers.setdefault(_layer(variable), []).append(i)
+    found = []
+    for own in layers.values():
+        biases = [i for i in own if record.variables[i].role == "bias"]
+        found += biases or [i for i in own if record.variables[i].is_kernel][-1:]
+    return sorted(found)
 
 
 def _dead(record: Record, i: int, late: npt.NDArray[np.bool_]) -> float:
     """Return a share of a layer's units that is dead at the least."""
     if not late.any():
-        return float(_always_zero(record)[i])
+        return float(record.unmoved[i])
     # A share that every late step reaches: at the least so many units are dead at each of them.
-    share = float(record.stat("zeros")[late, i].min())
+    share = float(record.stat("zeros").column(i)[late].min())
     # A number of a kernel may be 0 because its pixel is.
     counts = record.variables[i].role == "bias" and record.settings["images_per_step"] >= FEW_IMAGES
     return share if counts or share == 1 else 0.0
@@ -162,7 +171,7 @@ def no_gradient(record: Record) -> Iterator[Evidence]:
     by mathematics, such as that of an attention's keys: then the rest of its layer has one.
     """
     last = int(record.steps[-1])
-    zero = _always_zero(record)
+    zero = record.unmoved
     blamed = any(zero_weights(record)) or any(each.figures["share_of_units"] == 1 for each in dead_relu(record))
     learning = {_layer(variable) for variable, is_zero in zip(record.variables, zero, strict=True) if not is_zero}
     for variable, is_zero in zip(record.variables, zero, strict=True):
@@ -190,13 +199,13 @@ def unnormalised_input(record: Record) -> Iterator[Evidence]:
     normalisation takes out again has none by mathematics, but for rounding; so has one whose gradient is a thousandth,
     such as that of an attention's keys, as pixels are at most 255.
     """
-    if len(record.variables) < 2 or not record.norms.shape[1]:
+    if len(record.variables) < 2 or not record.norms.width:
         return
     kernel, bias = record.variables[:2]
     if not kernel.is_kernel or bias.role != "bias" or _layer(kernel) != _layer(bias) or bias.normalised:
         return
     fifth = max(1, len(record.steps) // 5)
-    early = record.norms[:fifth, :2].astype(np.float64)
+    early = np.column_stack([record.norms.column(i)[:fifth] for i in (0, 1)]).astype(np.float64)
     early = early[np.isfinite(early).all(axis=1) & (early > 0).all(axis=1)]
     if not len(early):
         return

@@ -22,9 +22,12 @@ def update_ratio(record: Record) -> Iterator[Evidence]:
     first = max(5, int((steps <= record.steps[-1] / 10).sum()))
     half = max(1, int((steps <= record.steps[-1] / 2).sum()))
     for i, variable in enumerate(record.variables):
-        if not variable.is_kernel or not variable.connected or not np.isfinite(ratios[:half, i]).any():
+        if not variable.is_kernel or not variable.connected:
             continue
-        begin, middle = _median(ratios[:first, i]), _median(ratios[:half, i])
+        ratio_of = ratios.column(i)
+        if not np.isfinite(ratio_of[:half]).any():
+            continue
+        begin, middle = _median(ratio_of[:first]), _median(ratio_of[:half])
         large = begin > 0.06 and not variable.zero_initialised
         if large or 0 < middle < 1e-5:
             kind, ratio, count = ("large", begin, first) if large else ("small", middle, half)
@@ -70,14 +73,19 @@ def oscillation(record: Record) -> Iterator[Evidence]:
     """Find gradients that point back where the ones before came from."""
     late = record.stats_steps > record.steps[-1] / 4
     kernels = [i for i, variable in enumerate(record.variables) if variable.is_kernel]
-    cosines = record.stat("cosine")[late][:, kernels]
     # Each kernel counts as much as its gradient: the angle of the whole gradient, nearly.
-    weights = np.nan_to_num(np.square(record.stat("l2_norm")[late][:, kernels].astype(np.float64)), posinf=0.0)
-    known = np.isfinite(cosines) & (weights > 0)
-    rows = known.any(axis=1)
-    if rows.sum() < 3:
+    parts, at = [], 0
+    for cosine, norm in zip(record.stat("cosine").blocks(), record.stat("l2_norm").blocks(), strict=True):
+        shown = late[at : at + len(cosine)]
+        cosines, norms = (np.ascontiguousarray(rows[shown][:, kernels]) for rows in (cosine, norm))
+        weights = np.nan_to_num(np.square(norms.astype(np.float64)), posinf=0.0)
+        known = np.isfinite(cosines) & (weights > 0)
+        rows = known.any(axis=1)
+        parts.append((np.where(known, cosines, 0) * weights)[rows].sum(axis=1) / (weights * known)[rows].sum(axis=1))
+        at += len(cosine)
+    whole = np.concatenate([np.empty(0), *parts])
+    if len(whole) < 3:
         return
-    whole = (np.where(known, cosines, 0) * weights)[rows].sum(axis=1) / (weights * known)[rows].sum(axis=1)
     middle = float(np.median(whole))
     if middle < -0.25:
         yield Evidence(

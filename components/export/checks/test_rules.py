@@ -11,11 +11,20 @@ from components.artifacts.findings import at_least, verdict, write
 from components.artifacts.record import noise
 from components.artifacts.record.columns import GLOBAL_NORM, SCALARS, STATISTICS, role_of
 from components.artifacts.record.reader import Record, Variable
+from components.artifacts.record.table import Table
 from components.export.checks import RULES
 from components.export.diagnosis import HEALTHY, diagnose
 
 NAMES = ("net/conv/kernel", "net/conv/bias", "net/logits/kernel", "net/logits/bias")
 SHAPES = ((3, 3, 1, 8), (8,), (200, 10), (10,))
+
+
+def table(columns):
+    return Table.of(np.column_stack(columns).astype(np.float32))
+
+
+def until(of, rows):
+    return Table.of(of.whole()[:rows])
 
 
 def sound(steps=200):
@@ -36,10 +45,10 @@ def sound(steps=200):
         folder=None,  # type: ignore[arg-type]
         level="stats",
         steps=np.arange(1, steps + 1),
-        values=np.column_stack([loss, 1 - loss / 3, np.full(steps, 1e-3), total, norms]).astype(np.float32),
+        values=table([loss, 1 - loss / 3, np.full(steps, 1e-3), total, norms]),
         columns=[*SCALARS, GLOBAL_NORM, *NAMES],
         stats_steps=at,
-        stats=stats,
+        stats=Table.of(stats.reshape(len(at), -1)),
         statistics=list(STATISTICS),
         variables=[
             Variable(name, shape, "relu", connected=True, role=role_of(name))
@@ -51,15 +60,15 @@ def sound(steps=200):
 
 
 def with_stat(record, name, value, variable=slice(None)):
-    stats = record.stats.copy()
+    stats = record.stats.whole().reshape(-1, len(NAMES), len(STATISTICS))
     stats[:, variable, record.statistics.index(name)] = value
-    return replace(record, stats=stats)
+    return replace(record, stats=Table.of(stats.reshape(len(stats), -1)))
 
 
 def with_values(record, column, values):
-    changed = record.values.copy()
+    changed = record.values.whole()
     changed[:, record.columns.index(column)] = values
-    return replace(record, values=changed)
+    return replace(record, values=Table.of(changed))
 
 
 def with_loss(losses):
@@ -75,9 +84,9 @@ def with_variable(record, index, **fields):
 
 def log_of_zero():
     record = sound()
-    values = record.values.copy()
+    values = record.values.whole()
     values[59:, 6:] = np.nan
-    return replace(record, values=values)
+    return replace(record, values=Table.of(values))
 
 
 def unconnected():
@@ -124,7 +133,7 @@ BROKEN = [
     ("dead-relu", lambda: with_stat(sound(), "zeros", 0.75, 1),
      "At least 75 % of the ReLU units of conv never get a gradient."),
     ("dead-relu", dead, "All of the ReLU units of conv never get a gradient."),
-    ("dead-relu", lambda: replace(dead(), stats_steps=sound().stats_steps[:0], stats=sound().stats[:0]),
+    ("dead-relu", lambda: replace(dead(), stats_steps=sound().stats_steps[:0], stats=until(sound().stats, 0)),
      "All of the ReLU units of conv never get a gradient."),
     ("zero-weights", zeros_everywhere, "net/conv/kernel began as zeros, and its gradient is 0 at every step."),
     ("zero-weights", alike, "net/conv/kernel began as zeros, like all the others, so its units stay alike."),
@@ -189,7 +198,9 @@ SOUND = {
         epochs=[{"epoch": i, "validation_accuracy": 0.5, "validation_loss": 2.0 / i} for i in (1, 2)],
     ),
     "a last column of what is minimised": lambda: replace(
-        sound(), columns=[*SCALARS, "objective", GLOBAL_NORM, *NAMES], values=np.insert(sound().values, 3, 5.0, axis=1)
+        sound(),
+        columns=[*SCALARS, "objective", GLOBAL_NORM, *NAMES],
+        values=Table.of(np.insert(sound().values.whole(), 3, 5.0, axis=1)),
     ),
 }
 
@@ -207,8 +218,8 @@ def test_every_rule_is_in_the_list_above():
 def test_a_short_run_is_diagnosed_without_complaint(steps):
     record = sound(200)
     early = record.stats_steps <= steps
-    short = replace(record, steps=record.steps[:steps], values=record.values[:steps],
-                    stats_steps=record.stats_steps[early], stats=record.stats[early])  # fmt: skip
+    short = replace(record, steps=record.steps[:steps], values=until(record.values, steps),
+                    stats_steps=record.stats_steps[early], stats=until(record.stats, early.sum()))  # fmt: skip
     assert diagnose(short, RULES) == []
     assert diagnose(replace(short, epochs=[]), RULES) == []
 
@@ -237,5 +248,5 @@ def test_the_noise_scale_is_the_ratio_of_the_averages():
     assert nothing is not None
     assert np.isnan(nothing.overall)
     assert noise.measure(with_stat(sound(), "noise", np.nan)) is None
-    first = noise.smooth(np.array([[4.0], [np.nan], [4.0]]))
+    first = noise.Average(1).of(np.array([[4.0], [np.nan], [4.0]]))
     np.testing.assert_allclose(first, 4.0)

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from components.artifacts.model import pixels
 from components.artifacts.record.columns import BINS, SCALARS, STATISTICS
+from components.train.component import TrainParameters
 from components.train.machine.data import Split, labels_of
 from components.train.machine.observe import Observer
 from components.train.tape import Taken, Training, train_step
@@ -44,10 +45,16 @@ def compile_steps(
         *(tf.TensorSpec([None], each.dtype) for each in split.tensors[1:]),
     ]
 
+    # An observer sees all images of a step, and what augments them draws its numbers for all; else a worker's suffice.
+    here = slice(None) if observed or augment.names else own_part(parameters, strategy)
+    before_here = here.start or 0
+
     def step(images: tf.Tensor, labels: tf.Tensor) -> Taken:
-        first = tf.distribute.get_replica_context().replica_id_in_sync_group * share
+        first = tf.distribute.get_replica_context().replica_id_in_sync_group * share - before_here
         last = first + share
         return train_step(training, images[first:last], labels[first:last])
+
+    taking = tf.function(step, jit_compile=True) if parameters.xla else step
 
     def on_replicas(function: Callable[..., T], *arguments: tf.Tensor) -> T:
         """Call it on every replica, and return what the first one has: afterwards all have the same."""
@@ -63,13 +70,14 @@ def compile_steps(
         stats = tf.TensorArray(tf.float32, size=steps, element_shape=[len(variables), len(STATISTICS)])
         hist = tf.TensorArray(tf.int32, size=steps, element_shape=[len(variables), BINS])
         for i in tf.range(steps):
-            images = pixels(tf.gather(window.images, order[i]), channels)
-            labels = labels_of(window, order[i], mixes=augment.mixes)
+            chosen = order[i][here]
+            images = pixels(tf.gather(window.images, chosen), channels)
+            labels = labels_of(window, chosen, mixes=augment.mixes)
             if augment.names:
                 images, labels = augment(images, labels, optimizer.iterations)
             rate = tf.cast(optimizer.learning_rate, tf.float32)
             previous, before = gradients, on_replicas(observer.before, images, labels) if observed else ([], [])
-            taken = on_replicas(step, images, labels)
+            taken = on_replicas(taking, images, labels)
             gradients = taken.gradients
             seen = taken.seen
             row = tf.stack([seen.loss, seen.accuracy, rate, *([seen.objective] if training.apart else [])])
@@ -82,3 +90,10 @@ def compile_steps(
         return rows.stack(), stats.stack(), hist.stack(), gradients
 
     return run_steps
+
+
+def own_part(parameters: TrainParameters, strategy: tf.distribute.Strategy) -> slice:
+    """Return which of a step's images the replicas of this worker take."""
+    images = parameters.batch_size * parameters.accumulate // parameters.workers
+    number = strategy.cluster_resolver.task_id if parameters.workers > 1 else 0
+    return slice(number * images, (number + 1) * images)

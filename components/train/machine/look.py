@@ -76,7 +76,8 @@ def try_a_step(state: State, run_steps: Any, window: Window) -> None:
     own = {id(each): each for each in graph.variables if id(each) not in known}
     state.own = sorted(own.values(), key=lambda each: (each.name, each._unique_id))  # noqa: SLF001 - the order of making
     before = {name: np.asarray(each.numpy()) for name, each in state.variables().items()}
-    with blame("the first step fails", *files):
+    remedy = "XLA may lack it: leave xla off" if state.training.parameters.xla else ""
+    with blame("the first step fails", *files, remedy=remedy):
         *_, gradients = run_steps(tf.constant(window.order), state.gradients, *window.split.tensors)
     for name, variable in state.variables().items():
         variable.assign(before[name])

@@ -5,9 +5,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
-
 from components.artifacts.record.columns import LEVELS
 from components.artifacts.record.writer import BLOCK
 from components.train.component import TrainParameters
@@ -18,19 +15,49 @@ SECONDS_PER_CALL = 2.0
 
 # A kind of record begins at the level of its name; this parameter says how often.
 _EVERY = {"stats": "stats_every", "hist": "hist_every", "full": "snapshot_every"}
+_NONE = frozenset[int]()
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """The steps at which something is due: every Nth, and those of a set; none if there is no N (0), and the set empty.
+
+    It is asked step by step: a list of all steps of a run would grow with the run.
+    """
+
+    every: int
+    steps: frozenset[int]
+
+    def __getitem__(self, step: int) -> bool:
+        return step in self.steps or (self.every > 0 and step > 0 and step % self.every == 0)
 
 
 @dataclass(frozen=True)
 class Plan:
-    """For each step of a run, counted from 1: bool arrays [steps + 2], of which the first and the last are False."""
+    """What is due at which step, counted from 1."""
 
-    kept: dict[str, npt.NDArray[np.bool_]]  # `stats`, `hist` and `full`; norms are kept at every step
-    observed: npt.NDArray[np.bool_]  # whether statistics or histograms are computed
-    stops: npt.NDArray[np.bool_]  # whether something is to be done in Python after the step
+    kept: dict[str, Schedule]  # `stats`, `hist` and `full`; norms are kept at every step
+    saved: Schedule  # a checkpoint
+    last: int  # step of the run
+    eager: bool = False
 
     def due(self, step: int) -> set[str]:
         """Return what is kept at a step, besides the norms."""
         return {kind for kind, at in self.kept.items() if at[step]}
+
+    def observes(self, step: int) -> bool:
+        """Tell whether statistics or histograms are computed at a step."""
+        return step <= self.last and (self.kept["stats"][step] or self.kept["hist"][step])
+
+    def stops(self, step: int) -> bool:
+        """Tell whether something is to be done in Python after a step."""
+        return (
+            self.eager
+            or step % BLOCK == 0
+            or self.kept["full"][step]
+            or self.saved[step]
+            or self.observes(step) != self.observes(step + 1)
+        )
 
     def calls(
         self,
@@ -45,9 +72,8 @@ class Plan:
         """
         while step < end:
             limit = min(step + most(), end)
-            found = np.flatnonzero(self.stops[step + 1 : limit + 1])
-            step = agreed(step + 1 + int(found[0]) if len(found) else limit)
-            yield step, bool(self.observed[step])
+            step = agreed(next((at for at in range(step + 1, limit) if self.stops(at)), limit))
+            yield step, self.observes(step)
 
 
 class Pace:
@@ -71,26 +97,18 @@ class Pace:
 
 def plan(parameters: TrainParameters, steps: int) -> Plan:
     """Return the plan of a run of so many steps."""
-    numbers = np.arange(steps + 2)
-    inside = (numbers > 0) & (numbers <= steps)
-    level = LEVELS.index(parameters.gradient_level)
-    kept = {}
-    for kind, name in _EVERY.items():
-        at = np.isin(numbers, _powers(parameters.geometric, steps))
-        if every := getattr(parameters, name):
-            at |= numbers % every == 0
-        kept[kind] = at & inside & (level >= LEVELS.index(kind))
-    observed = kept["stats"] | kept["hist"]
-    stops = (numbers % BLOCK == 0) | kept["full"] | (observed != np.append(observed[1:], False))
-    if parameters.checkpoints and parameters.checkpoint_every:
-        stops |= numbers % parameters.checkpoint_every == 0
-    if parameters.eager:
-        stops[:] = True
-    return Plan(kept, observed, stops)
+    level, powers = LEVELS.index(parameters.gradient_level), _powers(parameters.geometric, steps)
+    never = Schedule(0, _NONE)
+    kept = {
+        kind: Schedule(getattr(parameters, name), powers) if level >= LEVELS.index(kind) else never
+        for kind, name in _EVERY.items()
+    }
+    saved = Schedule(parameters.checkpoint_every if parameters.checkpoints else 0, _NONE)
+    return Plan(kept, saved, steps, parameters.eager)
 
 
-def _powers(base: int, largest: int) -> list[int]:
+def _powers(base: int, largest: int) -> frozenset[int]:
     powers = [1] if base else []
     while powers and powers[-1] * base <= largest:
         powers.append(powers[-1] * base)
-    return powers
+    return frozenset(powers)

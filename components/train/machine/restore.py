@@ -1,7 +1,6 @@
 """Read a checkpoint whole, see that it fits, and only then take it over; what does not fit is `BadInput`."""
 
 import json
-import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -81,7 +80,7 @@ def restore(state: State, folder: Path, where: str, record: str, origin: Mapping
             _fit(found, state, where)
             state.recorder.restore(found.pending)
         for name, path in found.files():
-            shutil.copyfile(path, state.recorder.folder / name)
+            state.recorder.adopt(name, path)
     for name, variable in state.variables().items():
         variable.assign(found.variables[name])
     state.gradients = [tf.constant(found.gradients[str(index)]) for index in range(len(found.gradients))]
