@@ -134,6 +134,19 @@ def test_each_share_sees_shards_of_its_own_wherever_it_is(sharded, batch, shares
 
 
 @pytest.mark.usefixtures("streamed")
+def test_a_device_that_has_too_few_images_is_said_before_the_first_step(sharded):
+    """Of 12 shards four of 8 devices have two, and the others one, of 40 images."""
+    split, _, _ = data.load(sharded / "dataset", 1)
+    Feed(split, 0, 320, 1, 8).require()
+    with pytest.raises(BadInput, match="batch_size: 328 images a step, but one of the 8 devices that share them has"):
+        Feed(split, 0, 328, 1, 8).require()
+    with pytest.raises(BadInput, match="batch_size: 26 images a step, but one of the 13 devices that share them has"):
+        Feed(split, 0, 26, 1, 13).require()
+    with pytest.raises(BadInput, match="batch_size: 449 images a step, but there are only 448 to train on"):
+        Feed(split, 0, 449, 1).require()
+
+
+@pytest.mark.usefixtures("streamed")
 def test_what_fails_in_the_thread_fails_the_step(sharded, tmp_path):
     copy = shutil.copytree(sharded / "dataset", tmp_path / "dataset")
     shard = feed(tmp_path, 32).order(1)[0][-1, -1] // SHARD

@@ -15,7 +15,6 @@ from components.contract import artifact, quiet, rendezvous
 from components.contract.artifact import canonical_json
 from components.contract.declaration import Metadata
 from components.contract.ending import Asked, held
-from components.contract.errors import BadInput
 from components.contract.plugins import Bound
 from components.contract.rendezvous import ALONE, Group
 
@@ -189,11 +188,7 @@ def prepared(
     batch = parameters.batch_size * parameters.accumulate
     shares, own = parameters.workers * parameters.replicas, needed(parameters, strategy)
     feed = Feed(training_split, parameters.seed, batch, parameters.shuffle_window, shares, own)
-    if feed.steps == 0:
-        among = f" in shards for {shares} shares" if feed.streams and shares > 1 else ""
-        raise BadInput(
-            f"batch_size: {batch} images a step, but there are only {len(training_split.labels)} to train on{among}"
-        )
+    feed.require()
     steps = parameters.epochs * feed.steps
     training, spec, traced = assemble(parameters, training_split, classes, steps, strategy)
     with strategy.scope():

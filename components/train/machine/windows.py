@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from components.artifacts.shards import Shards
+from components.contract.errors import BadInput
 from components.train.machine.data import MIB, Split, placed, room_for
 
 T = TypeVar("T")
@@ -55,11 +56,6 @@ class Feed:
     shares: int = 1
     own: slice = field(default_factory=lambda: slice(None))
 
-    @property
-    def streams(self) -> bool:
-        """Whether some images are read at a time."""
-        return isinstance(self.split.images, Shards)
-
     @cached_property
     def steps(self) -> int:
         """Steps of an epoch; the few images left over are others in each."""
@@ -68,6 +64,17 @@ class Feed:
             return count // self.batch
         held = [sum(len(_held(images, shard)) for shard in shards) for shards in self._shards(images)]
         return min(held) // (self.batch // self.shares)
+
+    def require(self) -> None:
+        """Raise `BadInput` where there is no step at all."""
+        count = len(self.split.labels)
+        if not self.steps and count < self.batch:
+            raise BadInput(f"batch_size: {self.batch} images a step, but there are only {count} to train on")
+        if not self.steps:
+            raise BadInput(
+                f"batch_size: {self.batch} images a step, but one of the {self.shares} devices that share them has too "
+                "few in its shards; give fewer workers or replicas, or a larger shuffle_window"
+            )
 
     def first(self) -> Window:
         """Return the first step of all, without the images of others where these are not in memory."""
