@@ -40,7 +40,7 @@ def worker_of(process, number):
 
 
 CLIPPED = {"clip_norm": 0.5, "accumulate": 2, "transform": "centralize", "augment": "shift,mixup"}
-SHARP = {"model": "convnet-bn", "step": "sam", "stats_every": 5}
+SHARP = {"model": "convnet-bn", "step": "sam", "stats_every": 5, "epochs": 4}
 # Who is lost and how, one after the other.
 LOST = [(1, "KILL"), (0, "KILL"), (1, "STOP"), (0, "STOP")]
 
