@@ -24,7 +24,7 @@ HEAT = "viridis"
 def of_norms(record: Record) -> Markup:
     """Draw variable × step: the root mean square of the numbers of each gradient, in powers of ten."""
     variables = record.variables[:MOST]
-    apart = 1 if len(variables) <= ROWS else -(-len(variables) // LABELS)
+    apart = rows_for_a_name(len(variables))
     edges = np.unique(np.linspace(0, len(record.steps), min(COLUMNS, len(record.steps)) + 1).astype(int))
     cells = np.array([_cells(record, index, edges) for index in range(len(variables))])
     if not (cells > 0).any():
@@ -45,6 +45,11 @@ def of_norms(record: Record) -> Markup:
         figure, f"Map of the gradients of {len(variables)} variables by step: the smallest are those of {weakest}, "
         f"with a median RMS of {low:.2g}, the largest those of {strongest}, with {high:.2g}",
     )  # fmt: skip
+
+
+def rows_for_a_name(variables: int) -> int:
+    """Return how many rows of the map there are for each name beside it."""
+    return 1 if variables <= ROWS else -(-min(variables, MOST) // LABELS)
 
 
 def _name(variable: Variable) -> str:
