@@ -40,6 +40,7 @@ def serve(name: str, model: str, batch: int, pipe: Any) -> None:
 
     from components.train.component import TrainParameters
     from components.train.machine.data import Split
+    from components.train.machine.windows import Window
     from components.train.train import advance, prepared
 
     random = np.random.default_rng(0)
@@ -60,7 +61,7 @@ def serve(name: str, model: str, batch: int, pipe: Any) -> None:
             nonlocal step
             began, start = time.perf_counter(), step
             for end, observed in run.plan.calls(start, start + STEPS):
-                advance(run, step, order[step - start : end - start], observed=observed)
+                advance(run, step, end, Window(start, run.splits[0], order), observed=observed)
                 step = end
             return time.perf_counter() - began
 

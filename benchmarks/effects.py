@@ -21,6 +21,7 @@ import numpy as np
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+from benchmarks import arrays
 from benchmarks.measures import RARE, Trained, attacks, calibration, clean, flatness, privacy, recall
 from benchmarks.networks import convolutional
 from benchmarks.zoo import enter
@@ -148,21 +149,16 @@ def learn(dataset: Path, effect: Effect, values: Mapping[str, Any], seed: int) -
         folders = {name: Path(scratch) / name for name in ("dataset", "trained_model", "gradients", "metrics")}
         for folder in folders.values():
             folder.mkdir()
-        data = {path.stem: np.load(path, allow_pickle=False) for path in dataset.glob("*.npy")}
+        data = arrays.read(dataset)
         for what in ("images", "labels"):
             data[f"train-{what}"] = data[f"train-{what}"][: effect.images]
         if effect.change:
             effect.change(data, np.random.default_rng(seed))
-        for name, array in data.items():
-            np.save(folders["dataset"] / f"{name}.npy", array, allow_pickle=False)
-        metadata = artifact.read(dataset).metadata
-        artifact.seal(
-            folders["dataset"], component="effects", output="dataset", parameters={}, inputs={}, metadata=metadata
-        )
+        arrays.write(folders["dataset"], data, artifact.read(dataset).metadata)
         said = train(TrainParameters(**settings, seed=seed), checkpoint=None, **folders)["metrics"]
         network, _ = models.read(folders["trained_model"])
     images, labels, _ = datasets.read(dataset, "test")
-    return effect.measure(Trained(network, said, images[..., np.newaxis].astype(np.float32) / 255, labels))
+    return effect.measure(Trained(network, said, images[:][..., np.newaxis].astype(np.float32) / 255, labels))
 
 
 def mnist(folder: Path) -> Path:

@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -46,11 +47,16 @@ def digits(count: int) -> Splits:
     return {"train": (random.integers(0, 256, (count, 28, 28), np.uint8), random.integers(0, 10, count, np.uint8))}
 
 
-def measured(command: list[str]) -> tuple[float, float, float]:
-    """Run a command; return its seconds, processor seconds and largest resident memory in MB; NaN if it fails."""
+def measured(command: list[str], before: Sequence[str] = ()) -> tuple[float, float, float]:
+    """Run Python with these arguments; return its seconds, processor seconds and largest resident memory in MB.
+
+    All are NaN if it fails. `before` are the words before the command.
+    """
     begin, memory = time.perf_counter(), 0
     with tempfile.TemporaryFile() as said:
-        process = subprocess.Popen([sys.executable, *command], cwd=ROOT, stdout=subprocess.DEVNULL, stderr=said)
+        process = subprocess.Popen(
+            [*before, sys.executable, *command], cwd=ROOT, stdout=subprocess.DEVNULL, stderr=said
+        )
         while True:
             pid, status, usage = os.wait4(process.pid, os.WNOHANG)
             if pid:

@@ -56,7 +56,7 @@ def main() -> None:
 def change(dataset: Path, split: str, share: float) -> set[int]:
     """Give a share of the images another label, and return which."""
     random = np.random.default_rng(0)
-    labels = datasets.read(dataset, split, mapped=True).labels
+    labels = datasets.read_labels(dataset, split)
     chosen = random.choice(len(labels), round(share * len(labels)), replace=False)
     labels[chosen] = (labels[chosen] + random.integers(1, 10, len(chosen))) % 10
     np.save(dataset / f"{split}-labels.npy", labels)

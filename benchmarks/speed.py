@@ -41,7 +41,7 @@ def tape(level: str) -> Callable[[Arrays], Callable[[], object]]:
         run = compile_steps(training, split, spec.channels)
         steps = tf.constant(order)
         before = [tf.zeros(variable.shape) for variable in training.network.trainable_variables]
-        return lambda: run(steps, before)[0].numpy()  # noqa: PLW0108 - it must run at each call
+        return lambda: run(steps, before, *split.tensors)[0].numpy()  # noqa: PLW0108 - it must run at each call
 
     return prepare
 

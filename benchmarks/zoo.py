@@ -23,6 +23,7 @@ import numpy as np
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+from benchmarks import arrays
 from benchmarks.animals import ANIMALS, Animal
 from benchmarks.networks import NETWORKS
 from components.artifacts.record.reader import read
@@ -60,14 +61,11 @@ def watch(animal: Animal, dataset: Path, seed: int) -> list[Finding]:
         folders = {name: Path(scratch) / name for name in ("data", "trained_model", "gradients", "metrics")}
         for folder in folders.values():
             folder.mkdir()
-        arrays = {path.stem: np.load(path, allow_pickle=False) for path in dataset.glob("*.npy")}
+        found = arrays.read(dataset)
         if animal.change:
-            animal.change(arrays, np.random.default_rng(seed))
-        for name, array in arrays.items():
-            np.save(folders["data"] / f"{name}.npy", array, allow_pickle=False)
-        metadata = artifact.read(dataset).metadata
+            animal.change(found, np.random.default_rng(seed))
         data = folders.pop("data")
-        artifact.seal(data, component="zoo", output="dataset", parameters={}, inputs={}, metadata=metadata)
+        arrays.write(data, found, artifact.read(dataset).metadata)
         train(parameters, dataset=data, checkpoint=None, **folders)
         return diagnose(read(folders["gradients"]), RULES)
 
@@ -81,12 +79,9 @@ def subset(folder: Path, images: int, validation: int) -> Path:
     whole.mkdir()
     part.mkdir()
     made = ingest(IngestParameters(), dataset=whole, report=folder / "report.html")
-    for split, count in (("train", images), ("validation", validation)):
-        for what in ("images", "labels"):
-            array = np.load(whole / f"{split}-{what}.npy", allow_pickle=False)
-            np.save(part / f"{split}-{what}.npy", array[:count], allow_pickle=False)
-    metadata = made["dataset"]
-    artifact.seal(part, component="zoo", output="dataset", parameters={}, inputs={}, metadata=metadata)
+    counts = {"train": images, "validation": validation, "test": 0}
+    found = {name: array[: counts[name.partition("-")[0]]] for name, array in arrays.read(whole).items()}
+    arrays.write(part, {name: array for name, array in found.items() if len(array)}, made["dataset"])
     shutil.rmtree(whole)
     return part
 

@@ -14,6 +14,7 @@ from kubernetes.client.exceptions import ApiException
 
 from components.contract.declaration import argument
 from components.contract.errors import BadInput, Blocked
+from components.contract.rendezvous import POD
 from dags import pod_ends
 from dags.airflow_places import told_of
 from dags.airflow_process import failure, told
@@ -89,7 +90,7 @@ class StepPod(KubernetesPodOperator):
             volumes=[k8s.V1Volume(name=name, empty_dir=source) for name, source in volumes.items()],
             volume_mounts=mounts,
             service_account_name=settings.service_account,
-            automount_service_account_token=False,
+            automount_service_account_token=settings.workers and step.launches,
             security_context=None if "securityContext" in own else HARMLESS_POD,
             container_security_context=None if "securityContext" in container else HARMLESS,
             deferrable=True,
@@ -184,6 +185,8 @@ def _variables(settings: Settings, task: Task, others: set[str]) -> list[k8s.V1E
         optional = None if key in CONFIG_KEYS else True
         selector = k8s.V1ConfigMapKeySelector(key=key, name=settings.s3_config, optional=optional)
         references[name] = k8s.V1EnvVarSource(config_map_key_ref=selector)
+    if task.launches:
+        references[POD] = k8s.V1EnvVarSource(field_ref=k8s.V1ObjectFieldSelector(field_path="metadata.name"))
     told = told_of(settings, task)
     return [
         *(k8s.V1EnvVar(name, value_from=source) for name, source in references.items() if name not in others),

@@ -62,7 +62,12 @@ class Settings(Cluster):
     images: dict[str, str] = parameter({}, "docker, kubernetes: the images of steps that are elsewhere, by their names")
     docker_options: str = parameter("", "docker: more options of `docker run`, such as --network=host")
     namespace: str = parameter("tapeline", "kubernetes: where the pods run")
-    service_account: str = parameter("default", "kubernetes: the pods' service account; no token of it is mounted")
+    service_account: str = parameter(
+        "default", "kubernetes: the pods' service account; only with `workers` a pod has a token of it"
+    )
+    workers: bool = parameter(
+        False, "kubernetes: let train start other workers as a Job, with the token of the service account"
+    )
     pull_secret: str = parameter("", "kubernetes: Secret for the images' registry")
     start_seconds: int = parameter(
         1800, "kubernetes: how long a step that can use a GPU may wait for a node and its image", ge=1, le=604_800

@@ -9,6 +9,7 @@ from pydantic import ValidationInfo, field_validator
 from components.contract import outside
 from components.contract.declaration import Component, Parameters, parameter
 from components.contract.errors import BadInput
+from components.contract.rendezvous import LABEL as WORKERS
 from dags import cluster_rules
 from dags.definition import Resources, Task, Workflow
 
@@ -131,4 +132,4 @@ def part_of(workflow: Workflow, name: str) -> dict[str, str]:
 
 def labels_of(workflow: Workflow, task: Task) -> dict[str, str]:
     """Return the labels of a task's pods, which the chart's network policies go by."""
-    return part_of(workflow, task.name) | (DOWNLOADS if task.downloads else {})
+    return part_of(workflow, task.name) | (DOWNLOADS if task.downloads else {}) | (WORKERS if task.launches else {})

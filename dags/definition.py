@@ -40,6 +40,7 @@ class Task:
     inputs: Mapping[str, Place] = field(default_factory=dict)
     checkpoints: str = ""  # the parameter that names a place from which another try goes on
     downloads: bool = False  # it fetches public data, so a cluster lets it out
+    launches: bool = False  # it may start others of its kind, which work with it
     fresh: bool = False  # it looks at what changes outside of the workflow, so no cache may answer for it
     if_blessed: bool = False  # it runs only where the gate has blessed
 

@@ -16,6 +16,7 @@ from components.contract.command import Parser, guard
 from components.contract.declaration import did_you_mean
 from components.contract.errors import BadInput
 from components.contract.kubeflow import OTHERS
+from components.contract.rendezvous import POD
 from dags import kubeflow_check, kubeflow_graph, kubeflow_notice, kubeflow_pod
 from dags.cluster import (
     CHECKPOINT_KEYS,
@@ -183,18 +184,7 @@ def configured(made: Any, task: Task, labels: Mapping[str, str], cluster: Cluste
     kubernetes.set_timeout(made, needs.timeout_seconds)
     for name, value in labels.items():
         kubernetes.add_pod_label(made, name, value)
-    # Optional: only a step that is given an s3:// parameter needs them, and says so itself when they are missing.
-    kubernetes.use_secret_as_env(
-        made, cluster.s3_secret, SECRET_KEYS | TOKEN_KEYS | TRACKING_SECRET_KEYS, optional=True
-    )
-    kubernetes.use_config_map_as_env(made, cluster.s3_config, CONFIG_KEYS | PROXY_KEYS | TRACKING_KEYS, optional=True)
-    if task.downloads:
-        kubernetes.use_config_map_as_env(made, cluster.s3_config, DOWNLOAD_KEYS, optional=True)
-    if task.checkpoints:
-        kubernetes.use_config_map_as_env(made, cluster.s3_config, CHECKPOINT_KEYS, optional=True)
-    if task.fresh:
-        kubernetes.use_config_map_as_env(made, cluster.s3_config, REGISTRY_KEYS, optional=True)
-        kubernetes.use_field_path_as_env(made, RUN, "metadata.labels['pipeline/runid']")
+    _environment(made, task, cluster)
     kubeflow_pod.add(made, cluster.pod)
     if needs.gpu:
         # Within a condition the backend finds no parameter that resources come from, so there the number is fixed.
@@ -211,6 +201,24 @@ def configured(made: Any, task: Task, labels: Mapping[str, str], cluster: Cluste
             medium="Memory", size_limit=needs.shared_memory
         )  # fmt: skip
     return made
+
+
+def _environment(made: Any, task: Task, cluster: Cluster) -> None:
+    """Tell a task of the store, of the ways out, and of what concerns it alone."""
+    # Optional: only a step that is given an s3:// parameter needs them, and says so itself when they are missing.
+    kubernetes.use_secret_as_env(
+        made, cluster.s3_secret, SECRET_KEYS | TOKEN_KEYS | TRACKING_SECRET_KEYS, optional=True
+    )
+    kubernetes.use_config_map_as_env(made, cluster.s3_config, CONFIG_KEYS | PROXY_KEYS | TRACKING_KEYS, optional=True)
+    if task.downloads:
+        kubernetes.use_config_map_as_env(made, cluster.s3_config, DOWNLOAD_KEYS, optional=True)
+    if task.checkpoints:
+        kubernetes.use_config_map_as_env(made, cluster.s3_config, CHECKPOINT_KEYS, optional=True)
+    if task.launches:
+        kubernetes.use_field_path_as_env(made, POD, "metadata.name")
+    if task.fresh:
+        kubernetes.use_config_map_as_env(made, cluster.s3_config, REGISTRY_KEYS, optional=True)
+        kubernetes.use_field_path_as_env(made, RUN, "metadata.labels['pipeline/runid']")
 
 
 def main(workflow: Workflow) -> None:

@@ -35,6 +35,7 @@ WORKFLOW = Workflow(
             Resources("1", "8", "3Gi", "12Gi", timeout_seconds=6 * 3600, gpu=True, shared_memory="2Gi"),
             {"dataset": (INGEST, "dataset")},
             checkpoints="checkpoints",
+            launches=True,
         ),
         Task(
             EXPORT,

@@ -154,7 +154,7 @@ def test_the_store_can_be_looked_at_afterwards(first):
             [sys.executable, "-c", listing, dataset],
             check=True, capture_output=True, text=True, env=os.environ | settings,
         )  # fmt: skip
-        assert "train-images.npy" in listed.stdout
+        assert "train-images-00000.npy" in listed.stdout
         process.send_signal(signal.SIGINT)
         assert process.wait(timeout=30) == 130
     assert not path.exists()

@@ -74,7 +74,7 @@ class HeldOut:
     """The images that a run was judged on: uint8 [n, height, width] or in colour; labels, int64 [n]."""
 
     name: str
-    images: npt.NDArray[np.uint8]
+    images: datasets.Images
     labels: npt.NDArray[np.int64]
     classes: list[str]
 
@@ -159,9 +159,9 @@ def _record(run: Run, scratch: Path) -> Record | None:
 def _test_set(run: Run, scratch: Path) -> HeldOut | None:
     if chain.DATASET not in run.made:
         return None
-    folder = _taken(run.made[chain.DATASET], scratch, ["test-images.npy", "test-labels.npy"])
+    folder = shelf.take(run.made[chain.DATASET], scratch, lambda name: datasets.has(name, "test"))
     classes = datasets.class_names(folder)
-    images, labels, _ = datasets.read(folder, "test", mapped=True, classes=len(classes))
+    images, labels, _ = datasets.read(folder, "test", classes=len(classes))
     return HeldOut(datasets.test_set(folder), images, labels.astype(np.int64), classes)
 
 

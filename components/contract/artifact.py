@@ -8,7 +8,7 @@ import hashlib
 import json
 import math
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal, Self
 
@@ -127,14 +127,18 @@ def read(folder: Path) -> Manifest:
     return Manifest.parse(text, str(folder))
 
 
-def verify(folder: Path) -> Manifest:
-    """Return the manifest of `folder` once every file in it has the digest that it says; else raise `BadInput`."""
+def verify(folder: Path, later: Collection[str] = ()) -> Manifest:
+    """Return the manifest of `folder` once every file in it has the digest that it says; else raise `BadInput`.
+
+    Of the files `later` it is enough that they are there.
+    """
     manifest = read(folder)
     for name, expected in manifest.files.items():
         path = folder / name
         if not path.is_file():
             raise BadInput(f"{path} is missing, but the manifest lists it")
-        check(name, expected, sha256(path), path.stat().st_size, str(folder))
+        if name not in later:
+            check_file(folder, name, expected)
     names = (path.relative_to(folder) for path in folder.rglob("*") if not path.is_dir())
     if others := sorted(
         str(name) for name in names if str(name) not in {*manifest.files, MANIFEST} and not _hidden(name)
@@ -146,6 +150,12 @@ def verify(folder: Path) -> Manifest:
 def _hidden(name: Path) -> bool:
     """Tell whether a file is one that file managers leave behind, which nobody reads."""
     return any(part.startswith(".") for part in name.parts)
+
+
+def check_file(folder: Path, name: str, expected: File) -> None:
+    """Raise `BadInput` unless a file of the artifact in `folder` is as expected."""
+    path = folder / name
+    check(name, expected, sha256(path), path.stat().st_size, str(folder))
 
 
 def check(name: str, expected: File, digest: str, size: int, where: str) -> None:

@@ -26,7 +26,8 @@ Metadata = Mapping[str, Mapping[str, Any]]
 class Input:
     """An artifact that the step reads.
 
-    An `operational` input helps the step to its end without influencing what comes out, so no manifest names it.
+    An `operational` input helps the step to its end without influencing what comes out, so no manifest names it. Files
+    `later`, patterns of their names, are fetched from the store, or verified, not before they are used, if they are.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Input:
     help: str
     optional: bool = False
     operational: bool = False
+    later: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

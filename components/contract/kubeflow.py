@@ -156,6 +156,14 @@ def path_of(artifact: Mapping[str, Any]) -> str:
     return uri
 
 
+def in_store(path: str) -> str:
+    """Return where in an S3 store Kubeflow's launcher has what is at a path from; empty if from no such store."""
+    for scheme, mount in _MOUNTS.items():
+        if path.startswith(mount) and scheme in ("minio://", "s3://"):
+            return "s3://" + path.removeprefix(mount)
+    return ""
+
+
 def _text(value: Any) -> str:
     """Return what is to be a path or an address; raise `TypeError` for what can be neither."""
     if not isinstance(value, str) or not value or "\0" in value:

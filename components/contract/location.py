@@ -3,14 +3,15 @@
 import contextlib
 import ctypes
 import errno
+import functools
 import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
-from components.contract import artifact
+from components.contract import artifact, later
 from components.contract.errors import BadInput, StoreRefused
 from components.contract.store.client import Store, split
 
@@ -32,13 +33,22 @@ def is_remote(location: str) -> bool:
     return False
 
 
-def fetch(location: str, scratch: Path) -> Path:
-    """Return a folder with the artifact at `location`, verified; what is in the store is downloaded to `scratch`."""
+def fetch(location: str, scratch: Path, put_off: Collection[str] = ()) -> Path:
+    """Return a folder with the artifact at `location`, verified; what is in the store is downloaded to `scratch`.
+
+    Files that match one of the patterns `put_off` are downloaded, or verified, when they are used: see later.py.
+    """
     if is_remote(location):
-        Store.from_environment().fetch(location, scratch)
+        store = Store.from_environment()
+        manifest = store.fetch(location, scratch, put_off)
+        get = functools.partial(store.fetch_file, location, scratch)
+        later.put_off(location, scratch, later.chosen(manifest.files, put_off), get)
         return scratch
-    artifact.verify(Path(location))
-    return Path(location)
+    folder = Path(location)
+    left = later.chosen(artifact.read(folder).files, put_off)
+    artifact.verify(folder, left)
+    later.put_off(location, folder, left, None)
+    return folder
 
 
 @contextlib.contextmanager

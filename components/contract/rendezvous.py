@@ -29,6 +29,10 @@ T = TypeVar("T")
 Said = dict[str, Any]
 
 PLACE, NUMBER = "TAPELINE_RENDEZVOUS", "TAPELINE_WORKER"
+FIRST = "TAPELINE_FIRST_WORKER"  # added to the number, for who can only count from 0, but does not start the chief
+# On Kubernetes: what a step is told of the name of the pod that was made for it, and the label of pods that must reach
+# each other.
+POD, LABEL = "TAPELINE_POD", {"tapeline/workers": "true"}
 BEAT_SECONDS, SILENT_SECONDS = 1.0, 15.0  # from one sign of life to the next; without any, one is lost
 GRACE_SECONDS = 10.0  # for the work to notice that one is lost, and to end in good order
 LONGEST = 2**16  # bytes of a message
@@ -42,10 +46,14 @@ def joined() -> bool:
 
 def number() -> int:
     """Return the number of this process, 0 for the chief, and where there is only one; raise `BadInput` for none."""
-    given = os.environ.get(NUMBER, "") if joined() else "0"
-    if not (given.isascii() and given.isdigit()):
-        raise BadInput(f"{NUMBER}: {given!r} is not the number of a worker, 0 for the chief; {PLACE} needs it")
-    return int(given)
+    if not joined():
+        return 0
+    total = 0
+    for name, given in ((NUMBER, os.environ.get(NUMBER, "")), (FIRST, os.environ.get(FIRST) or "0")):
+        if not (given.isascii() and given.isdigit()):
+            raise BadInput(f"{name}: {given!r} is not the number of a worker, 0 for the chief; {PLACE} needs it")
+        total += int(given)
+    return total
 
 
 class Line:
@@ -129,7 +137,9 @@ class Group:
             local = host in ("localhost", "127.0.0.1")
             server = socket.create_server((host if local else "", port), backlog=self.count)
         except OSError as error:
-            raise PeerLost(f"{PLACE}: the chief cannot listen on port {port}: {error.strerror}") from None
+            raise PeerLost(
+                f"{PLACE}: the chief cannot listen on port {port}: {os.strerror(error.errno or 0)}"
+            ) from None
         came: dict[int, tuple[Line, Said]] = {}
         ends = time.monotonic() + waiting.limit()
         with server:
@@ -164,7 +174,7 @@ class Group:
         while (left := ends - time.monotonic()) > 0:
             try:
                 line = Line(
-                    socket.create_connection((host, port), min(5.0, left)), f"the chief, worker 0 of {self.count}"
+                    socket.create_connection((host, port), min(5.0, left)), f"the chief, worker 0 of {self.count},"
                 )
                 line.say(hello)
                 answer = line.hear(left)

@@ -5,7 +5,7 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from components.contract import artifact, kubeflow, location, rendezvous, tracking
+from components.contract import artifact, kubeflow, later, location, rendezvous, tracking
 from components.contract.declaration import Component, Metadata, Output, Parameters, flag
 from components.contract.errors import BadInput, Blocked
 
@@ -29,7 +29,7 @@ def run(
     _require("output", [item.name for item in component.outputs], outputs)
     with contextlib.ExitStack() as stack:
         scratch = stack.enter_context(_scratch())
-        paths = {name: location.fetch(place, scratch / name) for name, place in inputs.items()}
+        paths = stack.enter_context(_fetched(component, inputs, scratch))
         if rendezvous.number():
             _assist(component, parameters, paths, scratch)
             return {}
@@ -61,8 +61,7 @@ def check(component: Component, parameters: Parameters, inputs: Mapping[str, str
 
     Raises `BadInput` for what does not fit.
     """
-    with _scratch() as scratch:
-        given = {name: location.fetch(place, scratch / name) for name, place in inputs.items()}
+    with _scratch() as scratch, _fetched(component, inputs, scratch) as given:
         component.load_work(component.check)(
             parameters, **{item.name: given.get(item.name) for item in component.inputs}
         )
@@ -91,6 +90,20 @@ def _scratch() -> Iterator[Path]:
             yield Path(folder)
         finally:
             tempfile.tempdir = before
+
+
+@contextlib.contextmanager
+def _fetched(component: Component, inputs: Mapping[str, str], scratch: Path) -> Iterator[dict[str, Path]]:
+    """Give the folders of the inputs; afterwards no file of theirs is fetched any more."""
+    put_off = {item.name: item.later for item in component.inputs}
+    paths: dict[str, Path] = {}
+    try:
+        for name, place in inputs.items():
+            paths[name] = location.fetch(place, scratch / name, put_off.get(name, ()))
+        yield paths
+    finally:
+        for path in paths.values():
+            later.forget(path)
 
 
 def _assist(component: Component, parameters: Parameters, paths: Mapping[str, Path], scratch: Path) -> None:

@@ -41,14 +41,14 @@ def line(text: str) -> str:
 class Progress:
     """How far a long piece of work is: a live line with a bar in a terminal, elsewhere a line every half minute."""
 
-    def __init__(self, total: int, done: int = 0) -> None:
-        """Say how much there is to do, in any unit, and how much of it was done before."""
+    def __init__(self, total: int, done: int = 0, *, quiet: bool = False) -> None:
+        """Say how much there is to do, in any unit, and how much was done before; if `quiet`, nothing is shown."""
         import rich.console  # noqa: PLC0415 - --help must not wait for it
         import rich.progress  # noqa: PLC0415
 
         self._total, self._before = total, done
         self._began = self._said = time.monotonic()
-        self._console = rich.console.Console(highlight=False, soft_wrap=True)
+        self._console = rich.console.Console(highlight=False, soft_wrap=True, quiet=quiet)
         self.live = self._console.is_terminal and not self._console.is_dumb_terminal
         self._bar = rich.progress.Progress(
             rich.progress.TextColumn("{task.description}"),

@@ -1,5 +1,6 @@
 """What the evaluate step is."""
 
+from components.artifacts.splits import OF_SPLITS
 from components.contract.declaration import Component, Input, Output, Parameters, parameter
 
 
@@ -24,7 +25,7 @@ COMPONENT = Component(
     work="components.evaluate.evaluate:evaluate",
     parameters=EvaluateParameters,
     inputs=(
-        Input("dataset", "Dataset", "The data set that ingest made"),
+        Input("dataset", "Dataset", "The data set that ingest made", later=OF_SPLITS),
         Input("trained_model", "Model", "The model that train made"),
     ),
     outputs=(

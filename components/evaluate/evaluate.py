@@ -51,7 +51,7 @@ def evaluate(  # noqa: PLR0913 - one path for each input and output
     figures |= seen.figures
     doubted = {}
     for split in ("train", "validation") if parameters.check_labels else ():
-        learned = datasets.read(dataset, split, mapped=True, classes=len(class_names))
+        learned = datasets.read(dataset, split, classes=len(class_names))
         doubted[split] = contradicted(
             predict(learned.images), learned.labels.astype(np.int64), datasets.origins(dataset, split)
         )
@@ -88,7 +88,7 @@ def chosen_images(text: str, count: int) -> list[int]:
     return [int(word) for word in words]
 
 
-def load(model: Path, images: npt.NDArray[np.uint8], classes: int) -> tuple[keras.Model, int]:
+def load(model: Path, images: datasets.Images, classes: int) -> tuple[keras.Model, int]:
     """Return a saved model and the channels that it takes (see `pixels`).
 
     Raises `BadInput` unless it takes such images, uint8 [n, height, width], and tells that many classes apart.
@@ -106,7 +106,7 @@ def load(model: Path, images: npt.NDArray[np.uint8], classes: int) -> tuple[kera
     return network, spec.channels
 
 
-def predictor(network: keras.Model, channels: int) -> Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.float32]]:
+def predictor(network: keras.Model, channels: int) -> Callable[[datasets.Images], npt.NDArray[np.float32]]:
     """Return a function from images, uint8 [n, height, width] or in colour, to logits, float32 [n, classes]."""
 
     @tf.function(reduce_retracing=True)  # type: ignore[untyped-decorator]
@@ -116,13 +116,14 @@ def predictor(network: keras.Model, channels: int) -> Callable[[npt.NDArray[np.u
     return lambda images: predict(call, images)
 
 
-def predict(call: Callable[[tf.Tensor], tf.Tensor], images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+def predict(call: Callable[[tf.Tensor], tf.Tensor], images: datasets.Images) -> npt.NDArray[np.float32]:
     """Return what a network answers, float32 [n, classes], some images at a time."""
+    batch = datasets.at_once(images, BATCH)
     try:
-        parts = [call(tf.constant(images[start : start + BATCH])).numpy() for start in range(0, len(images), BATCH)]
+        parts = [call(tf.constant(images[start : start + batch])).numpy() for start in range(0, len(images), batch)]
     except (ValueError, TypeError, tf.errors.InvalidArgumentError) as error:
         raise BadInput(
-            f"the model fails on {min(BATCH, len(images))} images at once ({models.sentence(error)}); it must take "
+            f"the model fails on {min(batch, len(images))} images at once ({models.sentence(error)}); it must take "
             "batches of any size"
         ) from error
     logits = np.concatenate(parts)

@@ -1,8 +1,10 @@
 """Looking inside: what the gradients at the trained weights say of single images, and of the classes."""
 
 import contextlib
+import functools
 import hashlib
 import json
+import operator
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from components.artifacts.dataset import Images, at_once
 from components.artifacts.model import pixels, sentence
 from components.contract import artifact, quiet
 
@@ -38,7 +41,7 @@ class Seen:
 
 def look(  # noqa: PLR0913 - a network, and what it is shown
     network: keras.Model,
-    images: npt.NDArray[np.uint8],
+    images: Images,
     labels: Ints,
     logits: Floats,
     chosen: list[int],
@@ -77,7 +80,7 @@ def _unless(missing: dict[str, str], what: str) -> Iterator[None]:
         missing[what] = f"cannot be seen in this network: {sentence(error)}"
 
 
-def example_norms(network: keras.Model, images: npt.NDArray[np.uint8], labels: Ints, channels: int = 1) -> Floats:
+def example_norms(network: keras.Model, images: Images, labels: Ints, channels: int = 1) -> Floats:
     """Return the norm of each image's own gradient, float32 [n], with respect to the last layer.
 
     For a dense layer on features h, and p the softmax of its logits, it is |p − y| · √(|h|² + 1) for a label y
@@ -98,7 +101,8 @@ def example_norms(network: keras.Model, images: npt.NDArray[np.uint8], labels: I
                 return tf.norm(errors, axis=1) * tf.sqrt(int(layer.use_bias) + squares)
         return tf.norm(errors, axis=1)
 
-    parts = [norms(images[i : i + BATCH], labels[i : i + BATCH]).numpy() for i in range(0, len(images), BATCH)]
+    batch = at_once(images, BATCH)
+    parts = [norms(images[i : i + batch], labels[i : i + batch]).numpy() for i in range(0, len(images), batch)]
     return np.concatenate(parts)
 
 
@@ -123,9 +127,7 @@ def _dense_calls() -> Iterator[list[tuple[keras.layers.Dense, tf.Tensor, tf.Tens
         keras.layers.Dense.call = plain
 
 
-def class_cosines(
-    network: keras.Model, images: npt.NDArray[np.uint8], labels: Ints, classes: int, channels: int = 1
-) -> Floats:
+def class_cosines(network: keras.Model, images: Images, labels: Ints, classes: int, channels: int = 1) -> Floats:
     """Return the cosines between the mean gradients of the classes, float32 [classes, classes].
 
     Below 0, a step that helps the one class hurts the other. A class without images, or without a gradient, has NaN.
@@ -144,14 +146,13 @@ def class_cosines(
         parts = [tf.cast(tf.convert_to_tensor(each), tf.float32) for each in found]
         return tf.concat([tf.reshape(each, [-1]) for each in parts], 0)
 
-    rows = []
+    rows, batch = [], at_once(images, BATCH)
     for label in range(classes):
         chosen = np.flatnonzero(labels == label)
-        parts = [chosen[i : i + BATCH] for i in range(0, len(chosen), BATCH)]
-        nothing = [tf.fill([sum(int(np.prod(variable.shape)) for variable in variables)], float("nan"))]
-        rows.append(
-            tf.reduce_sum(tf.stack([gradient(images[part], labels[part]) for part in parts] or nothing), axis=0)
-        )
+        parts = (chosen[i : i + batch] for i in range(0, len(chosen), batch))
+        sums = (gradient(images[part], labels[part]) for part in parts)  # one after the other: each is a whole gradient
+        nothing = tf.fill([sum(int(np.prod(variable.shape)) for variable in variables)], float("nan"))
+        rows.append(functools.reduce(operator.add, sums) if len(chosen) else nothing)
     matrix = tf.math.l2_normalize(tf.stack(rows), axis=1, epsilon=0.0)
     cosines: Floats = np.clip(tf.matmul(matrix, matrix, transpose_b=True).numpy(), -1, 1)
     return cosines

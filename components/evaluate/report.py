@@ -20,7 +20,8 @@ from components.evaluate.inside import Seen
 WORST = 24  # mistakes shown as pictures
 CONFUSIONS = 12  # rows of the table
 
-Images = npt.NDArray[np.uint8]
+Images = datasets.Images
+Pixels = npt.NDArray[np.uint8]
 
 
 def write_report(  # noqa: PLR0913 - all that is shown
@@ -178,7 +179,7 @@ def _doubted(dataset: Path, doubted: Mapping[str, Any], names: Sequence[str]) ->
         )
         if split == "train":
             text += " It has learned these very labels, so that there may be more."
-        images = datasets.read(dataset, split, mapped=True).images
+        images = datasets.read(dataset, split).images
         shown = (
             (
                 page.picture(images[each["image"]], f"{split} image {each['image']}", _scale(images)),
@@ -190,12 +191,12 @@ def _doubted(dataset: Path, doubted: Mapping[str, Any], names: Sequence[str]) ->
         yield page.Section(f"Labels to look at again: {split}", text, body, wide=True)
 
 
-def _like(images: Images, grey: Images) -> Images:
+def _like(images: Images, grey: Pixels) -> Pixels:
     """Return a grey picture with as many channels as the images have."""
     return grey if images.ndim == 3 else np.repeat(grey[..., np.newaxis], 3, axis=-1)
 
 
-def _salient(images: Images, saliency: Mapping[int, Images]) -> Markup:
+def _salient(images: Images, saliency: Mapping[int, Pixels]) -> Markup:
     return page.pictures(
         (
             page.picture(

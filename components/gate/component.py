@@ -1,5 +1,6 @@
 """What the gate is."""
 
+from components.artifacts.splits import OF_SPLITS
 from components.contract.declaration import Component, Input, Output, Parameters, parameter
 
 
@@ -25,7 +26,7 @@ COMPONENT = Component(
     work="components.gate.gate:gate",
     parameters=GateParameters,
     inputs=(
-        Input("dataset", "Dataset", "The data set that ingest made"),
+        Input("dataset", "Dataset", "The data set that ingest made", later=OF_SPLITS),
         Input("trained_model", "Model", "The model that train made"),
         Input("metrics", "Metrics", "What evaluate found"),
     ),

@@ -34,7 +34,7 @@ def gate(  # noqa: PLR0913 - one path for each input and output
 ) -> dict[str, dict[str, Any]]:
     """Decide whether the model is blessed, and keep it in the registry if so; write decision.json and the page."""
     figures, ours = read(metrics)
-    labels = datasets.read(dataset, "test", mapped=True).labels
+    labels = datasets.read_labels(dataset, "test")
     truth = Truth(labels, datasets.class_names(dataset))
     check_answers(ours, truth, metrics)
     place = parameters.registry or os.environ.get(VARIABLE, "")

@@ -4,6 +4,7 @@ import re
 
 from pydantic import field_validator
 
+from components.artifacts.splits import OF_SPLITS
 from components.contract.declaration import Component, Input, Output, Parameters, parameter
 
 _NAME = re.compile("[a-z]([a-z0-9-]{0,61}[a-z0-9])?")
@@ -50,7 +51,7 @@ COMPONENT = Component(
     work="components.handover.handover:handover",
     parameters=HandoverParameters,
     inputs=(
-        Input("dataset", "Dataset", "The data set that ingest made"),
+        Input("dataset", "Dataset", "The data set that ingest made", later=OF_SPLITS),
         Input("trained_model", "Model", "The model that train made"),
         Input("metrics", "Metrics", "What evaluate found"),
         Input("gradient_tables", "Metrics", "What export made, for the card", optional=True),

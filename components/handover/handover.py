@@ -79,7 +79,7 @@ def handover(  # noqa: PLR0913 - one path for each input and output
 NAMES = {"saved_model": "SavedModel", "onnx": "ONNX"}
 
 
-def _try_saved(folder: Path, images: npt.NDArray[np.uint8], logits: npt.NDArray[np.float32]) -> float:
+def _try_saved(folder: Path, images: datasets.Images, logits: npt.NDArray[np.float32]) -> float:
     run = models.signature_of(folder)
 
     def server(batch: npt.NDArray[np.uint8]) -> dict[str, npt.NDArray[Any]]:
@@ -89,7 +89,7 @@ def _try_saved(folder: Path, images: npt.NDArray[np.uint8], logits: npt.NDArray[
     return _rounded(trial.difference("the SavedModel", server, images, logits, remedy))
 
 
-def _try_onnx(model: bytes, images: npt.NDArray[np.uint8], logits: npt.NDArray[np.float32]) -> float:
+def _try_onnx(model: bytes, images: datasets.Images, logits: npt.NDArray[np.float32]) -> float:
     remedy = "--no-onnx hands the model over without it"
     return _rounded(trial.difference("the ONNX model", Session(model), images, logits, remedy))
 

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from components.artifacts.dataset import Images, at_once
 from components.contract.errors import StepError
 
 BATCH = 1000
@@ -14,14 +15,13 @@ BATCH = 1000
 Server = Callable[[npt.NDArray[np.uint8]], Mapping[str, npt.NDArray[Any]]]
 
 
-def difference(
-    what: str, server: Server, images: npt.NDArray[np.uint8], logits: npt.NDArray[np.float32], remedy: str
-) -> float:
+def difference(what: str, server: Server, images: Images, logits: npt.NDArray[np.float32], remedy: str) -> float:
     """Return the largest difference of a probability from those that follow from evaluate's logits, [n, classes].
 
     Raises `StepError`, which ends with a `remedy`, where a class is another one.
     """
-    answers = [server(images[start : start + BATCH]) for start in range(0, len(images), BATCH)]
+    batch = at_once(images, BATCH)
+    answers = [server(images[start : start + batch]) for start in range(0, len(images), batch)]
     classes = np.concatenate([each["class"] for each in answers])
     probabilities = np.concatenate([each["probabilities"] for each in answers])
     wanted = logits.argmax(axis=1)

@@ -17,7 +17,7 @@ from components.ingest.forms._rows import is_number
 from components.ingest.pixels import Shaper
 
 MOST = 10_000_000  # images, of each of which some hundred bytes are in memory
-CHUNK = 4096  # images that are in memory at a time
+CHUNK = 2**25  # bytes of images that are in memory at a time, when they are read again
 
 
 @dataclass
@@ -36,9 +36,15 @@ class Gathered:
 
     def images(self, chosen: npt.NDArray[np.int64]) -> Iterator[npt.NDArray[np.uint8]]:
         """Yield the images of those numbers, some at a time."""
-        mapped = np.memmap(self.path, np.uint8, "r", shape=(len(self.labels), *self.shape))
-        for start in range(0, len(chosen), CHUNK):
-            yield mapped[chosen[start : start + CHUNK]]
+        step = max(1, CHUNK // math.prod(self.shape))
+        for start in range(0, len(chosen), step):
+            some = chosen[start : start + step]
+            order = np.argsort(some, kind="stable")  # as they are on the disk
+            images = np.empty((len(some), *self.shape), np.uint8)
+            # Mapped anew each time: what was read of a mapped file counts as memory of the process.
+            mapped = np.memmap(self.path, np.uint8, "r", shape=(len(self.labels), *self.shape))
+            images[order] = mapped[some[order]]
+            yield images
 
 
 def gather(batches: Iterable[Batch], shaper: Shaper, path: Path) -> Gathered:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from components.artifacts import dataset as datasets
 from components.ingest.look import Images, grey, pieces, small
 
 SIDE = 8  # frequencies in each direction
@@ -26,7 +27,7 @@ class Hashes:
     frequencies: npt.NDArray[np.int8]
 
 
-def hashes(images: Images) -> tuple[Hashes, Hashes]:
+def hashes(images: datasets.Images) -> tuple[Hashes, Hashes]:
     """Return the hashes of images as they are, and of images moved so that their centre is in the middle.
 
     The second are the same for images that differ in where on a plain ground something is.

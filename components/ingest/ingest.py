@@ -12,7 +12,7 @@ import numpy as np
 
 from components.artifacts import dataset as datasets
 from components.artifacts import findings as found_wrong
-from components.artifacts.dataset import SPLITS
+from components.artifacts.splits import SPLITS
 from components.artifacts.words import count
 from components.contract import location
 from components.contract.artifact import canonical_json, sha256
@@ -123,7 +123,11 @@ def _few(digests: Mapping[str, str]) -> dict[str, str]:
 def _written(
     parameters: IngestParameters, found: Gathered, labels: "np.ndarray[Any, np.dtype[np.uint8]]", dataset: Path
 ) -> tuple[dict[str, datasets.Split], dict[str, list[str]]]:
-    """Write the images of each split, in the order of the source; return the splits, and where each image came from."""
+    """Write the images of each split; return the splits, and where each image came from.
+
+    They are in the order of the source. Only training images that are more than one shard are mixed, so that any few
+    shards are a sample of them all, wherever the source has one class after the other.
+    """
     units = together(found.digests, found.groups)
     names = complete(
         found.splits, labels.astype(np.int64), units, parameters.validation_size, parameters.test_size, parameters.seed
@@ -132,6 +136,8 @@ def _written(
     written, origins = {}, {}
     for name in SPLITS:
         chosen = np.flatnonzero(names == name)
+        if name == "train" and len(chosen) > datasets.shard_images(found.shape):
+            chosen = np.random.default_rng((parameters.seed, 1)).permutation(chosen)
         own = None if weights is None else weights[chosen]
         if own is not None and not own.any():
             raise BadInput(f"all {len(own):,} {name} images weigh 0; give some of them a weight above 0")

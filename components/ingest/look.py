@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from components.artifacts import dataset as datasets
 from components.artifacts.dataset import Split
 
 Images = npt.NDArray[np.uint8]
@@ -105,7 +106,7 @@ def look(split: Split, classes: int) -> Look:
     )
 
 
-def pieces(images: Images) -> Iterator[tuple[int, Images]]:
+def pieces(images: datasets.Images) -> Iterator[tuple[int, Images]]:
     """Yield the images, some at a time, with the number of the first of them."""
     step = max(1, PIXELS // max(1, int(np.prod(images.shape[1:]))))
     for start in range(0, len(images), step):

@@ -12,8 +12,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from components.artifacts import dataset as datasets
 from components.ingest.hashes import Hashes, hashes
-from components.ingest.look import THUMBNAIL, Images, grey, small
+from components.ingest.look import THUMBNAIL, grey, small
 
 ALIKE = 0.99  # the correlation of two images from which they are nearly the same
 CANDIDATE = 0.988  # that of their lowest frequencies
@@ -43,7 +44,9 @@ class Near:
     left_out: int
 
 
-def near_duplicates(images: Sequence[Images], labels: npt.NDArray[np.uint8], kept: npt.NDArray[np.bool_]) -> Near:
+def near_duplicates(
+    images: Sequence[datasets.Images], labels: npt.NDArray[np.uint8], kept: npt.NDArray[np.bool_]
+) -> Near:
     """Find pairs among the images of all splits, in turn, that are `kept`; labels and `kept` are of all of them."""
     chosen = np.flatnonzero(kept)
     if len(chosen) < 2:
@@ -113,7 +116,7 @@ def _some(pairs: Pairs) -> Iterator[Pairs]:
 class _All(NamedTuple):
     """The images of all splits, and the number of the first of each split."""
 
-    images: Sequence[Images]
+    images: Sequence[datasets.Images]
     starts: npt.NDArray[np.int64]
 
     def thumbnails(self, numbers: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:

@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from components.artifacts import dataset as datasets
-from components.artifacts.dataset import SPLITS
-from components.contract import artifact, location, outside
+from components.artifacts.splits import OF_SPLITS, SPLITS
+from components.contract import artifact, later, location, outside
 from components.contract.errors import BadInput
 from components.contract.store.client import Store
 from components.ingest.look import Look, look
@@ -67,19 +67,26 @@ def obtain(place: str) -> Reference | None:
         if place.endswith(".json"):
             path = _fetched(place, Path(scratch) / SCHEMA)
             return Reference(place, _read(place, path), digest=artifact.sha256(path))
-        folder = location.fetch(place, Path(scratch) / "reference")
-        missing = [name for name in SPLITS if not (folder / f"{name}-images.npy").is_file()]
-        if missing:
-            raise BadInput(
-                f"reference: {place} is no data set that ingest made: it has no {missing[0]}-images.npy; give the "
-                f"folder of its dataset, or a {SCHEMA}"
-            )
-        names = datasets.class_names(folder)
-        splits = {name: datasets.read(folder, name, mapped=True, classes=len(names)) for name in SPLITS}
-        looks = {name: look(split, len(names)) for name, split in splits.items()}
-        path = folder / SCHEMA
-        schema = _read(f"{place}/{SCHEMA}", path) if path.is_file() else infer(looks, names)
-        return Reference(place, schema, looks, artifact.digest(folder))
+        folder = location.fetch(place, Path(scratch) / "reference", OF_SPLITS)
+        try:
+            return _data_set(place, folder)
+        finally:
+            later.forget(folder)
+
+
+def _data_set(place: str, folder: Path) -> Reference:
+    """Return a data set that ingest made, as a reference."""
+    files = artifact.read(folder).files
+    if missing := [split for split in SPLITS if not any(datasets.has(name, split) for name in files)]:
+        raise BadInput(
+            f"reference: {place} is no data set that ingest made: it has no {missing[0]} images; give the folder of "
+            f"its dataset, or a {SCHEMA}"
+        )
+    names = datasets.class_names(folder)
+    looks = {split: look(datasets.read(folder, split, classes=len(names)), len(names)) for split in SPLITS}
+    path = folder / SCHEMA
+    schema = _read(f"{place}/{SCHEMA}", path) if path.is_file() else infer(looks, names)
+    return Reference(place, schema, looks, artifact.digest(folder))
 
 
 def _fetched(place: str, target: Path) -> Path:

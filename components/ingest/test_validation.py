@@ -142,9 +142,7 @@ def test_what_is_no_schema_is_said(tmp_path, content, message):
 
 
 def test_what_is_no_data_set_is_said(trained, tmp_path):
-    with pytest.raises(
-        BadInput, match=r"is no data set that ingest made: it has no train-images\.npy; give the folder"
-    ):
+    with pytest.raises(BadInput, match=r"is no data set that ingest made: it has no train images; give the folder"):
         make(COMPONENT, SMALL | {"reference": str(trained / "trained_model")}, {}, tmp_path / "made")
 
 

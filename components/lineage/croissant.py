@@ -9,7 +9,8 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from components.artifacts import dataset as datasets
-from components.artifacts.dataset import SPLITS, Description
+from components.artifacts.dataset import Description
+from components.artifacts.splits import SPLITS
 from components.contract.terminal import line
 from components.lineage.places import Found
 
@@ -79,7 +80,10 @@ def document(found: Found) -> dict[str, Any]:
         "version": f"1.0.0+{found.digest[:12]}",
         "identifier": f"sha256:{found.digest}",
         **known,
-        "distribution": [_file(name, file.sha256, file.bytes) for name, file in sorted(manifest.files.items())],
+        "distribution": [
+            *(_file(name, file.sha256, file.bytes) for name, file in sorted(manifest.files.items())),
+            *(_shards(name) for name in SPLITS if _sharded(name, manifest.files)),
+        ],
         "recordSet": [_splits(data.splits), *records],
     }
 
@@ -93,6 +97,21 @@ def _file(name: str, sha256: str, size: int) -> dict[str, Any]:
         "contentSize": f"{size} B",
         "encodingFormat": _FORMATS.get(name.rpartition(".")[2], "application/octet-stream"),
         "sha256": sha256,
+    }
+
+
+def _sharded(split: str, files: Collection[str]) -> bool:
+    return any(name.startswith(f"{split}-images-") for name in files)
+
+
+def _shards(split: str) -> dict[str, Any]:
+    """Return the files that the images of a split are in, one after the other."""
+    return {
+        "@type": "cr:FileSet",
+        "@id": f"{split}-images-shards",
+        "name": f"{split}-images-shards",
+        "encodingFormat": "application/octet-stream",
+        "includes": f"{split}-images-*.npy",
     }
 
 
@@ -121,17 +140,21 @@ def _splits(sizes: Mapping[str, int]) -> dict[str, Any]:
 
 def _records(split: str, data: Description, files: Collection[str]) -> Iterator[dict[str, Any]]:
     """Yield a set of records for each array of a split: one for both would need a key, and theirs is the position."""
-    count, names = data.splits.get(split, 0), {"images", "labels", "weights"}
-    arrays = {name for name in names if f"{split}-{name}.npy" in files}
-    if "images" in arrays:
-        yield _array(split, "images", "sc:Integer", [count, *data.image_shape], "Pixels, uint8, 0 to 255.")
-    if "labels" in arrays:
-        yield _array(split, "labels", "sc:Integer", [count], "The number of the class of each image, uint8.")
-    if "weights" in arrays:
-        yield _array(split, "weights", "sc:Float", [count], "How much each image counts, float32.")
+    count = data.splits.get(split, 0)
+    if _sharded(split, files):
+        source = {"fileSet": {"@id": f"{split}-images-shards"}}
+        yield _array(split, "images", "sc:Integer", [count, *data.image_shape], "Pixels, uint8, 0 to 255.", source)
+    for what, kind, text in (
+        ("labels", "sc:Integer", "The number of the class of each image, uint8."),
+        ("weights", "sc:Float", "How much each image counts, float32."),
+    ):
+        if (name := f"{split}-{what}.npy") in files:
+            yield _array(split, what, kind, [count], text, {"fileObject": {"@id": name}})
 
 
-def _array(split: str, what: str, kind: str, shape: list[int], text: str) -> dict[str, Any]:
+def _array(  # noqa: PLR0913 - what is said of an array
+    split: str, what: str, kind: str, shape: list[int], text: str, source: Mapping[str, Any]
+) -> dict[str, Any]:
     name = f"{split}-{what}"
     field = {
         "@type": "cr:Field",
@@ -141,7 +164,7 @@ def _array(split: str, what: str, kind: str, shape: list[int], text: str) -> dic
         "dataType": kind,
         "isArray": True,
         "arrayShape": ",".join(map(str, shape)),
-        "source": {"fileObject": {"@id": f"{name}.npy"}, "extract": {"fileProperty": "content"}},
+        "source": {**source, "extract": {"fileProperty": "content"}},
     }
     description = f"The {what} of the {split} split, in their order."
     return {"@type": "cr:RecordSet", "@id": name, "name": name, "description": description, "field": [field]}

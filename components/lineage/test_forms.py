@@ -29,7 +29,9 @@ def test_the_data_set_in_croissant(trace, digests, chain, tmp_path):
     assert not described.metadata.issues.errors
     said = json.loads(path.read_text())
     files = artifact.read(chain / "dataset").files
-    assert {each["@id"]: each["sha256"] for each in said["distribution"]} == {
+    shards = [each for each in said["distribution"] if each["@type"] == "cr:FileSet"]
+    assert [each["includes"] for each in shards] == [f"{name}-images-*.npy" for name in ("train", "validation", "test")]
+    assert {each["@id"]: each["sha256"] for each in said["distribution"] if each not in shards} == {
         name: file.sha256 for name, file in files.items()
     }
     assert said["identifier"] == f"sha256:{digests['dataset']}"

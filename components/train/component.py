@@ -7,6 +7,7 @@ from typing import Any, Self
 from pydantic import model_validator
 
 from components.artifacts.record.columns import LEVELS
+from components.artifacts.splits import OF_SPLITS
 from components.contract.declaration import Component, Input, Output, Parameters, parameter
 from components.contract.plugins import Plugins, with_parameters_of
 from components.models import MODELS
@@ -30,6 +31,10 @@ class TrainParameters(Parameters):
         0, "Epoch after which it ends for now, with a checkpoint to go on from; 0: none, all epochs are done", ge=0
     )
     batch_size: int = parameter(128, "Images in a batch", ge=1, le=65_536)
+    shuffle_window: int = parameter(
+        192, "MiB of training images that are shuffled together and read ahead; of up to three times as many all are",
+        ge=1, le=2**20,
+    )  # fmt: skip
     accumulate: int = parameter(1, "Batches whose mean gradient makes one step of the optimizer", ge=1, le=64)
     augment: str = parameter(
         "none", "How training images are changed by chance, in this order: files in components/train/augmentations",
@@ -83,6 +88,7 @@ class TrainParameters(Parameters):
     )  # fmt: skip
     seed: int = parameter(0, "Seed of everything random: the split, the weights, the order", ge=0, le=2**31 - 1)
     eager: bool = parameter(False, "Run the step uncompiled, to step through it with a debugger")
+    xla: bool = parameter(False, "Compile the step with XLA, which may be faster on a GPU; on a processor it seldom is")
     device: str = parameter(
         "auto", "auto takes a GPU where there is one; gpu refuses to run without", choices=("auto", "cpu", "gpu"),
         operational=True,
@@ -127,6 +133,9 @@ class TrainParameters(Parameters):
         if self.batch_size % shares:
             who = "replicas" if self.workers == 1 else "workers" if self.replicas == 1 else "workers times replicas"
             raise ValueError(f"{who}: {shares} cannot share {self.batch_size} images, the batch_size, evenly")
+        if self.xla and (self.eager or shares > 1):
+            other = "eager" if self.eager else "workers" if self.workers > 1 else "replicas"
+            raise ValueError(f"xla: {other} cannot be with it: it compiles the step of one device as a whole")
         if not math.log2(self.loss_scale).is_integer():
             raise ValueError(f"loss_scale: {self.loss_scale:g} is not a power of two, so it would round the gradients")
         return self
@@ -150,7 +159,7 @@ COMPONENT = Component(
     curves="components.artifacts.record.curves:curves",
     parameters=TrainParameters,
     inputs=(
-        Input("dataset", "Dataset", "The data set that ingest made"),
+        Input("dataset", "Dataset", "The data set that ingest made", later=OF_SPLITS),
         Input("checkpoint", "Artifact", "A checkpoint to go on from", optional=True, operational=True),
     ),
     outputs=(

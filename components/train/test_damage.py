@@ -40,7 +40,9 @@ def sound(ingested, tmp_path_factory):
 def run(ingested, tmp_path_factory):
     """Return the same run, before its first step."""
     parameters = TrainParameters.checked(SHORT)
-    with prepared(parameters, lambda: load(ingested / "dataset"), tmp_path_factory.mktemp("record")) as ready:
+    with prepared(
+        parameters, lambda: load(ingested / "dataset", parameters.shuffle_window), tmp_path_factory.mktemp("record")
+    ) as ready:
         yield ready
 
 

@@ -15,7 +15,7 @@ from components.models import MODELS, convnet, convnet_bn, simple
 from components.train import tape
 from components.train.component import LOSSES, OPTIMIZERS, STEPS, TRANSFORMS, TrainParameters
 from components.train.conftest import around
-from components.train.machine import data
+from components.train.machine import data, windows
 from components.train.machine.devices import choose_devices
 from components.train.machine.plan import plan
 from components.train.machine.schedule import learning_rate
@@ -125,12 +125,19 @@ def test_every_file_is_a_choice():
 
 
 def test_the_order_is_new_each_epoch_and_follows_from_the_seed():
-    first = data.batches(0, 1, 448, 14, 32)
+    split = data.split_of("train", np.zeros((450, 2, 2), np.uint8), np.zeros(450, np.uint8))
+
+    def orders(seed):
+        with windows.Feed(split, seed, 32, 1).windows(0, 28) as two:
+            return [window.order for window in two]
+
+    first, second = orders(0)
     assert first.shape == (14, 32)
-    assert sorted(first.reshape(-1)) == list(range(448))
-    assert (first == data.batches(0, 1, 448, 14, 32)).all()
-    assert (first != data.batches(0, 2, 448, 14, 32)).any()
-    assert (first != data.batches(1, 1, 448, 14, 32)).any()
+    assert len({*first.reshape(-1)}) == 448
+    assert (first.reshape(-1) == np.random.default_rng((0, 1)).permutation(450)[:448]).all()
+    assert (first == orders(0)[0]).all()
+    assert (first != second).any()
+    assert (first != orders(1)[0]).any()
 
 
 def test_schedules_are_every_nth_step_and_the_powers_of_a_number():
@@ -197,6 +204,10 @@ def test_a_gpu_that_is_set_aside_and_not_used_is_said(monkeypatch, capsys, given
         ({"geometric": 1}, "geometric: 1 has no other powers; give 2 or more, or 0 for none"),
         ({"geometric": 0}, "gradient_level: full keeps whole gradients at no step; give snapshot_every or geometric"),
         ({"replicas": 3}, "replicas: 3 cannot share 128 images, the batch_size, evenly"),
+        ({"workers": 3}, "workers: 3 cannot share 128 images, the batch_size, evenly"),
+        ({"workers": 8, "replicas": 3}, "workers times replicas: 24 cannot share 128 images, the batch_size, evenly"),
+        ({"xla": True, "workers": 2}, "xla: workers cannot be with it: it compiles the step of one device as a whole"),
+        ({"xla": True, "eager": True}, "xla: eager cannot be with it: it compiles the step of one device as a whole"),
         ({"loss_scale": 1000}, "loss_scale: 1000 is not a power of two, so it would round the gradients"),
     ],
 )

@@ -130,6 +130,20 @@ def test_every_optimizer_schedule_and_switch_learns_and_eager_agrees(ingested, t
     np.testing.assert_allclose(losses(eager)[:8], losses(trained)[:8], rtol=1e-3)
 
 
+def test_xla_learns_the_same_where_it_has_what_the_model_needs(ingested, tmp_path):
+    with_it, without = (
+        train(ingested, tmp_path / str(xla), xla=xla, model="simple", epochs=1) for xla in (True, False)
+    )
+    one, other = (load_file(each / "gradients/steps/00000001.safetensors")["values"] for each in (with_it, without))
+    np.testing.assert_allclose(one, other, rtol=1e-3)
+    with pytest.raises(BadInput) as refused:  # of its pools the gradients would be others in each run
+        train(ingested, tmp_path / "pools", xla=True)
+    assert str(refused.value) == (
+        "components/models/convnet.py: the first step fails: UnimplementedError: GPU MaxPool gradient ops do not yet "
+        "have a deterministic XLA implementation; XLA may lack it: leave xla off (--verbose shows where)"
+    )
+
+
 def test_a_loss_that_diverges_is_named_with_its_step(ingested, tmp_path):
     values = {"optimizer": "adamw", "weight_decay": 1.0, "learning_rate": 100.0, "epochs": 9}
     with pytest.raises(StepError, match=r"the loss is (nan|inf) at step \d+; try a lower learning_rate"):
@@ -148,8 +162,8 @@ def test_a_batch_of_more_than_there_is(ingested, tmp_path):
 
 def test_a_damaged_dataset_is_refused(ingested, tmp_path):
     shutil.copytree(ingested / "dataset", tmp_path / "dataset")
-    with (tmp_path / "dataset" / "train-images.npy").open("r+b") as file:
+    with (tmp_path / "dataset" / "train-images-00000.npy").open("r+b") as file:
         file.seek(5000)
         file.write(b"\xff\xff\xff")
-    with pytest.raises(BadInput, match=r"dataset/train-images\.npy was changed or damaged"):
+    with pytest.raises(BadInput, match=r"dataset/train-images-00000\.npy was changed or damaged"):
         train(tmp_path, tmp_path / "out")

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from components.contract import artifact, quiet, rendezvous
 from components.contract.artifact import canonical_json
@@ -25,6 +24,7 @@ with quiet.importing():
     import tensorflow as tf
 
 from components.artifacts import model as models
+from components.artifacts.dataset import at_once
 from components.artifacts.record.writer import Recorder
 from components.train.component import STEPS, TrainParameters
 from components.train.machine import look
@@ -32,7 +32,7 @@ from components.train.machine.assemble import assemble, files_of
 from components.train.machine.blame import blame
 from components.train.machine.checkpoint import Checkpoints, with_place
 from components.train.machine.compiled import compile_steps
-from components.train.machine.data import Split, batches, labels_of, load, noise
+from components.train.machine.data import Split, labels_of, load, noise
 from components.train.machine.devices import choose_devices
 from components.train.machine.diverged import ADVICE, Diverged, check_finite
 from components.train.machine.graph import Traced
@@ -40,6 +40,7 @@ from components.train.machine.identity import about
 from components.train.machine.plan import Pace, Plan, plan
 from components.train.machine.progress import Progress
 from components.train.machine.state import State
+from components.train.machine.windows import Feed, Window
 from components.train.tape import Training
 from components.train.workers.launch import launch
 
@@ -63,10 +64,11 @@ def train(  # noqa: PLR0913 - one path for each input and output
         return launch(parameters, {"dataset": dataset, "checkpoint": checkpoint}, outputs)
     parameters = with_place(parameters)
     group = Group(parameters.workers, about(parameters, artifact.digest(dataset)))
-    with group.watch(), prepared(parameters, lambda: load(dataset), gradients, group) as run:
+    with group.watch(), prepared(parameters, lambda: load(dataset, parameters.shuffle_window), gradients, group) as run:
         checkpoints = Checkpoints.of(parameters, dataset, group)
         step = checkpoints.resume(run.state, checkpoint, parameters.last_epoch * run.steps_per_epoch)
-        print(run.summary())
+        if group.leads:
+            print(run.summary())
         try:
             with blame("the training fails", *files_of(parameters)):
                 learn(run, step, checkpoints)
@@ -102,14 +104,13 @@ def check(parameters: TrainParameters, *, dataset: Path | None, **_: Path | None
     """Take the look before the first step, and no step; without a data set, on noise that looks like MNIST."""
     if dataset is None:
         print("no --dataset: looking at images of 28×28 pixels in 10 classes, all noise")
+
+    def data() -> tuple[Split, Split, int]:
+        return load(dataset, parameters.shuffle_window) if dataset else noise(parameters)
+
     with (
         tempfile.TemporaryDirectory(prefix="tapeline-") as scratch,
-        prepared(
-            parameters.model_copy(update={"workers": 1}),
-            lambda: load(dataset) if dataset else noise(parameters),
-            Path(scratch),
-            read_back=True,
-        ) as run,
+        prepared(parameters.model_copy(update={"workers": 1}), data, Path(scratch), read_back=True) as run,
     ):
         print(run.summary())
         for variable in run.traced.variables:
@@ -131,6 +132,7 @@ class Run:
     traced: Traced
     state: State
     plan: Plan
+    feed: Feed
     steps_per_epoch: int
     batch: int  # images in a step
     splits: tuple[Split, Split]  # training and validation
@@ -185,12 +187,12 @@ def prepared(
 
     training_split, validation, classes = data()  # only now that the devices are chosen
     batch = parameters.batch_size * parameters.accumulate
-    steps_per_epoch = len(training_split.labels) // batch  # the few images left over are others in each epoch
-    if steps_per_epoch == 0:
+    feed = Feed(training_split, parameters.seed, batch, parameters.shuffle_window)
+    if feed.steps == 0:
         raise BadInput(
             f"batch_size: {batch} images a step, but there are only {len(training_split.labels)} to train on"
         )
-    steps = parameters.epochs * steps_per_epoch
+    steps = parameters.epochs * feed.steps
     training, spec, traced = assemble(parameters, training_split, classes, steps, strategy)
     with strategy.scope():
         recorder = Recorder(gradients, traced.variables, parameters.gradient_level, objective=training.apart)
@@ -201,13 +203,13 @@ def prepared(
             for observed in (False, True)
         }
         planned = plan(parameters, steps)
-        first = batches(parameters.seed, 1, len(training_split.labels), steps_per_epoch, batch)[:1]
+        first = feed.first()
         if training.augment.names:
-            recorder.sheet(*look.at_augmented(training, training_split, spec.channels, first[0]))
+            recorder.sheet(*look.at_augmented(training, first, spec.channels))
         look.try_a_step(state, run_steps[planned.observes(1)], first)
         if read_back or not look.is_plain(training.network):
             look.save_and_read_back(training.network, spec, files_of(parameters))
-        yield Run(parameters, group, training, spec, traced, state, planned, steps_per_epoch, batch,
+        yield Run(parameters, group, training, spec, traced, state, planned, feed, feed.steps, batch,
                   (training_split, validation), run_steps)  # fmt: skip
 
 
@@ -218,20 +220,22 @@ def learn(run: Run, step: int, checkpoints: Checkpoints) -> None:
     """
     parameters, state, per_epoch = run.parameters, run.state, run.steps_per_epoch
     with (
-        Progress(parameters.epochs, per_epoch, start=step) as progress,
+        Progress(parameters.epochs, per_epoch, step, quiet=not run.group.leads) as progress,
         held() if checkpoints.place else nullcontext(Asked()) as asked,
+        run.feed.windows(step, parameters.last_epoch * per_epoch) as windows,
     ):
         pace = Pace()
         for epoch in range(len(state.epochs) + 1, parameters.last_epoch + 1):
-            order = batches(parameters.seed, epoch, len(run.splits[0].labels), per_epoch, run.batch)
-            began = time.perf_counter()
-            first, done = step, (epoch - 1) * per_epoch
-            for end, observed in run.plan.calls(step, epoch * per_epoch, pace.steps, run.agreed):
-                with pace.of(end - step):
-                    loss = advance(run, step, order[step - done : end - done], observed=observed)
-                step = end
-                checkpoints.pause(state, step, asked)
-                progress.step(step, loss)
+            began, first = time.perf_counter(), step
+            while step < epoch * per_epoch:
+                window = next(windows)
+                for end, observed in run.plan.calls(step, window.end, pace.steps, run.agreed):
+                    with pace.of(end - step):
+                        loss = advance(run, step, end, window, observed=observed)
+                    step = end
+                    checkpoints.pause(state, step, asked)
+                    progress.step(step, loss)
+                del window  # before the next one but one is read
             seconds = time.perf_counter() - began
             pause = partial(checkpoints.pause, state, step, asked)
             found = evaluate(run.training, run.splits[1], run.spec.channels, pause)
@@ -244,14 +248,13 @@ def learn(run: Run, step: int, checkpoints: Checkpoints) -> None:
             progress.print(f"paused after epoch {parameters.pause_at} of {parameters.epochs}")
 
 
-def advance(run: Run, step: int, order: npt.NDArray[np.int32], *, observed: bool) -> float:
-    """Take the steps after `step` that see the images of `order`, record them, and return the last one's loss."""
-    state = run.state
-    rows, stats, hist, state.gradients = run.run_steps[observed](tf.constant(order), state.gradients)
+def advance(run: Run, step: int, end: int, window: Window, *, observed: bool) -> float:
+    """Take the steps of a window after `step`, up to `end`, record them, and return the last one's loss."""
+    state, order = run.state, tf.constant(window.order[step - window.step : end - window.step])
+    rows, stats, hist, state.gradients = run.run_steps[observed](order, state.gradients, *window.split.tensors)
     values = rows.numpy()
     state.record(step, values, {"stats": stats.numpy(), "hist": hist.numpy()}, run.plan)
     check_finite(step, state.summed(values))
-    end = step + len(order)
     if run.plan.kept["full"][end]:
         state.recorder.snapshot(end, [np.asarray(gradient.numpy()) for gradient in state.gradients])
     return float(values[-1, 0])
@@ -264,7 +267,7 @@ def evaluate(
 
     `pause` is called after each batch.
     """
-    loss, correct = 0.0, 0
+    loss, correct, batch = 0.0, 0, at_once(split.images, batch)
     for start in range(0, len(split.labels), batch):
         labels = split.labels[start : start + batch]
         logits = training.network(models.pixels(split.images[start : start + batch], channels), training=False)

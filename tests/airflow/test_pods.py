@@ -66,6 +66,10 @@ def test_a_pod_is_small_harmless_and_has_its_secret_by_reference(pods):
         assert spec["securityContext"] == {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
         assert [*admission.restricted(spec), *admission.restricted_v2(spec)] == []
         assert (spec["automountServiceAccountToken"], spec["restartPolicy"]) == (False, "Never")
+        if task.launches:
+            pod_name = {"fieldRef": {"fieldPath": "metadata.name"}}
+            assert {"name": "TAPELINE_POD", "valueFrom": pod_name} in container["env"]
+            container["env"].remove({"name": "TAPELINE_POD", "valueFrom": pod_name})
         assert spec["imagePullSecrets"] == [{"name": "registry"}]
         assert {item["name"]: item.get("valueFrom") or item["value"] for item in container["env"]} == {
             "AWS_ACCESS_KEY_ID": {"secretKeyRef": {"name": "tapeline-store", "key": "accesskey", "optional": True}},
@@ -90,6 +94,11 @@ def test_a_pod_is_small_harmless_and_has_its_secret_by_reference(pods):
         } if task.fresh else {})  # fmt: skip
         mounts = {item["mountPath"]: item["name"] for item in container["volumeMounts"]}
         assert mounts == {"/tmp": "tmp"} | ({"/dev/shm": "shm"} if name == "train" else {})  # noqa: S108
+
+
+def test_only_a_step_that_starts_workers_has_a_token_and_only_on_request(make):
+    pods = make(WORKERS="true")
+    assert [name for name, pod in pods.items() if pod["spec"]["automountServiceAccountToken"]] == ["train"]
 
 
 def test_only_train_asks_for_a_gpu_and_its_node(pods):

@@ -38,7 +38,7 @@ def lineages() -> list[bytes]:
         "image_shape": [28, 28], "class_names": ["0", "1"], "splits": {"train": 4, "test": 2}, "made_splits": ["test"],
         "source_sha256": {"a": "0" * 64}, "validation": "sound", "about": {name: name for name in names},
     }  # fmt: skip
-    said["files"] |= {f"train-{name}.npy": {"sha256": "1" * 64, "bytes": 9} for name in ("images", "labels")}
+    said["files"] |= {f"train-{name}.npy": {"sha256": "1" * 64, "bytes": 9} for name in ("images-00000", "labels")}
     return [canonical_json(said)]
 
 

@@ -215,6 +215,9 @@ def test_a_step_is_told_of_what_concerns_it_and_all_of_it_may_be_missing(compile
         assert all(each["optional"] for each in maps)
         told = {item["configMapKey"]: item["envVar"] for each in maps for item in each["keyToEnv"]}
         assert told == always | more.get(task.name, {})
+        fields = {each["name"]: each["fieldPath"] for each in platform[f"exec-{task.name}"].get("fieldPathAsEnv", ())}
+        run = {"TAPELINE_RUN": "metadata.labels['pipeline/runid']"} if task.fresh else {}
+        assert fields == run | ({"TAPELINE_POD": "metadata.name"} if task.launches else {})
 
 
 POD: dict[str, Any] = {

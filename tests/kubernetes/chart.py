@@ -19,7 +19,7 @@ OPENSHIFT = ("security.openshift.io/v1", "security.openshift.io/v1/SecurityConte
 VERSIONS = ("1.29.0", "1.37.0")
 
 PLACES = {"airflow": {"enabled": True, "namespace": "airflow"}, "steps": {"namespace": "steps"}}
-EVERYTHING = {"kubeflow": {"enabled": True}, **PLACES}
+EVERYTHING = {"kubeflow": {"enabled": True}, "workers": {"enabled": True}, **PLACES}
 EXTERNAL = {"store": {"kind": "external", "endpoint": "https://s3.example:8443", "existingSecret": "mine"}}
 ROLE = {
     "store": {"kind": "external", "endpoint": "https://s3.example"},

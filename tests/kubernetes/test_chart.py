@@ -7,10 +7,14 @@ import re
 import pytest
 import yaml
 
+from components.contract.rendezvous import LABEL, NUMBER, PLACE
+from components.train.workers.pod import NODE
+from components.train.workers.trainjob import RUNTIME
 from dags.airflow_settings import PREFIX, Settings
 from dags.cluster import CONFIG_KEYS, REGISTRY_KEYS, SECRET_KEYS, TOKEN_KEYS, UI_KEYS, Cluster, labels_of
 from dags.workflow import WORKFLOW
 from tests.containers import images
+from tests.kubernetes import admission
 from tests.kubernetes.chart import CASES, EVERYTHING, EXTERNAL, containers, named, needs_helm, pods, render
 from tests.kubernetes.cluster import CHART, ROOT
 
@@ -100,6 +104,61 @@ def test_airflow_may_start_pods_in_the_steps_namespace_and_nothing_else():
     assert not [each for each in objects if each["kind"].startswith("Cluster")]
 
 
+def test_a_step_may_start_workers_in_its_namespace_where_a_value_says_so_and_nothing_else():
+    assert not [each for each in render(CASES["bare"]) if each["metadata"]["name"] == "tapeline-workers"]
+    objects = render(EVERYTHING | {"workers": {"enabled": True, "accounts": ["mine"]}})
+    role = named(objects, "Role", "tapeline-workers")
+    assert role["metadata"]["namespace"] == "steps"
+    assert {resource: rule["verbs"] for rule in role["rules"] for resource in rule["resources"]} == {
+        "jobs": ["create", "delete"], "pods": ["get", "list"], "pods/log": ["get"], "events": ["list"],
+    }  # fmt: skip
+    role = named(render({"workers": {"enabled": True, "trainJobs": True}}), "Role", "tapeline-workers")
+    assert {"apiGroups": ["trainer.kubeflow.org"], "resources": ["trainjobs"], "verbs": ["create", "delete"]} in role[
+        "rules"
+    ]
+    subjects = named(objects, "RoleBinding", "tapeline-workers")["subjects"]
+    assert subjects == [
+        {"kind": "ServiceAccount", "name": name, "namespace": "steps"}
+        for name in ("tapeline-step", "mine", "pipeline-runner")
+    ]
+    profile = render({"workers": {"enabled": True}, "kubeflow": {"enabled": True, "profile": "ann"}})
+    subjects = named(profile, "RoleBinding", "tapeline-workers")["subjects"]
+    assert [each["name"] for each in subjects] == ["tapeline-step", "default-editor"]
+
+
+def test_a_trainjobs_nodes_are_workers_that_find_each_other():
+    runtime = yaml.safe_load((ROOT / "helm/training-runtime.yaml").read_text())
+    (job,) = runtime["spec"]["template"]["spec"]["replicatedJobs"]
+    pod = job["template"]["spec"]["template"]
+    (container,) = containers(pod)
+    version = yaml.safe_load((CHART / "Chart.yaml").read_text())["appVersion"]
+    assert (job["name"], container["name"], container["image"]) == (NODE, NODE, f"tapeline/train:{version}")
+    (task,) = (task for task in WORKFLOW.tasks if task.launches)
+    assert container["command"] == task.component.command
+    assert [*admission.restricted(pod["spec"]), *admission.restricted_v2(pod["spec"])] == []
+    assert LABEL.items() < pod["metadata"]["labels"].items()
+    given = {each["name"]: each.get("value") for each in container["env"]}
+    assert given == {
+        "TAPELINE_JOBSET": None,
+        PLACE: "$(TAPELINE_JOBSET)-node-0-0.$(TAPELINE_JOBSET):7077",
+        NUMBER: None,
+    }
+    assert runtime["metadata"]["name"] == RUNTIME
+
+
+def test_workers_reach_each_other_and_nobody_else_reaches_them():
+    policy = named(render(EVERYTHING), "NetworkPolicy", "tapeline-workers", "steps")["spec"]
+    workers = {"podSelector": policy["podSelector"]}
+    assert policy["ingress"] == [{"from": [workers]}]
+    assert policy["egress"][0] == {"to": [workers]}
+    (task,) = (task for task in WORKFLOW.tasks if task.launches)
+    others = [labels_of(WORKFLOW, other) for other in WORKFLOW.tasks if other != task]
+    wanted = policy["podSelector"]["matchLabels"].items()
+    assert wanted <= labels_of(WORKFLOW, task).items()
+    assert not [labels for labels in others if wanted <= labels.items()]
+    assert LABEL.items() <= wanted
+
+
 def test_the_dags_understand_their_configuration():
     objects = render(EVERYTHING | ASKED)
     data = named(objects, "ConfigMap", "tapeline-airflow")["data"]
@@ -108,6 +167,7 @@ def test_the_dags_understand_their_configuration():
     )
     assert settings.runner == "kubernetes"
     assert (settings.namespace, settings.service_account) == ("steps", "tapeline-step")
+    assert settings.workers
     assert (settings.gpu_count, settings.node_selector) == (2, {"disk": "ssd"})
     assert settings.tolerations == [{"key": "gpu"}]
     assert settings.parameters == {"epochs": 3}

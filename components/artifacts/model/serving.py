@@ -39,7 +39,7 @@ def export(network: keras.Model, spec: Spec, folder: Path) -> None:
     (folder / "fingerprint.pb").unlink()  # has a random number in it, and nothing needs it
     shutil.rmtree(folder / "assets", ignore_errors=True)  # always empty
     path = folder / "saved_model.pb"
-    path.write_bytes(_renumbered(path.read_bytes()))
+    path.write_bytes(_renumbered(_of_no_machine(path.read_bytes())))
 
 
 def function(network: keras.Model, spec: Spec) -> Any:
@@ -66,6 +66,18 @@ def _save(network: keras.Model, spec: Spec, folder: Path) -> None:
     except AssertionError:  # a table, as of IntegerLookup, is no variable, and only the network leads to it
         module.network = network
         tf.saved_model.save(module, str(folder), {SIGNATURE: module.serve}, options)
+
+
+def _of_no_machine(saved: bytes) -> bytes:
+    """Take out what says which devices there were, and which other workers: whoever serves it has others."""
+    model = saved_model_pb2.SavedModel.FromString(saved)
+    for graph in model.meta_graphs:
+        functions = graph.graph_def.library.function
+        for node in (*graph.graph_def.node, *(node for each in functions for node in each.node_def)):
+            if "config_proto" in node.attr:
+                node.attr["config_proto"].s = b""
+    result: bytes = model.SerializeToString()
+    return result
 
 
 def _renumbered(saved: bytes) -> bytes:

@@ -7,13 +7,14 @@ and publishing other content there is refused.
 
 import os
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from operator import methodcaller
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from botocore import exceptions as boto
 
+from components.contract import later
 from components.contract.artifact import MANIFEST, File, Manifest, check
 from components.contract.errors import BadInput, StoreRefused, StoreUnavailable
 from components.contract.store import connection, documents, failures, transfers
@@ -77,29 +78,38 @@ class Store:
             if held is None or held[0] != files[name]:
                 self._replace(folder / name, keys[name])
 
-    def fetch(self, uri: str, folder: Path) -> None:
-        """Download the artifact at `uri` into `folder`, checking the digest of each file on its way."""
+    def fetch(self, uri: str, folder: Path, put_off: Collection[str] = ()) -> Manifest:
+        """Download the artifact at `uri` into `folder`, checking the digest of each file on its way.
+
+        Files that match one of the patterns `put_off` are left for `fetch_file`. Returns the manifest.
+        """
         bucket, prefix = split(uri)
         text = self._manifest(bucket, prefix)
         if text is None:
             raise BadInput(f"{uri} is not an artifact: it has no {MANIFEST} (never made, or not finished)")
         folder.mkdir(parents=True, exist_ok=True)
-
-        def one(item: tuple[str, File], stopped: threading.Event) -> None:
-            name, expected = item
-            for _ in range(TRIES):  # it may have been damaged on its way only
-                try:
-                    found = transfers.download(self.connection, Key(bucket, prefix + name), folder / name, stopped)
-                except StoreRefused as error:
-                    if error.code == "NoSuchKey":
-                        raise BadInput(f"{uri}/{name} is missing, but the manifest lists it") from error
-                    raise
-                if found == expected:
-                    return
-            check(name, expected, found.sha256, found.bytes, uri)
-
-        transfers.in_parallel(one, Manifest.parse(text, uri).files.items())
+        manifest = Manifest.parse(text, uri)
+        left = later.chosen(manifest.files, put_off)
+        transfers.in_parallel(
+            lambda item, stopped: self.fetch_file(uri, folder, *item, stopped),
+            [(name, file) for name, file in manifest.files.items() if name not in left],
+        )
         (folder / MANIFEST).write_bytes(text)
+        return manifest
+
+    def fetch_file(self, uri: str, folder: Path, name: str, expected: File, stopped: threading.Event) -> None:
+        """Download one file of the artifact at `uri` into `folder`, checking its digest on its way."""
+        bucket, prefix = split(uri)
+        for _ in range(TRIES):  # it may have been damaged on its way only
+            try:
+                found = transfers.download(self.connection, Key(bucket, prefix + name), folder / name, stopped)
+            except StoreRefused as error:
+                if error.code == "NoSuchKey":
+                    raise BadInput(f"{uri}/{name} is missing, but the manifest lists it") from error
+                raise
+            if found == expected:
+                return
+        check(name, expected, found.sha256, found.bytes, uri)
 
     def manifest(self, uri: str) -> bytes | None:
         """Return the manifest of the artifact at `uri`, or None where there is no finished one."""

@@ -239,7 +239,7 @@ def test_the_whole_step_with_writers_that_are_not_parted(serve, tmp_path):
     assert metadata["splits"] == {"train": 32, "validation": 8, "test": 6}
     assert metadata["class_names"] == list("0123456789")
     assert set(metadata["source_sha256"]) == {file.name for file in KNOWN["qmnist"].downloads[0].files}
-    validation = np.load(made / "dataset" / "validation-images.npy").reshape(8, 6, 5)
+    validation = np.load(made / "dataset" / "validation-images-00000.npy").reshape(8, 6, 5)
     rows = [next(i for i in range(40) if (train[i] == image).all()) for image in validation]
     assert [row // 2 for row in rows[::2]] == [row // 2 for row in rows[1::2]]
     make(COMPONENT, values, {}, tmp_path / "again")

@@ -4,6 +4,7 @@ import contextlib
 import re
 import traceback
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
 
@@ -94,5 +95,7 @@ def _message(error: BaseException) -> str:
         text = bold[1]
     lines = [line.strip() for line in text.replace("\0", "").splitlines() if line.strip()] or [type(error).__name__]
     first = lines[-1] if lines[0].startswith("in user code") else lines[0]
+    if first == "Graph execution error:":  # what it was stands before the node that failed
+        first = next((before for before, line in pairwise(lines) if line.startswith("[[{{")), first)
     first = re.sub(r"\S*tf__(\w+)\(\)", r"\1()", first)  # AutoGraph's name of a function
     return re.sub(r"^(\w+Error): ", "", first).rstrip(".")[:300]

@@ -28,6 +28,8 @@ def choose_devices(device: str, replicas: int, group: Group = ALONE) -> tf.distr
     if device == "cpu" and gpus:
         tf.config.set_visible_devices([], "GPU")
         gpus = []
+    for gpu in gpus:  # what a step needs, and not at once all that there is, which others may need
+        tf.config.experimental.set_memory_growth(gpu, True)
     if group.count > 1:
         return _of_all(group, gpus, replicas)
     if replicas == 1:

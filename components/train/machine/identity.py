@@ -20,6 +20,8 @@ from components.train.machine.assemble import FOLDERS, files_of
 COMPONENTS = Path(__file__).parents[2]
 ROOMS = ("contract", "artifacts", "models", "train")  # what the code of train is in
 
+# What TensorFlow is told by the environment, but for what it logs, and where the workers are.
+_SETTINGS = re.compile("TF_(?!CPP_|CONFIG$)|XLA_")
 # What libraries choose their code by: the instructions of the processor, on x86 and on ARM.
 _INSTRUCTIONS = re.compile("avx|fma|f16c|amx|sse|asimd|sve|bf16|i8mm|sme")
 
@@ -28,7 +30,7 @@ def key_of(parameters: TrainParameters, dataset: str) -> str:
     """Return the key of a run on the data set of that digest: 16 hexadecimal digits, of all that decides its bytes."""
     made_of = work_of(parameters, dataset) | {
         "machine": machine(),
-        "settings": {name: value for name, value in sorted(os.environ.items()) if re.match("TF_(?!CPP_)|XLA_", name)},
+        "settings": {name: value for name, value in sorted(os.environ.items()) if _SETTINGS.match(name)},
     }
     return hashlib.sha256(canonical_json(made_of)).hexdigest()[:16]
 

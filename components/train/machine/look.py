@@ -19,9 +19,10 @@ from components.models import MODELS
 from components.train.component import AUGMENTATIONS
 from components.train.machine.assemble import files_of
 from components.train.machine.blame import blame
-from components.train.machine.data import Split, labels_of
+from components.train.machine.data import labels_of
 from components.train.machine.graph import kinds_in
 from components.train.machine.state import State
+from components.train.machine.windows import Window
 from components.train.tape import Training
 
 Images = npt.NDArray[np.uint8]
@@ -32,12 +33,12 @@ _STATEFUL = re.compile(r"Random|TruncatedNormal|Multinomial")
 _STATELESS = re.compile(r"Stateless|RandomDataset|RandomCrop")
 
 
-def at_augmented(training: Training, split: Split, channels: int, order: npt.NDArray[np.int32]) -> list[Images]:
-    """Return some images of the first step, `order` int32 [images], as they are and as they are learned from, uint8.
+def at_augmented(training: Training, window: Window, channels: int) -> list[Images]:
+    """Return some images of the first step, a window, as they are and as they are learned from, uint8.
 
     Raises `BadInput` unless what the augmentations make of all of that step's images are finite numbers.
     """
-    augment = training.augment
+    augment, split, order = training.augment, window.split, window.order[0]
     images = pixels(tf.gather(split.images, order), channels)
     labels = labels_of(split, order, mixes=augment.mixes)
     given = images
@@ -61,8 +62,8 @@ def _small(images: npt.NDArray[np.float32]) -> Images:
     return shown[..., 0] if shown.shape[3:] == (1,) else shown
 
 
-def try_a_step(state: State, run_steps: Any, order: npt.NDArray[np.int32]) -> None:
-    """Take one step with the images of `order`, int32 [1, images], and put everything back as it was.
+def try_a_step(state: State, run_steps: Any, window: Window) -> None:
+    """Take the one step of a window, and put everything back as it was.
 
     Finds, as `state.own`, the variables that a person's file keeps beside those of network and optimizer. Raises
     `BadInput` with a sentence for whatever fails, and for random numbers that a checkpoint cannot hold.
@@ -75,8 +76,9 @@ def try_a_step(state: State, run_steps: Any, order: npt.NDArray[np.int32]) -> No
     own = {id(each): each for each in graph.variables if id(each) not in known}
     state.own = sorted(own.values(), key=lambda each: (each.name, each._unique_id))  # noqa: SLF001 - the order of making
     before = {name: np.asarray(each.numpy()) for name, each in state.variables().items()}
-    with blame("the first step fails", *files):
-        *_, gradients = run_steps(tf.constant(order), state.gradients)
+    remedy = "XLA may lack it: leave xla off" if state.training.parameters.xla else ""
+    with blame("the first step fails", *files, remedy=remedy):
+        *_, gradients = run_steps(tf.constant(window.order), state.gradients, *window.split.tensors)
     for name, variable in state.variables().items():
         variable.assign(before[name])
     pairs = zip(state.training.network.trainable_variables, gradients, strict=True)

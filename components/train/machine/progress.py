@@ -10,8 +10,8 @@ LINES = 100  # of epochs, at most about so many; metrics.json has them all
 class Progress(terminal.Progress):
     """Progress over all steps, with the latest loss."""
 
-    def __init__(self, epochs: int, steps_per_epoch: int, start: int) -> None:
-        super().__init__(epochs * steps_per_epoch, start)
+    def __init__(self, epochs: int, steps_per_epoch: int, start: int, *, quiet: bool = False) -> None:
+        super().__init__(epochs * steps_per_epoch, start, quiet=quiet)
         self.epochs, self.steps_per_epoch = epochs, steps_per_epoch
         self._every = -(-epochs // LINES)
 

@@ -13,11 +13,15 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from components.contract import artifact, rendezvous
+from components.contract import artifact, later, rendezvous
 from components.contract.declaration import Metadata, argument
-from components.contract.errors import BadInput, PeerLost, StepError
+from components.contract.errors import PeerLost, StepError
 from components.train.component import TrainParameters
+from components.train.workers.api import Api
+from components.train.workers.inputs import reached
+from components.train.workers.job import Job
 from components.train.workers.processes import Processes
+from components.train.workers.trainjob import TrainJob
 from components.train.workers.worker import FINAL, Ended, Launcher, Process
 
 TRIES = 12  # in all, of what may pass: a worker that is lost, or does not come
@@ -31,10 +35,11 @@ def launch(parameters: TrainParameters, inputs: Mapping[str, Path | None], outpu
 
     Raises `PeerLost` if workers were lost again and again, and else what the first worker to fail says.
     """
-    given = {name: path for name, path in {**inputs, **outputs}.items() if path}
+    places = {name: later.place(path) for name, path in inputs.items() if path}
+    given = places | {name: str(path) for name, path in outputs.items()}
     arguments = [argument(name, value) for name, value in (*given.items(), *parameters)]
     with tempfile.TemporaryDirectory(prefix="workers-") as scratch:
-        launcher = launcher_for(parameters, arguments, Path(scratch))
+        launcher = launcher_for(parameters, arguments, places, Path(scratch))
         for tries in range(TRIES):
             failed = _try(launcher, parameters.workers, arguments, Path(scratch))
             if not failed:
@@ -42,20 +47,30 @@ def launch(parameters: TrainParameters, inputs: Mapping[str, Path | None], outpu
             cause = next((each for each in failed if not each.may_pass), failed[0])
             if not cause.may_pass:
                 raise _as_error(cause)
-            if rendezvous.LATE in cause.sentence:
+            if rendezvous.LATE in str(cause):
                 break
             print(f"{cause}; all begin again, for the {_nth(tries + 2)} time", file=sys.stderr, flush=True)
     raise PeerLost(str(cause))
 
 
-def launcher_for(parameters: TrainParameters, arguments: list[str], scratch: Path) -> Launcher:
-    """Return what starts the others: `auto` is a Job within a pod of Kubernetes, and elsewhere processes."""
+def launcher_for(
+    parameters: TrainParameters, arguments: list[str], places: Mapping[str, str], scratch: Path
+) -> Launcher:
+    """Return what starts the others: `auto` is a Job where a pod was made for the step, and elsewhere processes.
+
+    `places` are those of the inputs, which `arguments` have too; on other machines they may be elsewhere.
+    """
     name = parameters.launcher
     if name == "auto":
-        name = "job" if os.environ.get("KUBERNETES_SERVICE_HOST") else "processes"
+        name = "job" if os.environ.get(rendezvous.POD) else "processes"
     if name == "processes":
         return Processes(parameters.workers, arguments, scratch)
-    raise BadInput(f"launcher: {name} is not there yet")
+    api = Api.of_this_pod()
+    found = reached(places, parameters)
+    own = tuple(argument(name, "") for name in found)
+    elsewhere = [argument(name, place) for name, place in found.items()]
+    elsewhere += [each for each in arguments if not each.startswith(own)]
+    return (TrainJob if name == "trainjob" else Job)(api, parameters.workers, elsewhere)
 
 
 def _try(launcher: Launcher, count: int, arguments: list[str], scratch: Path) -> list[Ended]:

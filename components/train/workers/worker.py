@@ -15,7 +15,7 @@ from components.contract.processes import tied
 from components.train.component import COMPONENT
 
 FINAL = (StepError.exit_code, BadInput.exit_code, StoreRefused.exit_code, Blocked.exit_code)
-_NOT_FOR_WORKERS = ("MLFLOW_TRACKING_URI",)  # who starts them notes the run
+NOT_FOR_WORKERS = ("MLFLOW_TRACKING_URI",)  # who starts them notes the run
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,7 @@ class Ended:
     who: str
     code: int  # negative for a signal
     sentence: str = ""  # its last one
+    how: str = ""  # in place of the code, for one that did not come to end
 
     @property
     def may_pass(self) -> bool:
@@ -33,7 +34,7 @@ class Ended:
 
     def __str__(self) -> str:
         how = f"was ended by {signal.Signals(-self.code).name}" if self.code < 0 else f"ended with code {self.code}"
-        return f"{self.who} {how}{f': {self.sentence}' if self.sentence else ''}"
+        return f"{self.who} {self.how or how}{f': {self.sentence}' if self.sentence else ''}"
 
 
 class Launcher(Protocol):
@@ -68,7 +69,7 @@ class Process:
     @classmethod
     def begin(cls, number: int, count: int, arguments: list[str], place: str, scratch: Path) -> "Process":
         """Start the command of the step as worker `number`; the chief's output is this process's."""
-        env = {name: value for name, value in os.environ.items() if name not in _NOT_FOR_WORKERS}
+        env = {name: value for name, value in os.environ.items() if name not in NOT_FOR_WORKERS}
         env |= {rendezvous.PLACE: place, rendezvous.NUMBER: str(number), "TMPDIR": str(scratch)}
         process = subprocess.Popen(
             tied([sys.executable, "-m", f"components.{COMPONENT.name}", *arguments], signal.SIGTERM),

@@ -1,0 +1,69 @@
+# mypy: allow-untyped-defs, allow-untyped-calls
+"""Several workers: what they make is what one process with as many replicas makes, whoever is lost on the way."""
+
+import itertools
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from components.conftest import KILLS
+from components.contract import artifact
+from components.contract.rendezvous import NUMBER
+from components.train.conftest import OUTPUTS, command
+
+
+def files(folder):
+    """Return the digests of all that a training made; its manifests name how many workers there were."""
+    found = {name: artifact.verify(folder / name).files for name in OUTPUTS}
+    return {f"{name}/{file}": each.sha256 for name, made in found.items() for file, each in made.items()}
+
+
+def newest(place):
+    """Return the step of the newest checkpoint."""
+    return max((int(path.parent.name.split("-")[1]) for path in place.glob("*/step-*/manifest.json")), default=0)
+
+
+def worker_of(process, number):
+    """Return the process id of a worker that `process` has started; None if there is none."""
+    for path in Path("/proc").glob("[0-9]*"):
+        try:
+            parent = int((path / "stat").read_text().rpartition(")")[2].split()[1])
+            if parent == process.pid and f"{NUMBER}={number}\0" in (path / "environ").read_text():
+                return int(path.name)
+        except (OSError, UnicodeDecodeError):
+            continue
+    return None
+
+
+CLIPPED = {"clip_norm": 0.5, "accumulate": 2, "transform": "centralize", "augment": "shift,mixup"}
+SHARP = {"model": "convnet-bn", "step": "sam", "stats_every": 5}
+# Who is lost and how, one after the other.
+LOST = [(1, "KILL"), (0, "KILL"), (1, "STOP"), (0, "STOP")]
+
+
+@pytest.mark.parametrize(
+    ("values", "kills"),
+    [(CLIPPED, 0), ({"step": "dp-sgd"}, 0), (SHARP, KILLS)],
+    ids=["clipped", "private", "sharp, and lost again and again"],
+)
+def test_two_workers_make_the_bytes_of_two_replicas_whoever_is_lost(ingested, tmp_path, values, kills):
+    place = tmp_path / "checkpoints"
+    more = {"checkpoints": place, "checkpoint_every": 1} if kills else {}
+    training = subprocess.Popen(
+        command(ingested, tmp_path / "workers", workers=2, **values, **more), stderr=subprocess.PIPE, text=True
+    )
+    gone, reached = set[int | None](), 0
+    for number, sign in itertools.islice(itertools.cycle(LOST), kills):
+        while training.poll() is None and (newest(place) <= reached or worker_of(training, 0) in gone | {None}):
+            time.sleep(0.05)
+        gone, reached = gone | {worker_of(training, 0)}, newest(place)
+        os.kill(worker_of(training, number), signal.Signals[f"SIG{sign}"])
+    _, said = training.communicate(timeout=600)
+    assert training.returncode == 0, said
+    assert said.count("all begin again") == kills, said
+    subprocess.run(command(ingested, tmp_path / "replicas", replicas=2, **values), check=True)
+    assert files(tmp_path / "workers") == files(tmp_path / "replicas")
