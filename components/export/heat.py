@@ -6,12 +6,11 @@ import matplotlib as mpl
 import numpy as np
 import numpy.typing as npt
 from markupsafe import Markup
-from matplotlib import ticker
 
 from components.artifacts import page
 from components.artifacts.record.columns import EXPONENTS
 from components.artifacts.record.reader import Record, Variable
-from components.export.figures import NOTHING, kernels
+from components.export.figures import NOTHING, by_step, kernels
 from components.export.line import Floats
 
 COLUMNS = 120  # of a map
@@ -34,8 +33,7 @@ def of_norms(record: Record) -> Markup:
     extent = (float(record.steps[0]) - 0.5, float(record.steps[-1]) + 0.5, len(variables) - 0.5, -0.5)
     image = axes.imshow(shown, aspect="auto", interpolation="nearest", cmap=HEAT, extent=extent)
     axes.set_yticks(range(0, len(variables), apart), [_name(variable) for variable in variables[::apart]])
-    axes.set_xlabel("step")
-    axes.xaxis.set_major_locator(ticker.MaxNLocator(4, integer=True, min_n_ticks=1))
+    by_step(axes, 4)
     axes.grid(visible=False)
     figure.colorbar(image, ax=axes, label="log10 of the RMS", location="top", aspect=40, shrink=0.8)
     middle = [(np.nanmedian(row), variable.name) for row, variable in zip(cells, variables, strict=True)
