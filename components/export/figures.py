@@ -16,6 +16,7 @@ from components.export.line import POINTS, Floats, Line, curve, told
 T = TypeVar("T")
 
 SHOWN = 12  # variables or layers that get a picture or a curve of their own
+LONG = 100_000  # steps
 USUAL_RATIO = (1e-4, 1e-2)
 NOTHING = Markup("<p>There is nothing to draw: no finite numbers, or only zeros.</p>")
 # The statistic that shows what a rule found, and what it is.
@@ -26,9 +27,12 @@ STATISTIC_OF = {
 }
 
 
-def _by_step(axes: Any) -> None:
+def by_step(axes: Any, ticks: int = 6) -> None:
+    """Have steps from left to right, with at most so many ticks, or two fewer where the numbers are long."""
     axes.set_xlabel("step")
-    axes.xaxis.set_major_locator(ticker.MaxNLocator(6, integer=True, min_n_ticks=1))
+    most = ticks if axes.get_xlim()[1] < LONG else ticks - 2
+    axes.xaxis.set_major_locator(ticker.MaxNLocator(most, integer=True, min_n_ticks=1))
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
 
 
 def _legend(figure: Any, columns: int) -> None:
@@ -48,7 +52,7 @@ def by_epoch(record: Record, what: str) -> Markup:
         curve(axes, Line.of(record.steps, record.column("objective")), "with all that is minimised", 2)
     if not after.empty:
         _by_epoch(axes, after)
-    _by_step(axes)
+    by_step(axes)
     axes.set_ylabel(what)
     if what == "loss":
         page.scale_by_log(axes, line.span)
@@ -131,7 +135,7 @@ def _lines(lines: Mapping[str, Line], ylabel: str, title: str, usual: tuple[floa
     if usual:
         axes.axhspan(*usual, color="#3f9b57", alpha=0.2, linewidth=0, label="usual")
     page.scale_by_log(axes, np.concatenate([*(line.span for line in lines.values()), usual]))
-    _by_step(axes)
+    by_step(axes)
     axes.set_ylabel(ylabel)
     _legend(figure, 3)
     return page.svg(figure, f"{title}: " + "; ".join(f"{name}: {line.told}" for name, line in lines.items()))
@@ -147,7 +151,7 @@ def noise_scale(record: Record, scale: NoiseScale) -> Markup:
     curve(axes, line, "noise scale")
     axes.axhline(batch, color=page.PALETTE[1], linestyle="--", label=f"images in a step: {batch:,}")
     page.scale_by_log(axes, line.span)
-    _by_step(axes)
+    by_step(axes)
     axes.set_ylabel("images")
     _legend(figure, 2)
     return page.svg(figure, f"Curve of the gradient noise scale in images: {line.told}; a step has {batch:,}")
@@ -160,7 +164,7 @@ def learning_rate(record: Record) -> Markup:
     rates = record.column("learning_rate")
     axes.plot(record.steps[shown], rates[shown], marker="." if len(shown) < 12 else "")
     axes.set_ylim(0, 1.1 * float(rates.max()))
-    _by_step(axes)
+    by_step(axes)
     axes.set_ylabel("learning rate")
     return page.svg(figure, f"Curve of the learning rate: {told(record.steps, rates)}")
 
@@ -177,7 +181,8 @@ def small(steps: Steps, values: Floats, label: str, first: int, last: int) -> tu
         page.scale_by_log(axes, line.span)
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
     axes.tick_params(labelsize=8)
-    axes.xaxis.set_major_locator(ticker.MaxNLocator(4, integer=True, min_n_ticks=1))
+    by_step(axes, 4)
+    axes.set_xlabel("")
     return page.svg(figure, f"Curve of {label}: {line.told}"), f"{label}, by step; shaded: where it is seen"
 
 

@@ -6,12 +6,11 @@ import matplotlib as mpl
 import numpy as np
 import numpy.typing as npt
 from markupsafe import Markup
-from matplotlib import ticker
 
 from components.artifacts import page
 from components.artifacts.record.columns import EXPONENTS
 from components.artifacts.record.reader import Record, Variable
-from components.export.figures import NOTHING, kernels
+from components.export.figures import NOTHING, by_step, kernels
 from components.export.line import Floats
 
 COLUMNS = 120  # of a map
@@ -24,7 +23,7 @@ HEAT = "viridis"
 def of_norms(record: Record) -> Markup:
     """Draw variable × step: the root mean square of the numbers of each gradient, in powers of ten."""
     variables = record.variables[:MOST]
-    apart = 1 if len(variables) <= ROWS else -(-len(variables) // LABELS)
+    apart = rows_for_a_name(len(variables))
     edges = np.unique(np.linspace(0, len(record.steps), min(COLUMNS, len(record.steps)) + 1).astype(int))
     cells = np.array([_cells(record, index, edges) for index in range(len(variables))])
     if not (cells > 0).any():
@@ -34,8 +33,7 @@ def of_norms(record: Record) -> Markup:
     extent = (float(record.steps[0]) - 0.5, float(record.steps[-1]) + 0.5, len(variables) - 0.5, -0.5)
     image = axes.imshow(shown, aspect="auto", interpolation="nearest", cmap=HEAT, extent=extent)
     axes.set_yticks(range(0, len(variables), apart), [_name(variable) for variable in variables[::apart]])
-    axes.set_xlabel("step")
-    axes.xaxis.set_major_locator(ticker.MaxNLocator(4, integer=True, min_n_ticks=1))
+    by_step(axes, 4)
     axes.grid(visible=False)
     figure.colorbar(image, ax=axes, label="log10 of the RMS", location="top", aspect=40, shrink=0.8)
     middle = [(np.nanmedian(row), variable.name) for row, variable in zip(cells, variables, strict=True)
@@ -45,6 +43,11 @@ def of_norms(record: Record) -> Markup:
         figure, f"Map of the gradients of {len(variables)} variables by step: the smallest are those of {weakest}, "
         f"with a median RMS of {low:.2g}, the largest those of {strongest}, with {high:.2g}",
     )  # fmt: skip
+
+
+def rows_for_a_name(variables: int) -> int:
+    """Return how many rows of the map there are for each name beside it."""
+    return 1 if variables <= ROWS else -(-min(variables, MOST) // LABELS)
 
 
 def _name(variable: Variable) -> str:

@@ -136,13 +136,14 @@ def _sheet(record: Record) -> Iterator[page.Section]:
 
 
 def _norms(record: Record) -> list[page.Section]:
-    layers = len(figures.layers(record))
+    layers, apart = len(figures.layers(record)), heat.rows_for_a_name(len(record.variables))
     return [
         page.Section(
             "Gradients, variable by step",
             "The root mean square (RMS) of the numbers of each variable's gradient. A dark row has small gradients; "
             "where nothing is drawn, there is none, or no number."
-            + figures.first(heat.MOST, len(record.variables), "variables"),
+            + figures.first(heat.MOST, len(record.variables), "variables")
+            + (f" One row of {apart} has its name." if apart > 1 else ""),
             heat.of_norms(record),
         ),
         page.Section(
