@@ -168,7 +168,7 @@ def test_a_class_that_weighs_nothing_is_not_learned_and_counts_for_no_loss(weigh
     without = weighted("without", lambda labels: labels != 1, **values)
     network = keras.models.load_model(without / "trained_model" / "model.keras", compile=False)
     (images, labels, weights), last = datasets.read(without / "dataset", "validation"), metrics(without)["epochs"][-1]
-    logits = network.predict(images[..., np.newaxis].astype(np.float32) / 255, verbose=0)
+    logits = network.predict(images[:][..., np.newaxis].astype(np.float32) / 255, verbose=0)
     losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels.astype(np.int32), logits).numpy()
     assert last["validation_loss"] == pytest.approx(np.average(losses, weights=weights), rel=1e-4)
     assert last["validation_accuracy"] == np.mean(logits.argmax(1) == labels)
