@@ -70,14 +70,20 @@ def write_source(path: Path, count: int, size: int) -> None:
             writer.write_table(pa.table(rows, schema))
 
 
-def write_data_set(folder: Path, count: int, size: int) -> Path:
-    """Write a data set of them, as ingest does: so many to train on, and SOME for validation and test."""
+def write_data_set(folder: Path, count: int, size: int, *, linked: bool = False) -> Path:
+    """Write a data set as ingest does: so many to train on, or more, where all shards are links to one; SOME else."""
+    folder.mkdir(exist_ok=True)
+    whole = datasets.shard_images((size, size, 3))
     for split in datasets.SPLITS:
-        number = count if split == "train" else SOME
-        parts = list(pictures(number, size)) if number == SOME else []
-        labels = np.concatenate([each for _, each in parts or pictures(number, size)])
-        images = (each for each, _ in parts or pictures(number, size))
-        datasets.write(folder, split, images, labels, None, [""] * number)
+        number = SOME if split != "train" else whole if linked else count
+        labels = np.concatenate([each for _, each in pictures(number, size)])
+        datasets.write(folder, split, (each for each, _ in pictures(number, size)), labels, None, ["x"] * number)
+        if linked and split == "train":
+            shards = -(-count // whole)
+            for shard in range(1, shards):
+                (folder / f"train-images-{shard:05}.npy").hardlink_to(folder / "train-images-00000.npy")
+            np.save(folder / "train-labels.npy", np.tile(labels, shards))
+            (folder / "train-origins.txt").write_text("x\n" * whole * shards)
     said = {"image_shape": [size, size, 3], "class_names": [str(i) for i in range(CLASSES)]}
     artifact.seal(folder, component="benchmark", output="dataset", parameters={}, inputs={}, metadata=said)
     return folder
@@ -114,9 +120,11 @@ def steps(options: argparse.Namespace, folder: Path) -> None:
     from tests.soak import machine
 
     source = folder / "source.parquet"
-    write_source(source, options.images, options.size)
-    pixels = options.images * options.size**2 * 3 / 1e9
-    print(f"{options.images:,} images, {pixels:.1f} GB of pixels, {source.stat().st_size / 1e6:,.0f} MB of source")
+    if options.linked:
+        write_data_set(folder / "dataset", options.images, options.size, linked=True)
+    else:
+        write_source(source, options.images, options.size)
+    print(f"{options.images:,} images, {options.images * options.size**2 * 3 / 1e9:.1f} GB of pixels", flush=True)
     made, learned, judged = ({name: folder / name for name in names} for names in (
         ("dataset", "report"), ("trained_model", "gradients", "metrics"), ("judged", "classification", "page")
     ))  # fmt: skip
@@ -130,6 +138,8 @@ def steps(options: argparse.Namespace, folder: Path) -> None:
                      f"--classification={judged['classification']}", f"--report={judged['page']}"],
     }  # fmt: skip
     for name, arguments in commands.items():
+        if options.linked and name == "ingest":
+            continue
         with contextlib.ExitStack() as stack:
             words = stack.enter_context(machine.cgroup(options.limit * 2**20)) if options.limit else []
             seconds, processor, memory = measured(step(name, *arguments), words)
@@ -137,7 +147,7 @@ def steps(options: argparse.Namespace, folder: Path) -> None:
 
 
 def serve(name: str, options: argparse.Namespace, dataset: Path, pipe: Any) -> None:
-    """Prepare a contestant, and train an epoch whenever asked; answer with the images it has seen in a second."""
+    """Prepare a contestant, and train an epoch whenever asked; answer with images a second, and seconds an image."""
     from components.train.component import TrainParameters
     from components.train.machine.data import load
     from components.train.train import advance, prepared
@@ -155,15 +165,16 @@ def serve(name: str, options: argparse.Namespace, dataset: Path, pipe: Any) -> N
     ):
         at = 0
 
-        def turn() -> float:
+        def turn() -> tuple[float, float]:
             nonlocal at
-            began, first = time.perf_counter(), int(at)
+            began, worked, first = time.perf_counter(), time.process_time(), int(at)
             while at < first + run.steps_per_epoch:
                 one = next(windows)
                 for stop, observed in run.plan.calls(at, one.end):
                     advance(run, at, stop, one, observed=observed)
                     at = stop
-            return float((at - first) * options.batch) / (time.perf_counter() - began)
+            images = (at - first) * options.batch
+            return images / (time.perf_counter() - began), (time.process_time() - worked) / images
 
         turn()
         pipe.send("ready")
@@ -209,7 +220,7 @@ def speed(options: argparse.Namespace, folder: Path) -> None:
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
     dataset = write_data_set(folder, options.images, options.size)
     context = multiprocessing.get_context("spawn")
-    pipes, rates = {}, {name: list[float]() for name in CONTESTANTS}
+    pipes, found = {}, {name: list[tuple[float, float]]() for name in CONTESTANTS}
     for name in CONTESTANTS:
         here, there = context.Pipe()
         context.Process(target=serve, args=(name, options, dataset, there), daemon=True).start()
@@ -218,12 +229,15 @@ def speed(options: argparse.Namespace, folder: Path) -> None:
     for _ in range(options.rounds):
         for name, pipe in pipes.items():
             pipe.send(True)
-            rates[name].append(pipe.recv())
+            found[name].append(pipe.recv())
     print(f"{options.model}, batch {options.batch}, {options.rounds} epochs each, load {os.getloadavg()[0]:.1f}")
-    for name, found in rates.items():
-        ratio = statistics.median(one / base for one, base in zip(found, rates["in memory"], strict=True))
-        spread = f"{min(found):,.0f}–{max(found):,.0f}"
-        print(f"{name:12} {statistics.median(found):9,.0f} images/s ({spread}), {100 * ratio:4.0f} % of in memory")
+    first = next(iter(CONTESTANTS))
+    for name in CONTESTANTS:
+        (rates, works), (others, bases) = zip(*found[name], strict=True), zip(*found[first], strict=True)
+        speed, work = (100 * statistics.median(one / base for one, base in zip(*pair, strict=True))
+                       for pair in ((rates, others), (works, bases)))  # fmt: skip
+        shown = f"{statistics.median(rates):9,.0f} images/s ({min(rates):,.0f}–{max(rates):,.0f})"
+        print(f"{name:12} {shown}, {speed:4.0f} % of {first}; an image takes {work:.0f} % of its processor time")
     for pipe in pipes.values():
         pipe.send(False)
 
@@ -236,6 +250,7 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=224, help="pixels to a side, in colour")
     parser.add_argument("--window", type=int, default=192, help="MiB")
     parser.add_argument("--limit", type=int, default=0, help="MiB of memory that each step has; 0: any")
+    parser.add_argument("--linked", action="store_true", help="steps: all shards are one, which no ingest has made")
     parser.add_argument("--model", default="patches")
     parser.add_argument("--batch", type=int, default=128)
     parser.add_argument("--rounds", type=int, default=5)

@@ -61,7 +61,8 @@ class Shards:
             numbers = range(len(self))[chosen]
             if numbers.step == 1 and numbers and numbers[0] // self.shard == numbers[-1] // self.shard:
                 first = numbers[0] % self.shard
-                return self._file(numbers[0] // self.shard)[first : first + len(numbers)]
+                part: Pixels = self._file(numbers[0] // self.shard)[first : first + len(numbers)]
+                return part
             chosen = np.arange(numbers.start, numbers.stop, numbers.step)
         chosen = np.asarray(chosen)
         if chosen.dtype == bool:
@@ -74,12 +75,12 @@ class Shards:
         """Copy the images of those numbers, [n], to `made`, [n, …], a file at a time."""
         if len(numbers) and not 0 <= numbers.min() <= numbers.max() < len(self):
             raise IndexError(f"images are 0 to {len(self) - 1}, not {numbers.min()} to {numbers.max()}")
-        files, places = np.divmod(numbers, self.shard)
+        order = np.argsort(numbers, kind="stable")
+        files, places = np.divmod(numbers[order], self.shard)
         for file in np.unique(files):
-            there = np.flatnonzero(files == file)
-            array = self._file(int(file))
+            there, array = np.flatnonzero(files == file), self._file(int(file))
             for some in np.array_split(there, -(-len(there) * array[0].size // PIECE)):
-                made[some] = array[places[some]]
+                made[order[some]] = array[places[some]]
 
     def _opened(self, number: int) -> Pixels:
         array = mapped(self._paths[number], np.uint8)

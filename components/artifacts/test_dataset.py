@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from components.artifacts import dataset as datasets
+from components.artifacts import shards
 from components.contract import artifact
 from components.contract.errors import BadInput
 
@@ -18,6 +19,7 @@ LABELS = np.arange(23, dtype=np.uint8) % 5
 def written(tmp_path, monkeypatch):
     """Return a folder with a test split in shards of 5 images, of which 23 came 7, 0 and 16 at a time."""
     monkeypatch.setattr(datasets, "SHARD", 5 * 36 + 35)
+    monkeypatch.setattr(shards, "PIECE", 2 * 36)
     parts = iter([IMAGES[:7], IMAGES[:0], IMAGES[7:]])
     datasets.write(tmp_path, "test", parts, LABELS, None, [str(i) for i in range(23)])
     return tmp_path

@@ -15,7 +15,6 @@ from components.contract import artifact, quiet, rendezvous
 from components.contract.artifact import canonical_json
 from components.contract.declaration import Metadata
 from components.contract.ending import Asked, held
-from components.contract.errors import BadInput
 from components.contract.plugins import Bound
 from components.contract.rendezvous import ALONE, Group
 
@@ -31,7 +30,7 @@ from components.train.machine import look
 from components.train.machine.assemble import assemble, files_of
 from components.train.machine.blame import blame
 from components.train.machine.checkpoint import Checkpoints, with_place
-from components.train.machine.compiled import compile_steps
+from components.train.machine.compiled import compile_steps, needed
 from components.train.machine.data import Split, labels_of, load, noise
 from components.train.machine.devices import choose_devices
 from components.train.machine.diverged import ADVICE, Diverged, check_finite
@@ -187,11 +186,9 @@ def prepared(
 
     training_split, validation, classes = data()  # only now that the devices are chosen
     batch = parameters.batch_size * parameters.accumulate
-    feed = Feed(training_split, parameters.seed, batch, parameters.shuffle_window)
-    if feed.steps == 0:
-        raise BadInput(
-            f"batch_size: {batch} images a step, but there are only {len(training_split.labels)} to train on"
-        )
+    shares, own = parameters.workers * parameters.replicas, needed(parameters, strategy)
+    feed = Feed(training_split, parameters.seed, batch, parameters.shuffle_window, shares, own)
+    feed.require()
     steps = parameters.epochs * feed.steps
     training, spec, traced = assemble(parameters, training_split, classes, steps, strategy)
     with strategy.scope():

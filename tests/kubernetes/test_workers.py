@@ -6,28 +6,13 @@ import re
 
 import pytest
 
-from components.conftest import SHORT, SMALL, checkpoints_among, make
-from components.contract.artifact import Manifest
-from components.contract.declaration import argument
+from components.conftest import SMALL, make
 from components.ingest.component import COMPONENT as INGEST
-from components.train.component import COMPONENT as TRAIN
-from dags.cluster import CONFIG_KEYS, SECRET_KEYS, labels_of
-from dags.workflow import WORKFLOW
-from tests.kubernetes.cluster import REGISTRY, RELEASE, TAG, Namespace, call, namespace, unserved
-from tests.kubernetes.kubeflow import HARMLESS
+from tests.kubernetes.cluster import call, namespace, unserved
+from tests.kubernetes.training import Place, checkpoints, end, files, left, start, workers
 from tests.waiting import eventually
 
 GPU = "tapeline.test/worker"  # no real one
-STORE = f"{RELEASE}-store"
-(TASK,) = (task for task in WORKFLOW.tasks if task.launches)
-
-
-class Place(Namespace):
-    """A namespace, with the store of its release."""
-
-    def __init__(self, release, store):
-        super().__init__(release.name)
-        self.artifacts = store
 
 
 @pytest.fixture(scope="module")
@@ -39,68 +24,6 @@ def place(cluster, tmp_path_factory):  # noqa: ARG001 - skips without a cluster
         with release.store() as store:
             store.publish(made / "dataset", "s3://tapeline/dataset")
             yield Place(release, store)
-
-
-def start(place, name, limits=None, account=f"{RELEASE}-step", environment=None, **values):
-    """Start a training as Airflow would, with the chart's account."""
-    values = SHORT | {"checkpoints": "s3://tapeline/checkpoints"} | values
-    places = {"dataset": "s3://tapeline/dataset"}
-    places |= {item.name: f"s3://tapeline/{name}/{item.name}" for item in TRAIN.outputs}
-    references = {variable: {"secretKeyRef": {"name": STORE, "key": key}} for key, variable in SECRET_KEYS.items()} | {
-        variable: {"configMapKeyRef": {"name": STORE, "key": key}} for key, variable in CONFIG_KEYS.items()
-    }
-    references["TAPELINE_POD"] = {"fieldRef": {"fieldPath": "metadata.name"}}
-    env = [{"name": variable, "valueFrom": source} for variable, source in references.items()]
-    env += [{"name": variable, "value": value} for variable, value in (environment or {}).items()]
-    container = {
-        "name": "base",
-        "image": f"{REGISTRY}/train:{TAG}",
-        "command": [*TRAIN.command, *(argument(*each) for each in (places | values).items())],
-        "env": env,
-        "securityContext": HARMLESS,
-        "resources": {"requests": {"cpu": "100m", "memory": "512Mi"}, "limits": {"memory": "2Gi"} | (limits or {})},
-        "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}],  # noqa: S108 - the pod's own
-    }
-    spec = {
-        "serviceAccountName": account,
-        "automountServiceAccountToken": True,
-        "restartPolicy": "Never",
-        "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
-        "containers": [container],
-        "volumes": [{"name": "tmp", "emptyDir": {}}],
-    }
-    metadata = {"name": name, "labels": labels_of(WORKFLOW, TASK)}
-    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
-    place.kubectl("create", "--filename=-", stdin=json.dumps(pod))
-
-
-def end(place, name):
-    """Wait for the end of a training; return its exit code, last words and log."""
-
-    def ended():
-        states = place.get("pod", name)["status"].get("containerStatuses", [])
-        return states and states[0]["state"].get("terminated")
-
-    state = eventually(f"end of {name}", ended, 600)
-    return state["exitCode"], state.get("message", "").strip(), place.kubectl("logs", name)
-
-
-def workers(place, name):
-    return place.get("pods", f"--selector=tapeline/launched-by={name}")["items"]
-
-
-def left(place, name):
-    return workers(place, name) or place.get("jobs", f"--selector=tapeline/launched-by={name}")["items"]
-
-
-def files(place, name):
-    """Return the digests of all that a training made; its manifests name how many workers there were."""
-    found: dict[str, str] = {}
-    for item in TRAIN.outputs:
-        text = place.artifacts.manifest(f"s3://tapeline/{name}/{item.name}")
-        assert text, f"{name} made no {item.name}"
-        found |= {f"{item.name}/{file}": each.sha256 for file, each in Manifest.parse(text, name).files.items()}
-    return found
 
 
 def test_two_workers_make_the_bytes_of_two_replicas_and_leave_nothing_behind(place):
@@ -136,10 +59,6 @@ def test_a_worker_that_is_lost_costs_no_byte(place, kill):
     assert (code, message) == (0, ""), whole
     assert files(place, name) == files(place, f"{name}-not")
     eventually("end of the Job", lambda: not left(place, name))
-
-
-def checkpoints(place):
-    return checkpoints_among(place.artifacts.names("s3://tapeline/checkpoints"))
 
 
 def test_a_worker_for_which_there_is_no_node_is_named_with_why(place):

@@ -27,7 +27,7 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import save_file
 
-from components.contract import artifact, location
+from components.contract import artifact, location, rendezvous
 from components.contract.artifact import canonical_json
 from components.contract.ending import Asked
 from components.contract.errors import BadInput, StepError, StoreRefused
@@ -48,7 +48,7 @@ _NAME = re.compile(r"step-(\d{8,})-[0-9a-f]{8}")
 def with_place(parameters: TrainParameters) -> TrainParameters:
     """Return the parameters with a place for checkpoints, if the environment names one and they do not."""
     place = parameters.checkpoints or os.environ.get(PLACE, "")
-    if not place:
+    if not place and not rendezvous.number():
         print(f"no checkpoints: a run that is lost begins anew; name a place, by checkpoints or {PLACE}, to go on")
     return parameters.model_copy(update={"checkpoints": place})
 

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from components.artifacts.model import pixels
 from components.artifacts.record.columns import BINS, SCALARS, STATISTICS
-from components.train.component import TrainParameters
+from components.train.component import AUGMENTATIONS, TrainParameters
 from components.train.machine.data import Split, labels_of
 from components.train.machine.observe import Observer
 from components.train.tape import Taken, Training, train_step
@@ -90,6 +90,12 @@ def compile_steps(
         return rows.stack(), stats.stack(), hist.stack(), gradients
 
     return run_steps
+
+
+def needed(parameters: TrainParameters, strategy: tf.distribute.Strategy) -> slice:
+    """Return which of a step's images this worker ever looks at: all, where it observes or augments; else its own."""
+    looks_at_all = parameters.chosen(AUGMENTATIONS.kind) or parameters.gradient_level not in ("off", "norms")
+    return slice(None) if looks_at_all else own_part(parameters, strategy)
 
 
 def own_part(parameters: TrainParameters, strategy: tf.distribute.Strategy) -> slice:
