@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from components.artifacts import answers
 from components.artifacts import dataset as datasets
 from components.artifacts.record import reader
 from components.artifacts.record.reader import Record
@@ -169,17 +170,10 @@ def _logits(run: Run, scratch: Path) -> npt.NDArray[np.float32] | None:
     if chain.JUDGED not in run.made or run.test_set is None:
         return None
     found = run.made[chain.JUDGED]
-    if "logits.npy" not in found.manifest.files:
-        raise BadInput(f"{found.place} has no logits.npy, as an earlier version left none; {AGAIN}")
-    path = _taken(found, scratch, ["logits.npy"]) / "logits.npy"
-    try:
-        logits = np.array(np.lib.format.open_memmap(path, mode="r"))
-    except Exception as error:  # noqa: BLE001 - the header is a text of Python's, and may be wrong in all its ways
-        raise BadInput(f"{path} is damaged: {str(error).partition(':')[0]}; {AGAIN}") from None
-    shape = (len(run.test_set.labels), len(run.test_set.classes))
-    if logits.dtype != np.float32 or logits.shape != shape or not np.isfinite(logits).all():
-        raise BadInput(f"{path} has {logits.dtype} {logits.shape}, expected finite float32 {shape}; {AGAIN}")
-    return logits
+    if answers.NAME not in found.manifest.files:
+        raise BadInput(f"{found.place} has no {answers.NAME}, as an earlier version left none; {AGAIN}")
+    folder = _taken(found, scratch, [answers.NAME])
+    return answers.read(folder, len(run.test_set.labels), len(run.test_set.classes))
 
 
 def _taken(found: Found, scratch: Path, names: Iterable[str]) -> Path:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from components.artifacts import answers
 from components.artifacts import dataset as datasets
 from components.artifacts import model as models
 from components.contract import quiet
@@ -60,7 +61,7 @@ def evaluate(  # noqa: PLR0913 - one path for each input and output
     figures |= {"verdict": verdict, "checks": [asdict(check) for check in checks]}
 
     (metrics / "metrics.json").write_bytes(canonical_json(figures))
-    np.save(metrics / "logits.npy", logits, allow_pickle=False)
+    answers.write(metrics, logits)
     shown = {
         "confusionMatrix": {
             "annotationSpecs": [{"displayName": name} for name in class_names],

@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from components.artifacts import answers
 from components.artifacts import dataset as datasets
 from components.artifacts.registry import Registry, Shelf, State, Version, mirror
 from components.artifacts.registry.shelf import VARIABLE
@@ -33,10 +32,8 @@ def gate(  # noqa: PLR0913 - one path for each input and output
     report: Path,
 ) -> dict[str, dict[str, Any]]:
     """Decide whether the model is blessed, and keep it in the registry if so; write decision.json and the page."""
-    figures, ours = read(metrics)
-    labels = datasets.read_labels(dataset, "test")
-    truth = Truth(labels, datasets.class_names(dataset))
-    check_answers(ours, truth, metrics)
+    truth = Truth(datasets.read_labels(dataset, "test"), datasets.class_names(dataset))
+    figures, ours = read(metrics), answers_in(metrics, truth)
     place = parameters.registry or os.environ.get(VARIABLE, "")
     if place:
         shelf = Registry(place).shelf(parameters.model_name, datasets.test_set(dataset))
@@ -63,26 +60,21 @@ def gate(  # noqa: PLR0913 - one path for each input and output
     return {"decision": scalars}
 
 
-def read(metrics: Path) -> tuple[Mapping[str, Any], Answers]:
-    """Return what evaluate found, and the answers it found it by; raise `BadInput` if there are none."""
+def read(metrics: Path) -> Mapping[str, Any]:
+    """Return what evaluate found; raise `BadInput` if it did not."""
+    path = metrics / "metrics.json"
     try:
-        figures = outside.document(outside.content(metrics / "metrics.json"), str(metrics / "metrics.json"))
-        logits = np.load(metrics / "logits.npy", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise BadInput(f"{metrics} has not what evaluate writes, metrics.json and logits.npy: {error}") from None
+        figures = outside.document(outside.content(path), str(path))
+    except OSError as error:
+        raise BadInput(f"{path} cannot be read: {error.strerror}; {answers.AGAIN}") from None
     if not isinstance(figures, dict) or not {*KEPT, "checks", "verdict"} <= figures.keys():
-        raise BadInput(f"{metrics}/metrics.json has not the figures of evaluate; evaluate the model again")
-    return figures, Answers(logits)
+        raise BadInput(f"{path} has not the figures of evaluate; {answers.AGAIN}")
+    return figures
 
 
-def check_answers(answers: Answers, truth: Truth, where: Path) -> None:
-    """Raise `BadInput` unless the answers are those to these test images."""
-    wanted = (len(truth.labels), len(truth.class_names))
-    if answers.logits.shape != wanted:
-        raise BadInput(
-            f"{where}/logits.npy has the shape {answers.logits.shape}, but the data set has {wanted[0]:,} test images "
-            f"and {wanted[1]} classes; give what evaluate made of this very data set"
-        )
+def answers_in(metrics: Path, truth: Truth) -> Answers:
+    """Return a model's answers to these test images; raise `BadInput` for what is none."""
+    return Answers(answers.read(metrics, len(truth.labels), len(truth.class_names)))
 
 
 def _decide(
@@ -97,12 +89,11 @@ def _decide(
     figures, ours = found
     kept: dict[str, Answers] = {}
 
-    def answers(version: Version) -> Answers:
+    def answers_of(version: Version) -> Answers:
         if version.metrics not in kept:
             with tempfile.TemporaryDirectory(prefix="tapeline-") as scratch:
                 folder = shelf.registry.fetch(version.metrics, Path(scratch))
-                kept[version.metrics] = read(folder)[1]
-                check_answers(kept[version.metrics], truth, folder)
+                kept[version.metrics] = answers_in(folder, truth)
         return kept[version.metrics]
 
     def judge(state: State) -> Decision:
@@ -111,7 +102,7 @@ def _decide(
         if not (current := state.current):
             first = f"Nothing is blessed yet as {parameters.model_name} for this test set"
             return decide.alone(figures, f"{first}, so it is held against nothing.")
-        return decide.compare(parameters, figures, ours, answers(current), truth, current.number)
+        return decide.compare(parameters, figures, ours, answers_of(current), truth, current.number)
 
     state = shelf.state()
     made = judge(state)

@@ -225,11 +225,13 @@ def test_what_is_not_of_this_data_set_is_refused(gate, model):
     folder = model("first")
     np.save(folder / "metrics" / "logits.npy", np.zeros((3, 10), np.float32))
     artifact.seal(folder / "metrics", component="x", output="metrics", parameters={}, inputs={})
-    with pytest.raises(BadInput, match=r"logits.npy has the shape \(3, 10\), but the data set has 256 test"):
+    with pytest.raises(
+        BadInput, match=r"logits.npy holds float32 \(3, 10\), expected float32 \(256, 10\); evaluate the"
+    ):
         gate(folder)
     (folder / "metrics" / "logits.npy").unlink()
     artifact.seal(folder / "metrics", component="x", output="metrics", parameters={}, inputs={})
-    with pytest.raises(BadInput, match=r"has not what evaluate writes, metrics.json and logits.npy"):
+    with pytest.raises(BadInput, match=r"there is no .*/metrics/logits.npy; evaluate the model again"):
         gate(folder)
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, Field, ValidationError
 
+from components.artifacts import answers
 from components.contract import artifact, outside
 from components.contract.errors import BadInput
 
@@ -79,18 +80,8 @@ def figures(metrics: Path, dataset: Path, model: Path) -> tuple[Figures, npt.NDA
     for name, folder in (("trained_model", model), ("dataset", dataset)):
         if inputs.get(name) != artifact.digest(folder):
             raise BadInput(f"{metrics} is not about {folder}, but about another {name}; evaluate this one first")
-    try:
-        # Mapped first: what a header announces and the file does not hold takes no memory.
-        logits = np.array(np.load(metrics / "logits.npy", mmap_mode="r", allow_pickle=False))
-    except (OSError, ValueError, EOFError) as error:
-        raise BadInput(f"{metrics}/logits.npy is not what evaluate writes: {error}; evaluate the model again") from None
     found = read(Figures, metrics / "metrics.json")
-    if logits.dtype != np.float32 or logits.shape != (found.images, len(found.classes)):
-        raise BadInput(
-            f"{metrics}/logits.npy holds {logits.dtype} {logits.shape}, expected float32 "
-            f"{(found.images, len(found.classes))}; evaluate the model again"
-        )
-    return found, logits
+    return found, answers.read(metrics, found.images, len(found.classes))
 
 
 def diagnosis(gradient_tables: Path) -> Diagnosis:

@@ -3,6 +3,7 @@
 
 import json
 import re
+from typing import Any
 
 import pytest
 
@@ -43,7 +44,7 @@ def test_two_workers_make_the_bytes_of_two_replicas_and_leave_nothing_behind(pla
 @pytest.mark.parametrize("kill", [("--grace-period=0", "--force"), ()], ids=["killed", "drained"])
 def test_a_worker_that_is_lost_costs_no_byte(place, kill):
     name = "lost" if kill else "drained"
-    values = {"epochs": 30, "seed": 1 if kill else 2, "checkpoint_every": 20, "workers": 2}
+    values: dict[str, Any] = {"epochs": 30, "seed": 1 if kill else 2, "checkpoint_every": 20, "workers": 2}
     before = checkpoints(place)
     start(place, name, **values)
     eventually("checkpoint", lambda: checkpoints(place) - before)

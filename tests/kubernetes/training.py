@@ -30,7 +30,7 @@ class Place(Namespace):
 def start(
     place: Place,
     name: str,
-    limits: Mapping[str, str] | None = None,
+    limits: dict[str, str] | None = None,
     account: str = f"{RELEASE}-step",
     environment: Mapping[str, str] | None = None,
     **values: Any,
