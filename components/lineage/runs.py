@@ -29,9 +29,10 @@ def _places(steps: object) -> list[str]:
 
 def shelf_of(registry: Registry, name: str) -> Shelf:
     """Return the shelf of the registry that NAME or NAME/TESTSET stands for; raise `BadInput` if that is not one."""
-    found = [each for each in registry.shelves() if name in (each.name, f"{each.name}/{each.test_set}")]
+    shelves = registry.shelves()
+    found = [each for each in shelves if name in (each.name, str(each))]
     if len(found) != 1:
-        there = ", ".join(f"{each.name}/{each.test_set}" for each in registry.shelves()) or "none"
+        there = ", ".join(map(str, shelves)) or "none"
         raise BadInput(f"{name!r} is no digest, no place, and no one model of {registry.place}; it has: {there}")
     return found[0]
 
@@ -46,6 +47,6 @@ def blessings(registry: Registry, digests: Iterable[str]) -> dict[str, list[str]
             version = state.versions[event.version]
             if version.model in wanted:
                 run = f", in the run {event.run}" if event.run else ""
-                line = f"{event.action}: version {version.number} of {shelf.name}/{shelf.test_set}, at {event.at}"
+                line = f"{event.action}: version {version.number} of {shelf}, at {event.at}"
                 said.setdefault(version.model, []).append(f"{line} by {event.by}{run}")
     return said

@@ -85,7 +85,7 @@ def _options(arguments: list[str]) -> argparse.Namespace:
 
 def _find(registry: Registry, model: str) -> Shelf:
     """Return the one shelf of that name."""
-    shelves = {f"{shelf.name}/{shelf.test_set}": shelf for shelf in registry.shelves()}
+    shelves = {str(shelf): shelf for shelf in registry.shelves()}
     found = [name for name in shelves if model in (name, name.partition("/")[0])]
     if not found:
         names = [*shelves, *(shelf.name for shelf in shelves.values())]
@@ -114,7 +114,7 @@ def _list(registry: Registry) -> None:
 
 def _show(shelf: Shelf) -> None:
     state = shelf.state()
-    print(f"{shelf.name}/{shelf.test_set}")
+    print(shelf)
     _table(
         ("version", "", "accuracy", "model"),
         [

@@ -24,7 +24,9 @@ LARGEST = 2**20  # bytes of one
 
 
 class _Refused(Exception):
-    pass
+    def __init__(self, reason: str, status: int = 0) -> None:
+        super().__init__(reason)
+        self.status = status
 
 
 def tell(shelf: Shelf, state: State) -> None:
@@ -47,7 +49,7 @@ def _base(url: str) -> str:
 
 
 def _register(base: str, shelf: Shelf, version: Version) -> None:
-    name = f"{shelf.name}-{shelf.test_set}"
+    name = shelf.one_name
     model = _found(base, "registered_model", name=name) or _ask(f"{base}/registered_models", {"name": name})
     number, parent = str(version.number), str(model["id"])
     made = _found(base, "model_version", name=number, parentResourceId=parent)
@@ -69,9 +71,9 @@ def _found(base: str, kind: str, **asked: str) -> dict[str, Any]:
     """Return what there is of that kind and name; empty where there is nothing."""
     try:
         return _ask(f"{base}/{kind}?{urllib.parse.urlencode(asked)}")
-    except urllib.error.HTTPError as error:
-        if error.code != 404:
-            raise _Refused(f"it answers with HTTP {error.code}") from None
+    except _Refused as error:
+        if error.status != 404:
+            raise
         return {}
 
 
@@ -86,9 +88,7 @@ def _ask(place: str, document: dict[str, Any] | None = None) -> dict[str, Any]:
         with urllib.request.urlopen(request, timeout=SECONDS) as answer:  # noqa: S310
             answered = outside.document(answer.read(LARGEST), "its answer")
     except urllib.error.HTTPError as error:
-        if document is None:
-            raise
-        raise _Refused(f"it answers with HTTP {error.code}") from None
+        raise _Refused(f"it answers with HTTP {error.code}", error.code) from None
     except BadInput:
         answered = None
     if not isinstance(answered, dict):

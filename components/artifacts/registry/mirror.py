@@ -30,7 +30,7 @@ def log(client: Client, shelf: Shelf, version: Version) -> None:
     place = shelf.registry.artifact(version.model)
     if not is_remote(place):
         raise Untracked(f"keeps no version of what is in a folder, {place}; it takes what is in a store")
-    name = f"{shelf.name}-{shelf.test_set}"
+    name = shelf.one_name
     try:
         client.call("POST", "registered-models/create", name=name)
     except Untracked as error:

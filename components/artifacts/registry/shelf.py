@@ -118,7 +118,15 @@ class Shelf:
 
     def __init__(self, registry: Registry, name: str, test_set: str) -> None:
         self.registry, self.name, self.test_set = registry, name, test_set
-        self._log = Log(f"{registry.place}/{name}/{test_set}")
+        self._log = Log(f"{registry.place}/{self}")
+
+    def __str__(self) -> str:
+        return f"{self.name}/{self.test_set}"
+
+    @property
+    def one_name(self) -> str:
+        """What it is called where a name has no slash in it, as in other registries."""
+        return f"{self.name}-{self.test_set}"
 
     def state(self) -> State:
         """Return what is there now."""
