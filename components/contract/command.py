@@ -102,23 +102,24 @@ def guard(name: str, function: Callable[[], None], *, verbose: bool = False, kub
     try:
         function()
         print(end="", flush=True)
-    except StepError as error:
-        _say(name, "; ".join([str(error), *getattr(error, "__notes__", ())]), kubeflow=kubeflow)
-        if verbose:
-            traceback.print_exception(error)
-        code = error.exit_code
-    except Terminated as error:
-        print(f"{name}: {error}", file=sys.stderr)
-        code = error.exit_code
-    except BrokenPipeError:  # who read the output has seen enough, as with `| head`
-        code = 128 + signal.SIGPIPE
-    except Exception as error:
-        if not (sentence := of_the_machine(error)):
-            raise
-        _say(name, sentence, kubeflow=kubeflow)
-        code = 1
-    else:
         code = 0
+    except (Exception, Terminated) as failure:
+        error = ending.raised() or failure  # of which compiled code may have made another error
+        if isinstance(error, Terminated):
+            print(f"{name}: {error}", file=sys.stderr)
+            code = error.exit_code
+        elif isinstance(error, StepError):
+            _say(name, "; ".join([str(error), *getattr(error, "__notes__", ())]), kubeflow=kubeflow)
+            if verbose:
+                traceback.print_exception(error)
+            code = error.exit_code
+        elif isinstance(error, BrokenPipeError):  # who read the output has seen enough, as with `| head`
+            code = 128 + signal.SIGPIPE
+        elif sentence := of_the_machine(error):
+            _say(name, sentence, kubeflow=kubeflow)
+            code = 1
+        else:
+            raise
     atexit._run_exitfuncs()  # noqa: SLF001 - libraries remove their temporary files there, and os._exit would not
     with contextlib.suppress(OSError, AttributeError):  # what can still be written; a stream that was closed is None
         sys.stdout.flush()

@@ -68,7 +68,7 @@ class Terminated(BaseException):
 
     def __init__(self, signal_number: int) -> None:
         super().__init__("interrupted" if signal_number == signal.SIGINT else "terminated")
-        self.exit_code = 128 + signal_number
+        self.number, self.exit_code = signal_number, 128 + signal_number
 
 
 def is_disk_full(error: BaseException) -> bool:

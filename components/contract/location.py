@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from components.contract import artifact, later
+from components.contract.ending import temporary_folder
 from components.contract.errors import BadInput, StoreRefused
 from components.contract.store.client import Store, split
 
@@ -58,16 +59,14 @@ def staging(location: str) -> Iterator[Path]:
     if remote:
         Store.from_environment()  # what is wrong with its settings is said before the work is done
     parent = None if remote else Path(location).absolute().parent
-    try:
-        if parent:
-            parent.mkdir(parents=True, exist_ok=True)
-        name = tempfile.mkdtemp(prefix=".tapeline-", dir=parent)
-    except OSError as error:
-        raise BadInput(f"cannot write to {location}: {error.strerror}") from None
-    try:
-        yield Path(name)
-    finally:
-        shutil.rmtree(name, ignore_errors=True)
+    with contextlib.ExitStack() as stack:
+        try:
+            if parent:
+                parent.mkdir(parents=True, exist_ok=True)
+            folder = stack.enter_context(temporary_folder(".tapeline-", parent))
+        except OSError as error:
+            raise BadInput(f"cannot write to {location}: {error.strerror}") from None
+        yield folder
 
 
 def publish(folder: Path, location: str) -> None:
@@ -75,7 +74,7 @@ def publish(folder: Path, location: str) -> None:
     if is_remote(location):
         Store.from_environment().publish(folder, location)
         return
-    folder.chmod(0o755)  # mkdtemp makes folders private, but an artifact is to be read
+    folder.chmod(0o755)  # a temporary folder is private, but an artifact is to be read
     place(folder, Path(location))
 
 

@@ -5,7 +5,7 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from components.contract import artifact, kubeflow, later, location, rendezvous, tracking
+from components.contract import artifact, ending, kubeflow, later, location, rendezvous, tracking
 from components.contract.declaration import Component, Metadata, Output, Parameters, flag
 from components.contract.errors import BadInput, Blocked
 
@@ -42,6 +42,8 @@ def run(
             blocked = error
         published = [item for item in component.outputs if blocked is None or item.name in blocked.outputs]
         _seal(component, published, parameters, paths, staged, metadata)
+        if lost := ending.raised():  # in a library that went on with half of its work
+            raise lost
         note = None if blocked else tracking.note(component, parameters, staged, outputs, metadata)
         for item in published:
             if bare_files and item.file:
@@ -81,13 +83,13 @@ def _scratch() -> Iterator[Path]:
     """Give a folder for what is fetched and what libraries leave among the temporary files; gone afterwards."""
     before = tempfile.tempdir
     try:
-        made = tempfile.TemporaryDirectory(prefix="tapeline-", ignore_cleanup_errors=True)
+        tempfile.gettempdir()
     except FileNotFoundError as error:
         raise BadInput(f"there is no place for temporary files: {error.strerror}; set TMPDIR to one") from None
-    with made as folder:
-        tempfile.tempdir = folder
+    with ending.temporary_folder() as folder:
+        tempfile.tempdir = str(folder)
         try:
-            yield Path(folder)
+            yield folder
         finally:
             tempfile.tempdir = before
 

@@ -4,7 +4,6 @@ import functools
 import hashlib
 import os
 import subprocess
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import urllib3
 
 from components.contract import waiting
 from components.contract.artifact import sha256
+from components.contract.ending import temporary_folder
 from components.contract.errors import BadInput, StepError, StoreUnavailable, is_disk_full
 from components.contract.waiting import MayPass
 from components.ingest.downloads import own, transport
@@ -51,10 +51,10 @@ def _ask_all(download: Download, folder: Path, paths: dict[str, Path]) -> dict[s
     tried, refused, passing = [], [], None
     for address, fetch in _ways(download):
         print(f"downloading {download.folder} from {address}", flush=True)
-        with tempfile.TemporaryDirectory(dir=folder) as partial:
+        with temporary_folder(parent=folder) as partial:
             try:
-                fetch(Path(partial))
-                found = [_stranger(file, Path(partial)) for file in download.files]
+                fetch(partial)
+                found = [_stranger(file, partial) for file in download.files]
             except (urllib3.exceptions.HTTPError, OSError, subprocess.SubprocessError, StepError) as error:
                 if is_disk_full(error):  # no other source will help
                     raise
@@ -65,7 +65,7 @@ def _ask_all(download: Download, folder: Path, paths: dict[str, Path]) -> dict[s
                 refused.append(wrong[0])
                 continue
             for path in paths.values():
-                (Path(partial) / path.name).replace(path)
+                (partial / path.name).replace(path)
         return paths
     if refused and not tried:
         raise BadInput(refused[0], *(f"  {each}" for each in refused[1:]))
