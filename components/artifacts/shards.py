@@ -67,6 +67,8 @@ class Shards:
         chosen = np.asarray(chosen)
         if chosen.dtype == bool:
             chosen = np.flatnonzero(chosen)
+        if chosen.ndim != 1 or (chosen.size and chosen.dtype.kind not in "iu"):
+            raise IndexError("images are asked for by a number, a slice or some numbers; images[:] is an array of all")
         made = np.empty((len(chosen), *self.shape[1:]), np.uint8)
         self.into(made, chosen.astype(np.int64))
         return made

@@ -141,9 +141,9 @@ ASKED_AT_10 = """\
 import os, runpy, signal, sys
 from components.train import train
 advance = train.advance
-def asked(run, step, order, *, observed):
-    if step <= 10 < step + len(order): os.kill(os.getpid(), signal.SIGTERM)
-    return advance(run, step, order, observed=observed)
+def asked(run, step, end, window, *, observed):
+    if step <= 10 < end: os.kill(os.getpid(), signal.SIGTERM)
+    return advance(run, step, end, window, observed=observed)
 train.advance = asked
 """
 ASKED_IN_VALIDATION = """\

@@ -37,7 +37,7 @@ def take(parameters, network, order, *, observed=True):
     moves = bool(network.non_trainable_variables)
     run = compile_steps(around(network, parameters), SPLIT, 1, observed=observed, moves=moves)
     nothing = [tf.fill(variable.shape, float("nan")) for variable in network.trainable_variables]
-    rows, stats, hist, gradients = run(tf.constant(order), nothing)
+    rows, stats, hist, gradients = run(tf.constant(order), nothing, *SPLIT.tensors)
     named = {name: stats.numpy()[:, :, i] for i, name in enumerate(STATISTICS)} if observed else {}
     return rows.numpy(), named, hist.numpy(), [gradient.numpy() for gradient in gradients]
 
