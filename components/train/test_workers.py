@@ -56,8 +56,9 @@ def test_two_workers_make_the_bytes_of_two_replicas_whoever_is_lost(ingested, tm
     place = tmp_path / "checkpoints"
     more = {"checkpoints": place, "checkpoint_every": 1} if kills else {}
     training = subprocess.Popen(
-        command(ingested, tmp_path / "workers", workers=2, **values, **more), stderr=subprocess.PIPE, text=True
-    )
+        command(ingested, tmp_path / "workers", workers=2, **values, **more),
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
     chief = None
     for number, sign in itertools.islice(itertools.cycle(LOST), kills):
         while training.poll() is None and worker_of(training, 0) in (chief, None):  # that of the last try may still end
@@ -66,8 +67,10 @@ def test_two_workers_make_the_bytes_of_two_replicas_whoever_is_lost(ingested, tm
         while training.poll() is None and newest(place) <= reached:
             time.sleep(0.05)
         os.kill(worker_of(training, number), signal.Signals[f"SIG{sign}"])
-    _, said = training.communicate(timeout=600)
+    output, said = training.communicate(timeout=600)
     assert training.returncode == 0, said
+    for worker in ("", "worker 1: "):
+        assert output.count(f"\n{worker}going on from step ") == kills, output
     assert said.count("all begin again") == kills, said
     subprocess.run(command(ingested, tmp_path / "replicas", replicas=2, **values), check=True)
     assert files(tmp_path / "workers") == files(tmp_path / "replicas")
