@@ -1,24 +1,23 @@
 """Data larger than memory: what each step takes of it, and how fast it is learned from, against a set that is held.
 
 uv run python -m benchmarks.larger steps --images 40000 --folder /a/disk/with/room
-uv run python -m benchmarks.larger speed --images 7000 --window 128
+uv run --group benchmarks python -m benchmarks.larger speed --images 7000 --window 128
 
 `steps` makes a source of pictures that are small as PNG and large as pixels, and runs ingest, train and evaluate on it,
 each in a process of its own, whose seconds and largest resident memory are printed; `--limit` is what a cgroup gives
-them, in MiB. `speed` trains on the same images in turns: held in memory; by windows; by tf.data, which reads the same
-files, and shuffles as many images as a window has.
+them, in MiB. `speed` trains on the same images in turns, by each of the ways in readers.py: held in memory, by windows,
+and by the readers of others.
 """
 
 import argparse
 import contextlib
 import io
-import math
 import multiprocessing
 import os
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +25,11 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.forms import measured
+from benchmarks.readers import READERS
 from components.artifacts import dataset as datasets
 from components.contract import artifact
 
 CLASSES, BLOCK, SOME = 10, 32, 500
-CALL = 8  # steps that tf.data makes the images of at a time
 STEP = """
 import runpy, sys
 from benchmarks import larger
@@ -161,7 +160,7 @@ def serve(name: str, options: argparse.Namespace, dataset: Path, pipe: Any) -> N
     with (
         tempfile.TemporaryDirectory() as folder,
         prepared(parameters, lambda: load(dataset, window), Path(folder)) as run,
-        CONTESTANTS[name](run, dataset, options)(0, 10_000 * run.steps_per_epoch) as windows,
+        READERS[name](run, dataset, options)(0, 10_000 * run.steps_per_epoch) as windows,
     ):
         at = 0
 
@@ -182,48 +181,16 @@ def serve(name: str, options: argparse.Namespace, dataset: Path, pipe: Any) -> N
             pipe.send(turn())
 
 
-def ours(run: Any, _dataset: Path, _options: argparse.Namespace) -> Callable[..., Any]:
-    """Return the windows of train."""
-    return run.feed.windows  # type: ignore[no-any-return]
-
-
-def tf_data(run: Any, dataset: Path, options: argparse.Namespace) -> Callable[..., Any]:
-    """Return windows of a few steps that tf.data makes of the same files: it reads records of a fixed length."""
-    import tensorflow as tf
-
-    from components.train.machine.data import Split
-    from components.train.machine.windows import Window
-
-    shape = run.splits[0].images.shape[1:]
-    size, batch = math.prod(shape), options.batch * CALL
-    paths = sorted(str(path) for path in dataset.glob("train-images-*.npy"))
-    held = options.window * 2**20 // size
-    labels = tf.data.Dataset.from_tensor_slices(run.splits[0].labels)
-    records = tf.data.FixedLengthRecordDataset(paths, size, header_bytes=128)
-    chosen = tf.data.Dataset.zip((records, labels)).shuffle(held, seed=0).batch(batch, drop_remainder=True)
-    made = chosen.map(lambda raw, label: (tf.reshape(tf.io.decode_raw(raw, tf.uint8), (batch, *shape)), label))
-    order = np.arange(batch, dtype=np.int32).reshape(CALL, options.batch)
-
-    def windows(at: int, _last: int) -> Iterator[Window]:
-        for images, answers in made.repeat().prefetch(2):
-            yield Window(at, Split(images, answers), order)
-            at += CALL
-
-    return lambda at, last: contextlib.nullcontext(windows(at, last))
-
-
-CONTESTANTS = {"in memory": ours, "windows": ours, "tf.data": tf_data}
-
-
 def speed(options: argparse.Namespace, folder: Path) -> None:
     """Let the contestants take turns, and print the table."""
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
     dataset = write_data_set(folder, options.images, options.size)
     context = multiprocessing.get_context("spawn")
-    pipes, found = {}, {name: list[tuple[float, float]]() for name in CONTESTANTS}
-    for name in CONTESTANTS:
+    pipes, found = {}, {name: list[tuple[float, float]]() for name in READERS}
+    for name in READERS:
         here, there = context.Pipe()
         context.Process(target=serve, args=(name, options, dataset, there), daemon=True).start()
+        there.close()  # so that the end of the process is seen here
         here.recv()
         pipes[name] = here
     for _ in range(options.rounds):
@@ -231,8 +198,8 @@ def speed(options: argparse.Namespace, folder: Path) -> None:
             pipe.send(True)
             found[name].append(pipe.recv())
     print(f"{options.model}, batch {options.batch}, {options.rounds} epochs each, load {os.getloadavg()[0]:.1f}")
-    first = next(iter(CONTESTANTS))
-    for name in CONTESTANTS:
+    first = next(iter(READERS))
+    for name in READERS:
         (rates, works), (others, bases) = zip(*found[name], strict=True), zip(*found[first], strict=True)
         speed, work = (100 * statistics.median(one / base for one, base in zip(*pair, strict=True))
                        for pair in ((rates, others), (works, bases)))  # fmt: skip
