@@ -69,20 +69,13 @@ def write_source(path: Path, count: int, size: int) -> None:
             writer.write_table(pa.table(rows, schema))
 
 
-def write_data_set(folder: Path, count: int, size: int, *, linked: bool = False) -> Path:
-    """Write a data set as ingest does: so many to train on, or more, where all shards are links to one; SOME else."""
+def write_data_set(folder: Path, count: int, size: int) -> Path:
+    """Write a data set as ingest does: so many to train on, and SOME else."""
     folder.mkdir(exist_ok=True)
-    whole = datasets.shard_images((size, size, 3))
     for split in datasets.SPLITS:
-        number = SOME if split != "train" else whole if linked else count
+        number = count if split == "train" else SOME
         labels = np.concatenate([each for _, each in pictures(number, size)])
         datasets.write(folder, split, (each for each, _ in pictures(number, size)), labels, None, ["x"] * number)
-        if linked and split == "train":
-            shards = -(-count // whole)
-            for shard in range(1, shards):
-                (folder / f"train-images-{shard:05}.npy").hardlink_to(folder / "train-images-00000.npy")
-            np.save(folder / "train-labels.npy", np.tile(labels, shards))
-            (folder / "train-origins.txt").write_text("x\n" * whole * shards)
     said = {"image_shape": [size, size, 3], "class_names": [str(i) for i in range(CLASSES)]}
     artifact.seal(folder, component="benchmark", output="dataset", parameters={}, inputs={}, metadata=said)
     return folder
@@ -119,10 +112,7 @@ def steps(options: argparse.Namespace, folder: Path) -> None:
     from tests.soak import machine
 
     source = folder / "source.parquet"
-    if options.linked:
-        write_data_set(folder / "dataset", options.images, options.size, linked=True)
-    else:
-        write_source(source, options.images, options.size)
+    write_source(source, options.images, options.size)
     print(f"{options.images:,} images, {options.images * options.size**2 * 3 / 1e9:.1f} GB of pixels", flush=True)
     made, learned, judged = ({name: folder / name for name in names} for names in (
         ("dataset", "report"), ("trained_model", "gradients", "metrics"), ("judged", "classification", "page")
@@ -137,8 +127,6 @@ def steps(options: argparse.Namespace, folder: Path) -> None:
                      f"--classification={judged['classification']}", f"--report={judged['page']}"],
     }  # fmt: skip
     for name, arguments in commands.items():
-        if options.linked and name == "ingest":
-            continue
         with contextlib.ExitStack() as stack:
             words = stack.enter_context(machine.cgroup(options.limit * 2**20)) if options.limit else []
             seconds, processor, memory = measured(step(name, *arguments), words)
@@ -217,7 +205,6 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=224, help="pixels to a side, in colour")
     parser.add_argument("--window", type=int, default=192, help="MiB")
     parser.add_argument("--limit", type=int, default=0, help="MiB of memory that each step has; 0: any")
-    parser.add_argument("--linked", action="store_true", help="steps: all shards are one, which no ingest has made")
     parser.add_argument("--model", default="patches")
     parser.add_argument("--batch", type=int, default=128)
     parser.add_argument("--rounds", type=int, default=5)
