@@ -156,8 +156,8 @@ def test_recurrent_layers_are_looked_into():
 
 def test_an_embedding_is_no_kernel():
     codes = layers.Lambda(lambda image: ops.cast(image * 255, "int32"))
-    network = chain(layers.Flatten(), codes, layers.Embedding(256, 2), layers.Flatten(), layers.Dense(3))
-    assert of(network, "role")["embedding/embeddings"] == "embedding"
+    network = chain(layers.Flatten(), codes, layers.Embedding(256, 2, name="codes"), layers.Flatten(), layers.Dense(3))
+    assert of(network, "role")["codes/embeddings"] == "embedding"
     assert all(of(network, "connected").values())
 
 
