@@ -1,6 +1,7 @@
 """Where artifacts lie: in a folder or in a store, by their manifests; and how single files of one are fetched."""
 
 import hashlib
+import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,8 +42,11 @@ def at(place: str, store: Store | None) -> Found | None:
 def below(place: str, store: Store | None) -> list[Found]:
     """Return all artifacts below a place, in the order of their names; checkpoints are none that count here."""
     if store is None:
-        folders = sorted(str(path.parent) for path in Path(place).rglob(MANIFEST))
-        return [made for folder in folders if (made := at(folder, None))]
+        unreadable: list[str] = []
+        every = [at(str(path.parent), None) for path in artifact.manifests(Path(place), unreadable)]
+        for sentence in unreadable:
+            print(f"warning: {sentence}", file=sys.stderr)
+        return [made for made in every if made]
     base = place.rstrip("/")
     names = (name for name in store.names(place) if name == MANIFEST or name.endswith("/" + MANIFEST))
     places = [f"{base}/{name.removesuffix(MANIFEST)}".rstrip("/") for name in names]

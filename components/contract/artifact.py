@@ -7,8 +7,9 @@ digest of an artifact is the sha256 of its manifest, which makes a chain: each m
 import hashlib
 import json
 import math
+import os
 import sys
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal, Self
 
@@ -125,6 +126,21 @@ def read(folder: Path) -> Manifest:
     except FileNotFoundError:
         raise BadInput(f"{folder} is not an artifact: it has no {MANIFEST}") from None
     return Manifest.parse(text, str(folder))
+
+
+def manifests(folder: Path, unreadable: list[str]) -> Iterator[Path]:
+    """Yield the manifests in a folder and below it, in order; what is hidden, as what is being written, is left out.
+
+    What cannot be looked into is added to `unreadable`, a sentence for each: a folder may hold anything.
+    """
+
+    def note(error: OSError) -> None:
+        unreadable.append(f"{str(error.filename)[:200]} cannot be looked into: {error.strerror}")
+
+    for path, folders, names in os.walk(folder, onerror=note):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        if MANIFEST in names:
+            yield Path(path) / MANIFEST
 
 
 def verify(folder: Path, later: Collection[str] = ()) -> Manifest:

@@ -2,7 +2,6 @@
 
 import hashlib
 import tempfile
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -68,7 +67,7 @@ class Shelf:
         elif not Path(place).is_dir():
             raise BadInput(f"{place} is no folder; give places where artifacts lie")
         else:
-            for path in _manifests(Path(place)):
+            for path in artifact.manifests(Path(place), self.unreadable):
                 try:
                     self._add(str(path.parent), outside.content(path), None)
                 except BadInput as error:  # it is a pipe, say
@@ -99,10 +98,3 @@ class Shelf:
             self.found.append(Found(place, hashlib.sha256(text).hexdigest(), Manifest.parse(text, place), store))
         except BadInput as error:
             self.unreadable.append(str(error))
-
-
-def _manifests(folder: Path) -> Iterator[Path]:
-    """Yield the manifests in a folder and below it, in order; what is hidden, as what is being written, is left out."""
-    for path in sorted(folder.rglob(MANIFEST)):
-        if not any(part.startswith(".") for part in path.relative_to(folder).parts):
-            yield path

@@ -132,8 +132,22 @@ def test_a_strangers_component_is_not_imported(trace, tmp_path):
 def test_without_places_it_is_looked_for_beside(chain, capsys, tmp_path):
     main([str(chain / "trained_model")])
     assert capsys.readouterr().out.count(": verified") == 2
+    (tmp_path / "empty").mkdir()
     with pytest.raises(BadInput, match="is not an artifact"):
-        main([str(tmp_path)])
+        main([str(tmp_path / "empty")])
+
+
+def test_what_cannot_be_looked_into_beside_is_told_of_and_passed_by(chain, capsys, tmp_path, monkeypatch):
+    shutil.copytree(chain, tmp_path / "own")
+    (tmp_path / "own" / "deep").mkdir()
+    monkeypatch.chdir(tmp_path / "own" / "deep")
+    for _ in range(20):
+        os.mkdir("d" * 250)  # noqa: PTH102 - as the whole path is too long for any call
+        os.chdir("d" * 250)
+    main([str(tmp_path / "own" / "trained_model")])
+    told = capsys.readouterr()
+    assert told.out.count(": verified") == 2
+    assert re.fullmatch(r"warning: .*/deep/d+.* cannot be looked into: File name too long\n", told.err)
 
 
 def test_in_the_store_of_make_run(chain, digests, tmp_path, capsys, monkeypatch):
