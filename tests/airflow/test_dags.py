@@ -252,7 +252,7 @@ def test_a_container_gets_no_secret_by_argument_and_may_do_little(monkeypatch):
     assert train.command == [
         "docker", "run", "--rm", "--read-only", "--tmpfs=/tmp", "--cap-drop=ALL",
         "--security-opt=no-new-privileges", "--memory=12g", "--label=app.kubernetes.io/part-of=tapeline",
-        "--label=app.kubernetes.io/component=train",
+        "--label=app.kubernetes.io/component=train", "--label=tapeline/workers=true",
         "--env=AWS_ENDPOINT_URL", "--env=AWS_ENDPOINT_URL_S3", "--env=AWS_REGION", "--env=AWS_DEFAULT_REGION",
         "--env=AWS_ACCESS_KEY_ID", "--env=AWS_SECRET_ACCESS_KEY", "--env=AWS_SESSION_TOKEN",
         "--env=HTTP_PROXY", "--env=HTTPS_PROXY", "--env=ALL_PROXY", "--env=NO_PROXY",
