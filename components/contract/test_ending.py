@@ -105,3 +105,22 @@ print("was not ended")"""
     done = run(body, str(tmp_path))
     assert (done.returncode, done.stdout, done.stderr) == (143, "", "it: terminated\n")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_transfer_that_begins_as_the_signal_comes_is_waited_for():
+    """Else it writes into a folder that is being removed."""
+    body = """\
+from concurrent.futures import ThreadPoolExecutor
+from components.contract.store import transfers
+submit = ThreadPoolExecutor.submit
+def struck(*words):
+    made = submit(*words)
+    strike()
+    return made
+ThreadPoolExecutor.submit = struck
+def transfer(item, stopped):
+    time.sleep(0.5)
+    print(item, stopped.is_set())
+transfers.in_parallel(transfer, ["first"])"""
+    done = run(body)
+    assert (done.returncode, done.stdout, done.stderr) == (143, "first True\n", "it: terminated\n")

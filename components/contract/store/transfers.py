@@ -15,6 +15,7 @@ from typing import Any, BinaryIO, TypeVar
 from botocore import exceptions as boto
 
 from components.contract.artifact import File
+from components.contract.ending import held
 from components.contract.store import failures
 from components.contract.store.connection import CONNECTIONS, Connection
 from components.contract.store.failures import NotS3
@@ -145,8 +146,8 @@ def in_parallel(function: Callable[[T, threading.Event], None], items: Iterable[
     pool, stopped = concurrent.futures.ThreadPoolExecutor(CONNECTIONS), threading.Event()
     futures: list[concurrent.futures.Future[None]] = []
     try:
-        for item in items:  # a signal may come as soon as the first is on its way
-            futures.append(pool.submit(function, item, stopped))  # noqa: PERF401 - each is to be known at once
+        with held():  # a signal may come as soon as the first is on its way, and each is to be waited for below
+            futures.extend(pool.submit(function, item, stopped) for item in items)
         for future in futures:
             future.result()
     except BaseException:
