@@ -126,9 +126,11 @@ def clip(gradients: list[tf.Tensor], norm: tf.Tensor, largest: float) -> list[tf
 
 def apply(optimizer: keras.optimizers.Optimizer, gradients: Sequence[tf.Tensor], network: keras.Model) -> None:
     """Let the optimizer change the variables, once for all replicas."""
-    count = tf.distribute.get_replica_context().num_replicas_in_sync
-    if count > 1:  # Keras adds up what the replicas give it
-        gradients = [gradient / count for gradient in gradients]
+    if tf.distribute.get_replica_context().num_replicas_in_sync > 1:
+        # Keras would add them up over the replicas, but they are those of all already: as many bytes again to send.
+        if not hasattr(optimizer, "_all_reduce_sum_gradients"):
+            raise RuntimeError("this version of Keras adds gradients up in another way; install the one of uv.lock")
+        optimizer._all_reduce_sum_gradients = list  # noqa: SLF001
     pairs = zip(gradients, network.trainable_variables, strict=True)
     optimizer.apply_gradients([(tf.cast(gradient, variable.dtype), variable) for gradient, variable in pairs])
 
