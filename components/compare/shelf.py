@@ -43,10 +43,10 @@ def below(place: str, store: Store | None) -> list[Found]:
     """Return all artifacts below a place, in the order of their names; checkpoints are none that count here."""
     if store is None:
         unreadable: list[str] = []
-        every = [at(str(path.parent), None) for path in artifact.manifests(Path(place), unreadable)]
+        here = [made for path in artifact.manifests(Path(place), unreadable) if (made := at(str(path.parent), None))]
         for sentence in unreadable:
             print(f"warning: {sentence}", file=sys.stderr)
-        return [made for made in every if made]
+        return here
     base = place.rstrip("/")
     names = (name for name in store.names(place) if name == MANIFEST or name.endswith("/" + MANIFEST))
     places = [f"{base}/{name.removesuffix(MANIFEST)}".rstrip("/") for name in names]
